@@ -1,0 +1,102 @@
+"""What the commands share: where the configuration lies, how a failure is told, how a config becomes typed values."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
+    from hprune.training.settings import RunSpec
+
+log = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, or in a checkout
+
+
+def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make a function of a config a command: Hydra composes, a failure that a user can mend is one message, exit code 1.
+
+    HYDRA_FULL_ERROR=1 shows the traceback.
+    """
+
+    def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
+        @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
+        @functools.wraps(function)
+        def run(cfg: DictConfig) -> None:
+            try:
+                function(cfg)
+            except (ValueError, OSError, FloatingPointError) as error:
+                if HydraConfig.get().mode == RunMode.MULTIRUN:
+                    log.error("%s", error)  # Hydra raises the first failure of a sweep only, and at its end
+                raise CompactHydraException(f"hprune {config_name}: {_message(error)}") from error
+
+        @functools.wraps(function)
+        def main() -> None:
+            _check_root(sys.argv[1:])
+            run()
+
+        return main
+
+    return decorate
+
+
+def _message(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
+
+
+def _check_root(arguments: list[str]) -> None:
+    """Hydra makes the folder of a sweep before our code runs: say what is wrong with it, if anything, in one line."""
+    root = Path(next((a.partition("=")[2] for a in arguments if a.startswith("paths.root=")), "multirun"))
+    if any(flag in arguments for flag in ("--help", "-h", "--cfg", "-c", "--info", "--hydra-help")):
+        return
+    there = root
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        what = "is not a folder" if not there.is_dir() else "cannot be written"
+        sys.exit(f"results go under {root}, but {there} {what}; choose another place with paths.root=FOLDER")
+
+
+def plain(cfg: Any) -> Any:
+    """A config as plain, resolved values."""
+    return OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg
+
+
+def instantiate(cfg: Any) -> Any:
+    """Build what `_target_` names, with lists and dicts as plain values.
+
+    Raises:
+        ValueError: the message of whatever refused its values.
+    """
+    try:
+        return hydra.utils.instantiate(cfg, _convert_="all")
+    except hydra.errors.InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, (ValueError, OSError)):
+            raise ValueError(str(cause)) from error
+        raise
+
+
+def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:
+    """The typed description of one run; `subset` and `seed` replace those of the config."""
+    from hprune.training.settings import RunSpec
+
+    subset = cfg.subset if subset is None else subset
+    seed = cfg.seed if seed is None else seed
+    parts = ("task", "model", "optim", "data", "trainer", "record")
+    config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
+    return RunSpec(
+        **{part: instantiate(cfg[part]) for part in parts}, subset=instantiate(subset), seed=seed, config=config
+    )

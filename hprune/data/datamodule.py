@@ -1,0 +1,171 @@
+"""The LightningDataModule: the kept rows of the train table in planned batches, and the evaluation sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from hprune.data.batching import Batching, by_length, plan_batches
+from hprune.data.tokenise import TokenTable
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """How samples become batches."""
+
+    batch_size: int = 32
+    eval_batch_size: int = 128
+    max_length: int = 128
+    batching: Batching = "bucketed"
+    order: Literal["fixed", "reshuffled"] = "fixed"
+    """One order for all epochs of a run (the paper's way), or a new one in each epoch."""
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "eval_batch_size", "max_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"data.{name} must be at least 1, got {getattr(self, name)}")
+        if self.order not in ("fixed", "reshuffled"):
+            raise ValueError(f"data.order must be fixed or reshuffled, got {self.order!r}")
+        plan_batches(np.ones(1, dtype=np.int64), batch_size=1, seed=0, batching=self.batching)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A table as the model sees it: tokens and labels of n rows."""
+
+    tokens: TokenTable
+    labels: NDArray[np.int64]  # (n,)
+
+
+class PaddedBatches(Dataset[Batch]):
+    """Item i is batch i, padded on the right to its longest row (or to `width`), with the row numbers beside it."""
+
+    def __init__(self, data: Encoded, positions: NDArray[np.int64], *, pad_id: int, width: int | None = None) -> None:
+        self.data, self.positions, self.pad_id, self.width = data, positions, pad_id, width
+        self.lengths = data.tokens.lengths[positions]
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
+        tokens, positions = self.data.tokens, self.positions[rows]
+        lengths = self.lengths[rows]
+        columns = np.arange(self.width or lengths.max())
+        mask = columns < lengths[:, None]  # (B, L)
+        source = (tokens.offsets[positions][:, None] + columns)[mask]
+        batch = {
+            "input_ids": self._grid(mask, tokens.input_ids[source], self.pad_id),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "labels": torch.from_numpy(self.data.labels[positions]),
+            "row": torch.from_numpy(rows),
+        }
+        if tokens.token_type_ids is not None:
+            batch["token_type_ids"] = self._grid(mask, tokens.token_type_ids[source], 0)
+        return batch
+
+    @staticmethod
+    def _grid(mask: NDArray[np.bool_], values: NDArray[np.integer], fill: int) -> Tensor:
+        grid = np.full(mask.shape, fill, dtype=np.int64)
+        grid[mask] = values
+        return torch.from_numpy(grid)
+
+
+class PlannedBatches(Sampler[NDArray[np.int64]]):
+    """Yields the planned batches of the current epoch; Lightning calls `set_epoch` before each."""
+
+    def __init__(self, lengths: NDArray[np.int64], spec: DataSpec, seed: int) -> None:
+        self.lengths, self.spec, self.seed, self.epoch = lengths, spec, seed, 0
+        self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Move to an epoch; with a fixed order its batches are those of the first."""
+        self.epoch = epoch
+
+    def batches(self) -> list[NDArray[np.int64]]:
+        """The batches of the current epoch."""
+        epoch = self.epoch if self.spec.order == "reshuffled" else 0
+        if self._planned is None or self._planned[0] != epoch:
+            size, batching = self.spec.batch_size, self.spec.batching
+            plan = plan_batches(self.lengths, batch_size=size, seed=self.seed, batching=batching, epoch=epoch)
+            self._planned = (epoch, plan)
+        return self._planned[1]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.batches())
+
+    def __len__(self) -> int:
+        return -(-self.lengths.size // self.spec.batch_size)
+
+
+class FineTuningData(L.LightningDataModule):
+    """Train batches over a subset mask, and every evaluation set.
+
+    Args:
+        train: the whole train table.
+        kept: (n,) positions in it that are trained on, increasing; row r of a batch is `kept[r]`.
+        evaluation: the evaluation sets by name.
+        spec: how to batch.
+        pad_id: the tokenizer's pad token.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        train: Encoded,
+        kept: NDArray[np.int64],
+        evaluation: Mapping[str, Encoded],
+        spec: DataSpec,
+        *,
+        pad_id: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        width = spec.max_length if spec.batching == "max_length" else None
+        self.spec, self.pad_id = spec, pad_id
+        self.train = PaddedBatches(train, kept, pad_id=pad_id, width=width)
+        self.plan = PlannedBatches(self.train.lengths, spec, seed)
+        self.evaluation = dict(evaluation)
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch that a checkpoint continues with; checkpoints are written at the end of an epoch."""
+        return {"epoch": self.trainer.current_epoch + 1 if self.trainer else 0}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Move the plan on: the trainer fetches the first batch of a resumed run before it calls `set_epoch`."""
+        self.plan.set_epoch(state_dict["epoch"])
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The planned batches of the kept rows."""
+        return _loader(self.train, self.plan, self.spec.workers)
+
+    def clean_pass(self) -> DataLoader[Batch]:
+        """Every kept row once, sorted by length: for judging without training."""
+        return _loader(self.train, by_length(self.train.lengths, self.spec.eval_batch_size), 0)
+
+    def evaluation_loader(self, name: str) -> DataLoader[Batch]:
+        """One evaluation set, every row once."""
+        data = self.evaluation[name]
+        batches = PaddedBatches(data, np.arange(data.labels.size), pad_id=self.pad_id)
+        return _loader(batches, by_length(batches.lengths, self.spec.eval_batch_size), 0)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation set, after each epoch."""
+        return self.evaluation_loader("validation")
+
+
+def _loader(
+    batches: PaddedBatches, plan: PlannedBatches | Sequence[NDArray[np.int64]], workers: int
+) -> DataLoader[Batch]:
+    # A generator of its own, so that making an iterator does not draw from the global one, which dropout uses.
+    own = torch.Generator()
+    return DataLoader(
+        batches, batch_size=None, sampler=plan, num_workers=workers, persistent_workers=workers > 0, generator=own
+    )

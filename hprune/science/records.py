@@ -1,0 +1,244 @@
+"""The values that everything else passes around: records, dynamics, scores and subsets.
+
+Each is frozen, checks its invariants once, at birth, and makes its arrays read-only: code behind relies on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Measured = Literal["train_pass", "eval_pass"]
+"""When a sample was judged: by the training step itself (dropout on, before the update), or by a clean pass after the epoch."""
+
+Direction = Literal["easier", "harder"]
+"""What a higher score means."""
+
+CONTINUOUS = ("true_prob", "margin", "el2n")
+"""The real-valued columns of a record, beside `correct`."""
+
+
+@dataclass(frozen=True, order=True)
+class RunKey:
+    """Names one fine-tuning."""
+
+    task: str
+    model: str
+    subset: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.model}/{self.subset}/seed={self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """What one run of E epochs knew about its N samples.
+
+    `settings_hash` covers everything that shaped the run but its seed: runs of one study must agree in it.
+    """
+
+    key: RunKey
+    sample_ids: NDArray[np.int64]  # (N,) strictly increasing
+    correct: NDArray[np.bool_]  # (E, N)
+    true_prob: NDArray[np.float32]  # (E, N) in 0..1, probability of the true label
+    margin: NDArray[np.float32]  # (E, N) true logit minus the largest other
+    el2n: NDArray[np.float32]  # (E, N) in 0..sqrt(2), ||softmax - onehot||_2
+    measured: Measured
+    data_hash: str
+    settings_hash: str
+
+    def __post_init__(self) -> None:
+        _check_ids("RunRecord", self.sample_ids)
+        _check_bool("RunRecord.correct", self.correct, axes="EN", samples=self.sample_ids.size)
+        for name in CONTINUOUS:
+            shape = getattr(self, name).shape
+            if shape != self.correct.shape:
+                raise ValueError(
+                    f"RunRecord.{name} must have the shape of `correct`, {self.correct.shape}, got {shape}"
+                )
+        if self.measured not in get_args(Measured):
+            raise ValueError(f"RunRecord.measured must be one of {get_args(Measured)}, got {self.measured!r}")
+        _freeze(self.sample_ids, self.correct, *(getattr(self, name) for name in CONTINUOUS))
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """What S runs knew about N samples in each of E epochs.
+
+    The real-valued arrays may be absent: H needs `correct` only.
+    """
+
+    sample_ids: NDArray[np.int64]  # (N,) strictly increasing
+    correct: NDArray[np.bool_]  # (S, E, N)
+    seeds: tuple[int, ...] = ()
+    data_hash: str = ""
+    measured: Measured = "train_pass"
+    true_prob: NDArray[np.float32] | None = None  # (S, E, N)
+    margin: NDArray[np.float32] | None = None  # (S, E, N)
+    el2n: NDArray[np.float32] | None = None  # (S, E, N)
+
+    def __post_init__(self) -> None:
+        _check_ids("Dynamics", self.sample_ids)
+        _check_bool("Dynamics.correct", self.correct, axes="SEN", samples=self.sample_ids.size)
+        if not self.seeds:
+            object.__setattr__(self, "seeds", tuple(range(self.runs)))
+        if len(self.seeds) != self.runs:
+            raise ValueError(f"Dynamics needs one seed a run: {self.runs} runs, seeds {self.seeds}")
+        _freeze(self.sample_ids, self.correct)
+
+    @property
+    def runs(self) -> int:
+        """S, the number of runs."""
+        return int(self.correct.shape[0])
+
+    @property
+    def epochs(self) -> int:
+        """E, the number of epochs that each run logged."""
+        return int(self.correct.shape[1])
+
+    @classmethod
+    def stack(cls, records: Sequence[RunRecord]) -> Dynamics:
+        """Put the records of S runs on top of each other, in the order of their seeds.
+
+        Raises:
+            ValueError: no records; a repeated seed; or runs that differ in data, samples, epochs, way of measuring or settings.
+        """
+        if not records:
+            raise ValueError("Dynamics.stack needs at least one record, got none")
+        records = sorted(records, key=lambda record: record.key.seed)
+        seeds = tuple(record.key.seed for record in records)
+        repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        if repeated:
+            raise ValueError(f"each run must have its own seed, got {repeated} more than once in {list(seeds)}")
+        first = records[0]
+        for other in records[1:]:
+            _check_same_kind(first, other)
+        return cls(
+            sample_ids=first.sample_ids,
+            correct=np.stack([record.correct for record in records]),
+            seeds=seeds,
+            data_hash=first.data_hash,
+            measured=first.measured,
+            true_prob=np.stack([record.true_prob for record in records]),
+            margin=np.stack([record.margin for record in records]),
+            el2n=np.stack([record.el2n for record in records]),
+        )
+
+    def prefix(self, *, runs: int | None = None, epochs: int | None = None) -> Dynamics:
+        """Look at the first `runs` runs (by seed) and the first `epochs` epochs only.
+
+        Raises:
+            ValueError: if more is asked for than was logged, or less than one.
+        """
+        runs, epochs = self.runs if runs is None else runs, self.epochs if epochs is None else epochs
+        for name, asked, logged in (("runs", runs, self.runs), ("epochs", epochs, self.epochs)):
+            if not 1 <= asked <= logged:
+                raise ValueError(
+                    f"{name} must be in 1..{logged}, what was logged, got {asked}; collect more to go further"
+                )
+
+        def cut(values: NDArray[Any] | None) -> Any:
+            return None if values is None else values[:runs, :epochs]
+
+        return Dynamics(
+            self.sample_ids,
+            cut(self.correct),
+            self.seeds[:runs],
+            self.data_hash,
+            self.measured,
+            cut(self.true_prob),
+            cut(self.margin),
+            cut(self.el2n),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """One number a sample, and everything needed to know what the number means.
+
+    `conventions` holds the facts behind the numbers: seeds, epochs, way of measuring, and the score's own choices.
+    """
+
+    name: str
+    sample_ids: NDArray[np.int64]  # (N,) strictly increasing
+    values: NDArray[Any]  # (N,) int16 or float32
+    higher_is: Direction
+    seeds: tuple[int, ...]
+    epochs: int
+    measured: Measured
+    data_hash: str
+    conventions: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_ids("Scores", self.sample_ids)
+        if self.values.shape != self.sample_ids.shape:
+            raise ValueError(f"Scores.values must be one a sample, {self.sample_ids.shape}, got {self.values.shape}")
+        if self.higher_is not in get_args(Direction):
+            raise ValueError(f"Scores.higher_is must be one of {get_args(Direction)}, got {self.higher_is!r}")
+        if not np.isfinite(self.values).all():
+            bad = self.sample_ids[~np.isfinite(self.values)]
+            raise ValueError(f"Scores.values must be finite, got {bad.size} that are not, first ids {bad[:5].tolist()}")
+        _freeze(self.sample_ids, self.values)
+
+    @property
+    def runs(self) -> int:
+        """S, the number of runs behind the score."""
+        return len(self.seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """The sample ids that are kept, and where they came from."""
+
+    name: str
+    sample_ids: NDArray[np.int64]  # (n,) strictly increasing
+    data_hash: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_ids("Subset", self.sample_ids)
+        _freeze(self.sample_ids)
+
+
+def _check_ids(owner: str, ids: NDArray[Any]) -> None:
+    if ids.dtype != np.int64 or ids.ndim != 1:
+        raise ValueError(f"{owner}.sample_ids must be a 1-d int64 array, got {ids.dtype} of shape {ids.shape}")
+    if ids.size > 1 and not (np.diff(ids) > 0).all():
+        at = int(np.argmin(np.diff(ids) > 0))
+        raise ValueError(f"{owner}.sample_ids must be strictly increasing, got {ids[at]} before {ids[at + 1]}")
+
+
+def _check_bool(owner: str, values: NDArray[Any], *, axes: str, samples: int) -> None:
+    expected = f"({', '.join(axes[:-1])}, {samples})"
+    if values.dtype != np.bool_ or values.ndim != len(axes) or values.shape[-1] != samples or 0 in values.shape[:-1]:
+        raise ValueError(f"{owner} must be bool {expected}, one column per id, got {values.dtype} {values.shape}")
+
+
+def _check_same_kind(first: RunRecord, other: RunRecord) -> None:
+    """Runs may differ in their seed only."""
+    facts = {
+        "data": (first.data_hash, other.data_hash),
+        "number of samples": (first.sample_ids.size, other.sample_ids.size),
+        "epochs": (first.correct.shape[0], other.correct.shape[0]),
+        "measured": (first.measured, other.measured),
+        "task": (first.key.task, other.key.task),
+        "model": (first.key.model, other.key.model),
+        "settings": (first.settings_hash, other.settings_hash),
+    }
+    differing = [f"{name} ({a} and {b})" for name, (a, b) in facts.items() if a != b]
+    if not differing and not np.array_equal(first.sample_ids, other.sample_ids):
+        differing = ["sample ids"]
+    if differing:
+        raise ValueError(
+            f"runs of one score must differ in their seed only; {first.key} and {other.key} differ in {', '.join(differing)}"
+        )
+
+
+def _freeze(*arrays: NDArray[Any]) -> None:
+    for array in arrays:
+        array.setflags(write=False)

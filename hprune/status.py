@@ -1,0 +1,70 @@
+"""Every run and every study, and what became of it: `python -m hprune.status`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from hprune.command import command
+from hprune.storage.files import read_json
+from hprune.storage.runs import read_manifest, state_of
+from hprune.storage.studies import StudyRun, runs_of, studies_in
+
+
+@command("status")
+def main(cfg: DictConfig) -> None:
+    """Print a table of the studies and one of the runs; `study=NAME` for the runs of one study only."""
+    root = Path(cfg.paths.root)
+    studies = [cfg.study] if cfg.study else studies_in(root)
+    console = Console(width=None if Console().is_terminal else 140)
+    if not studies:
+        console.print(f"no study under {root} yet; start with: python -m hprune.study +experiment=demo")
+        return
+    console.print(_studies(root, studies))
+    console.print(_runs({run.path: run for study in studies for run in runs_of(root, study)}))
+
+
+def _studies(root: Path, studies: list[str]) -> Table:
+    table = Table("study", "scoring runs", "comparison runs", "missing scoring seeds", "report", title="studies")
+    for study in studies:
+        runs = runs_of(root, study)
+        planned = {seed for run in runs for seed in run.expected_seeds}
+        scored = {run.key.seed for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"}
+        report = root / "studies" / study / "report.html"
+        cells = [_counted([run for run in runs if run.purpose == purpose]) for purpose in ("scoring", "comparison")]
+        table.add_row(
+            study,
+            *cells,
+            ", ".join(map(str, sorted(planned - scored))) or "none",
+            str(report) if report.exists() else "not yet",
+        )
+    return table
+
+
+def _counted(runs: list[StudyRun]) -> str:
+    counts = Counter(state_of(run.path) for run in runs)
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
+
+
+def _runs(runs: dict[Path, StudyRun]) -> Table:
+    table = Table("run", "state", "samples", "result", "folder", title="runs")
+    for path, run in sorted(runs.items(), key=lambda item: item[1].key):
+        state = state_of(path)
+        samples, result = "", ""
+        if state == "done":
+            manifest = read_manifest(path)
+            metric = manifest["primary_metric"]
+            samples = f"{manifest['samples']:,}"
+            result = ", ".join(f"{name} {metric} {values[metric]:.4f}" for name, values in manifest["metrics"].items())
+        elif state == "failed":
+            result = read_json(path / "failure.json")["message"]
+        table.add_row(str(run.key), state, samples, result, path.parent.name)
+    return table
+
+
+if __name__ == "__main__":
+    main()

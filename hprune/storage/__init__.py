@@ -1,0 +1,1 @@
+"""What lies on disk: runs, score tables, studies. Files appear whole or not at all."""

@@ -1,0 +1,213 @@
+"""One folder a run: `runs/<task>/<model>/<subset>-<hash8>/seed=<s>/`, complete if and only if `run.json` stands in it.
+
+The folder is named by what the run is, so a run is found, shared between studies and never trained twice; the seeds of
+one setting lie side by side.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from hprune.science.records import CONTINUOUS, Measured, RunKey, RunRecord, Subset
+from hprune.storage.files import (
+    as_json,
+    check_name,
+    read_json,
+    read_table,
+    sha256_of_file,
+    sha256_of_json,
+    write_json,
+    write_table,
+)
+
+SCHEMA_VERSION = 1
+
+State = Literal["done", "started", "failed"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run lies, and what it is: `settings` covers everything that shapes it but the seed."""
+
+    path: Path
+    key: RunKey
+    settings: Mapping[str, Any]
+
+    @property
+    def settings_hash(self) -> str:
+        """Hex digest of the settings; its first 8 digits are in the folder's name."""
+        return sha256_of_json(dict(self.settings))
+
+    @property
+    def manifest(self) -> Path:
+        """`run.json`, written last."""
+        return self.path / "run.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where an interrupted run continues from."""
+        return self.path / "resume.ckpt"
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is nothing left to do here."""
+        return self.manifest.exists()
+
+
+def run_folder(root: Path, key: RunKey, settings: Mapping[str, Any]) -> RunFolder:
+    """The folder of a run below `root`, whether it exists or not.
+
+    Raises:
+        ValueError: if the name of the task, the model or the subset cannot be a folder's name.
+    """
+    for what, name in (("task.name", key.task), ("model.name", key.model), ("subset.name", key.subset)):
+        check_name(what, name)
+    settings = as_json(dict(settings))
+    digest = sha256_of_json(settings)[:8]
+    path = root / "runs" / key.task / key.model / f"{key.subset}-{digest}" / f"seed={key.seed}"
+    return RunFolder(path, key, settings)
+
+
+def start_run(folder: RunFolder) -> None:
+    """Claim the folder: write what will be run, or check that what stands there is the same.
+
+    Raises:
+        ValueError: if the folder holds a run of other settings; the message names the keys that differ.
+        OSError: if the folder cannot be written.
+    """
+    identity = folder.path / "identity.json"
+    if identity.exists():
+        there = read_json(identity)["settings"]
+        differing = differing_keys(there, dict(folder.settings))
+        if differing:
+            raise ValueError(
+                f"{folder.path} holds a run of other settings, differing in {', '.join(differing)}; "
+                "nothing was changed: move that folder away, or give other results a place of their own "
+                "with paths.root=FOLDER"
+            )
+    else:
+        write_json(identity, {"key": asdict(folder.key), "settings": dict(folder.settings)})
+    (folder.path / "failure.json").unlink(missing_ok=True)
+
+
+def fail_run(folder: RunFolder, message: str) -> None:
+    """Leave a note for `hprune.status`; the run stays incomplete and the next start tries again."""
+    write_json(folder.path / "failure.json", {"message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+
+
+def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
+    """Write `run.json`, with the checksum of every file of the run, and remove what only a resume needs."""
+    if folder.checkpoint.exists():
+        folder.checkpoint.unlink()
+    files = sorted(p for p in folder.path.iterdir() if p.suffix == ".parquet")
+    write_json(
+        folder.manifest,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "key": asdict(folder.key),
+            "settings_hash": folder.settings_hash,
+            "settings": dict(folder.settings),
+            **facts,
+            "files": {p.name: sha256_of_file(p) for p in files},
+        },
+    )
+
+
+def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the settings that differ, each with both values ("absent" where there is none)."""
+    found: list[str] = []
+    for name in sorted(set(a) | set(b)):
+        left, right = a.get(name, "absent"), b.get(name, "absent")
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found += differing_keys(left, right, f"{prefix}{name}.")
+        elif left != right:
+            found.append(f"{prefix}{name} ({left} there, {right} here)")
+    return found
+
+
+def state_of(path: Path) -> State:
+    """What became of the run in this folder."""
+    if (path / "run.json").exists():
+        return "done"
+    return "failed" if (path / "failure.json").exists() else "started"
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read the `run.json` of a run's folder.
+
+    Raises:
+        ValueError: if there is none, or it is not readable.
+    """
+    if not (path / "run.json").exists():
+        raise ValueError(f"no complete run at {path}: run.json is missing; run its command again to finish it")
+    manifest: dict[str, Any] = read_json(path / "run.json")
+    return manifest
+
+
+def save_record(folder: RunFolder, record: RunRecord) -> None:
+    """Write `record.<measured>.parquet`: sample_id, then correct_e, true_prob_e, margin_e, el2n_e for each epoch e."""
+    columns: dict[str, Any] = {"sample_id": record.sample_ids}
+    for name in ("correct", *CONTINUOUS):
+        columns |= {f"{name}_{epoch}": values for epoch, values in enumerate(getattr(record, name))}
+    facts = {"measured": record.measured, "data_hash": record.data_hash, "settings_hash": record.settings_hash}
+    write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), facts)
+
+
+def load_record(path: Path, measured: Measured) -> RunRecord:
+    """Read the record of a complete run and check it against the manifest.
+
+    Raises:
+        ValueError: if the run is not complete, was not measured this way, or the file was altered.
+    """
+    manifest = read_manifest(path)
+    file = path / f"record.{measured}.parquet"
+    if not file.exists():
+        has = sorted(p.name.split(".")[1] for p in path.glob("record.*.parquet"))
+        raise ValueError(
+            f"the run at {path} was not measured by {measured}, only by {', '.join(has) or 'nothing'}; "
+            f"set score.measured, or collect with record.measured={measured}"
+        )
+    check_file(file, manifest)
+    table, facts = read_table(file)
+    epochs = sum(name.startswith("correct_") for name in table.column_names)
+
+    def column(name: str) -> np.ndarray:  # (E, N)
+        return np.stack([table[f"{name}_{epoch}"].to_numpy() for epoch in range(epochs)])
+
+    return RunRecord(
+        key=RunKey(**manifest["key"]),
+        sample_ids=table["sample_id"].to_numpy().copy(),
+        correct=column("correct"),
+        true_prob=column("true_prob"),
+        margin=column("margin"),
+        el2n=column("el2n"),
+        measured=measured,
+        data_hash=facts["data_hash"],
+        settings_hash=facts["settings_hash"],
+    )
+
+
+def check_file(file: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare a file of a run with the checksum in its manifest.
+
+    Raises:
+        ValueError: if it differs.
+    """
+    if sha256_of_file(file) != manifest["files"].get(file.name):
+        raise ValueError(
+            f"{file} was altered after the run: its checksum is not the one in run.json; "
+            "remove the run's folder to train it again"
+        )
+
+
+def save_subset(folder: RunFolder, subset: Subset) -> None:
+    """Write the ids that a run is trained on, with where they came from."""
+    facts = {"name": subset.name, "data_hash": subset.data_hash, "provenance": dict(subset.provenance)}
+    write_table(folder.path / "subset.parquet", pa.table({"sample_id": subset.sample_ids}), facts)

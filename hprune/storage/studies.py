@@ -1,0 +1,102 @@
+"""A study refers to runs: `studies/<study>/runs/<subset>-<hash8>.seed=<s>.json` points at one; studies share runs.
+
+One small file a run, written by the run itself: parallel jobs never write to the same file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hprune.science.records import RunKey
+from hprune.storage.files import check_name, read_json, write_json
+from hprune.storage.runs import RunFolder, differing_keys
+
+Purpose = Literal["scoring", "comparison"]
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """A run as a study sees it: a scoring run gives records, a comparison run gives the accuracy of an arm."""
+
+    key: RunKey
+    purpose: Purpose
+    settings_hash: str
+    path: Path
+    expected_seeds: tuple[int, ...] = ()  # the scoring seeds that the study plans
+
+
+def study_folder(root: Path, study: str) -> Path:
+    """The folder of a study.
+
+    Raises:
+        ValueError: if the name cannot be a folder's name.
+    """
+    check_name("study", study)
+    return root / "studies" / study
+
+
+def existing_study(root: Path, study: str) -> Path:
+    """The folder of a study that has at least one run.
+
+    Raises:
+        ValueError: if there is no such study; the message lists those that exist.
+    """
+    folder = study_folder(root, study)
+    if not (folder / "runs").is_dir():
+        there = studies_in(root)
+        raise ValueError(
+            f"no study {study!r} under {root}; there {'are ' + ', '.join(there) if there else 'is none yet'}; "
+            "collect runs first: python -m hprune.train +experiment=..."
+        )
+    return folder
+
+
+def add_run(root: Path, study: str, folder: RunFolder, purpose: Purpose, expected_seeds: tuple[int, ...]) -> None:
+    """Let a study refer to a run; saying it twice changes nothing.
+
+    Raises:
+        ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs.
+    """
+    if purpose == "scoring":
+        _check_same_settings(root, study, folder)
+    name = f"{folder.path.parent.name}.{folder.path.name}.json"
+    content: dict[str, Any] = {
+        "key": asdict(folder.key),
+        "purpose": purpose,
+        "settings_hash": folder.settings_hash,
+        "path": str(folder.path.relative_to(root)),
+        "expected_seeds": list(expected_seeds),
+    }
+    write_json(study_folder(root, study) / "runs" / name, content)
+
+
+def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[StudyRun]:
+    """The runs that a study refers to, by key; complete or not."""
+    found = []
+    for file in sorted((existing_study(root, study) / "runs").glob("*.json")):
+        entry = read_json(file)
+        key, seeds = RunKey(**entry["key"]), tuple(entry["expected_seeds"])
+        found.append(StudyRun(key, entry["purpose"], entry["settings_hash"], root / entry["path"], seeds))
+    return sorted((run for run in found if purpose in (None, run.purpose)), key=lambda run: run.key)
+
+
+def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
+    if not (study_folder(root, study) / "runs").is_dir():
+        return
+    others = [run for run in runs_of(root, study, "scoring") if run.settings_hash != folder.settings_hash]
+    if others:
+        identity = others[0].path / "identity.json"
+        differing = "what is not known, as that run was never started"
+        if identity.exists():
+            differing = ", ".join(differing_keys(read_json(identity)["settings"], dict(folder.settings)))
+        raise ValueError(
+            f"study {study!r} already scores runs of other settings ({others[0].key}), differing in {differing}; "
+            "runs of one score must agree: give these a study of their own with study=NAME"
+        )
+
+
+def studies_in(root: Path) -> list[str]:
+    """The names of the studies under a root."""
+    return sorted(folder.parent.name for folder in root.glob("studies/*/runs"))

@@ -1,0 +1,148 @@
+"""Tokenizers and models: pre-trained by hub id or folder, or built from a configuration and trained from scratch."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from hprune.storage.files import sha256_of_file
+from hprune.tasks.spec import TaskKind
+from hprune.training.spec import ModelSpec
+
+log = logging.getLogger(__name__)
+
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # in the order of RoBERTa and OPT: pad is 1
+
+
+def load_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, with a pad token; for a model from scratch, one trained on `texts`.
+
+    Raises:
+        OSError: if there is no such model here and the hub cannot be reached.
+    """
+    if spec.path is None:
+        tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts)
+    else:
+        tokenizer = _from_hub_or_folder(spec, AutoTokenizer.from_pretrained)
+    if tokenizer.pad_token is None:  # GPT-like models were trained without one; any id does, as it is masked
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    spec: ModelSpec, kind: TaskKind, *, label_names: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    """The model with the head of this kind of task, in float32 and in training mode. Seed before: the head is random.
+
+    Raises:
+        OSError: if there is no such model here and the hub cannot be reached.
+    """
+    head = {
+        "num_labels": len(label_names),
+        "id2label": dict(enumerate(label_names)),
+        "label2id": {name: i for i, name in enumerate(label_names)},
+    }
+    if spec.path is None:
+        model = kind.head().from_config(_fresh_config(spec, tokenizer, head))
+    else:
+        # float32 in so many words: the default is the dtype of the checkpoint, which is fp16 for OPT
+        model = _from_hub_or_folder(spec, kind.head().from_pretrained, dtype=torch.float32, **head)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model.train()  # from_pretrained returns it in evaluation mode, without dropout
+
+
+def model_identity(spec: ModelSpec) -> dict[str, Any]:
+    """What the model is, by content: a hash of a folder's files, a hub commit, or the configuration itself."""
+    if spec.path is None:
+        return {"config": dict(spec.config or {}), "vocab_size": spec.vocab_size}
+    folder = Path(spec.path)
+    if folder.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(
+            p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".bin", ".txt", ".model")
+        ):
+            digest.update(f"{file.name}:{sha256_of_file(file)};".encode())
+        return {"sha256": digest.hexdigest()}
+    config = _from_hub_or_folder(spec, AutoConfig.from_pretrained)
+    return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}
+
+
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:
+    """Tokens that a sample may have: `data.max_length`, or less if the model takes less."""
+    positions = getattr(model.config, "max_position_embeddings", None) or wanted
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    if padding is not None:  # RoBERTa counts positions from pad + 1
+        positions -= padding + 1
+    return int(min(wanted, positions, tokenizer.model_max_length))
+
+
+def _from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
+    path = str(spec.path)
+    looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
+    if looks_local and not Path(path).expanduser().is_dir():
+        raise ValueError(
+            f"model.path={path} is not a folder; give a folder with config.json, weights and tokenizer, or a hub id such as roberta-large"
+        )
+    try:
+        return load(str(Path(path).expanduser()) if looks_local else path, **options)
+    except (OSError, ValueError) as error:
+        if looks_local:
+            raise ValueError(f"cannot load the model in {path}: {str(error).splitlines()[0]}") from error
+        raise OSError(
+            f"cannot get the model {path!r}: no local copy and the hub did not give it ({str(error).splitlines()[0]}). "
+            "Two ways on: use a local folder with model.path=FOLDER (config.json, weights, tokenizer), or fetch it once on a machine "
+            f"with network (huggingface-cli download {path}) and bring its cache (HF_HOME) along"
+        ) from error
+
+
+def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: dict[str, Any]) -> PreTrainedConfig:
+    fields = dict(spec.config or {})
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    try:
+        return AutoConfig.for_model(fields.pop("model_type"), vocab_size=len(tokenizer), **ids, **head, **fields)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"model.config of {spec.name!r} does not make a model: {error}") from error
+
+
+def _train_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTrainedTokenizerFast:
+    """Byte-level BPE with the special tokens of RoBERTa, or of OPT for a model_type of that name."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=spec.vocab_size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(_each(texts), trainer)
+    decoder = (spec.config or {}).get("model_type") == "opt"
+    single, pair = ("</s> $A", "</s> $A </s> $B") if decoder else ("<s> $A </s>", "<s> $A </s> </s> $B </s>")
+    bpe.post_processor = processors.TemplateProcessing(
+        single=single, pair=pair, special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    bos = "</s>" if decoder else "<s>"
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token=bos, eos_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
+        cls_token="<s>", sep_token="</s>", model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+def _each(texts: Sequence[Sequence[str]]) -> Iterator[str]:
+    for column in texts:
+        yield from column

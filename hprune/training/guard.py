@@ -1,0 +1,50 @@
+"""Stop a run whose loss is no longer a number, and say where it happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class StopOnNonFinite(L.Callback):
+    """Raise when a loss is NaN or infinite, naming epoch, batch and sample ids.
+
+    On a GPU losses are looked at 50 steps at a time, since each look waits for the device.
+
+    Args:
+        sample_ids: (N,) the id of each row.
+    """
+
+    def __init__(self, sample_ids: NDArray[np.int64]) -> None:
+        self.sample_ids = sample_ids
+        self.waiting: list[tuple[int, int, Tensor, Tensor]] = []  # epoch, batch, loss, rows
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Remember the loss; look at those that wait if it is time."""
+        self.waiting.append((trainer.current_epoch, batch_idx, outputs["loss"].detach(), batch["row"]))
+        if pl_module.device.type == "cpu" or len(self.waiting) >= 50:
+            self._check()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look at the rest of the epoch."""
+        self._check()
+
+    def _check(self) -> None:
+        finite = (
+            [] if not self.waiting else torch.isfinite(torch.stack([loss for _, _, loss, _ in self.waiting])).tolist()
+        )
+        waiting, self.waiting = self.waiting, []
+        for (epoch, batch, loss, rows), fine in zip(waiting, finite, strict=True):
+            if not fine:
+                ids = self.sample_ids[rows.cpu().numpy()]
+                raise FloatingPointError(
+                    f"the loss is {loss.item()} in epoch {epoch}, batch {batch}, sample ids {ids.tolist()}; the run was stopped and nothing was recorded: "
+                    "lower optim.lr, add optim.warmup, or train with trainer.precision=32"
+                )

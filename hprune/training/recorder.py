@@ -1,0 +1,128 @@
+"""The recorder: for each epoch, how right the model was on each sample, every sample exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+
+from hprune.science.records import Measured
+from hprune.tasks.spec import Judgement
+
+COLUMNS = ("correct", "true_prob", "margin", "el2n")
+
+
+class SampleJudgement(Metric):
+    """The judgement on each row of the train table in one epoch: 17 bytes a sample, on the model's device.
+
+    Args:
+        num_samples: N, the rows that are trained on.
+    """
+
+    full_state_update = False
+    correct: Tensor  # (N,) int8: right 1, wrong 0, unseen -1
+    true_prob: Tensor  # (N,) float32
+    margin: Tensor  # (N,) float32
+    el2n: Tensor  # (N,) float32
+    seen: Tensor  # (N,) int32, must end at 1
+
+    def __init__(self, num_samples: int) -> None:
+        super().__init__()
+        unseen = torch.full((num_samples,), -torch.inf)  # "max" over devices keeps the one that saw the sample
+        self.add_state(
+            "correct", torch.full((num_samples,), -1, dtype=torch.int8), dist_reduce_fx="max", persistent=True
+        )
+        for name in COLUMNS[1:]:
+            self.add_state(name, unseen.clone(), dist_reduce_fx="max", persistent=True)
+        self.add_state("seen", torch.zeros(num_samples, dtype=torch.int32), dist_reduce_fx="sum", persistent=True)
+
+    def update(self, judgement: Judgement, row: Tensor) -> None:
+        """Write down a batch: `row` (B,) says which rows of the train table were judged."""
+        self.correct[row] = judgement.correct.to(torch.int8)
+        self.true_prob[row] = judgement.true_prob
+        self.margin[row] = judgement.margin
+        self.el2n[row] = judgement.el2n
+        self.seen.index_add_(0, row, torch.ones_like(row, dtype=torch.int32))
+
+    def compute(self) -> dict[str, Tensor]:
+        """The columns of the epoch."""
+        return {name: getattr(self, name) for name in (*COLUMNS, "seen")}
+
+
+class Recorder(L.Callback):
+    """Logs the correctness of every sample in every epoch, and its probability, margin and EL2N.
+
+    `train_pass` takes the logits of the training step itself (dropout on, before the update) at no cost; `eval_pass`
+    judges every sample by a clean pass after each epoch. Its state is in the checkpoint.
+
+    Args:
+        sample_ids: (N,) the id of each row, to name rows in errors.
+        measured: the ways of measuring.
+    """
+
+    def __init__(self, sample_ids: NDArray[np.int64], measured: Sequence[Measured]) -> None:
+        self.sample_ids = sample_ids
+        self.epochs: dict[Measured, list[dict[str, Tensor]]] = {way: [] for way in measured}
+        self.judged = {way: SampleJudgement(sample_ids.size) for way in measured}
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Move the state to the model's device."""
+        for metric in self.judged.values():
+            metric.to(pl_module.device)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write down what the training step itself saw."""
+        if "train_pass" in self.judged:
+            self.judged["train_pass"].update(Judgement(**{name: outputs[name] for name in COLUMNS}), batch["row"])
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Close the epoch: judge by a clean pass if asked to, check that every sample was seen once."""
+        if "eval_pass" in self.judged:
+            self._clean_pass(trainer, pl_module)
+        for way, metric in self.judged.items():
+            columns = {name: values.cpu().clone() for name, values in metric.compute().items()}
+            self._check_once(columns.pop("seen").numpy(), way, trainer.current_epoch)
+            self.epochs[way].append(columns)
+            metric.reset()
+
+    def arrays(self, way: Measured) -> dict[str, NDArray[Any]]:
+        """The record of one way of measuring: each column as (E, N)."""
+        stacked = {name: torch.stack([epoch[name] for epoch in self.epochs[way]]).numpy() for name in COLUMNS}
+        return {**stacked, "correct": stacked["correct"].astype(bool)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors only, so that a checkpoint loads without unpickling."""
+        return {"epochs": self.epochs, "judged": {way: metric.state_dict() for way, metric in self.judged.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue a record."""
+        self.epochs = state_dict["epochs"]
+        for way, state in state_dict["judged"].items():
+            self.judged[way].load_state_dict(state)
+
+    @torch.no_grad()
+    def _clean_pass(self, trainer: L.Trainer, pl_module: Any) -> None:
+        pl_module.eval()
+        for batch in trainer.datamodule.clean_pass():  # type: ignore[attr-defined]
+            batch = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
+            with trainer.precision_plugin.forward_context():
+                logits = pl_module(batch)
+            self.judged["eval_pass"].update(pl_module.kind.judge(logits, batch["labels"]), batch["row"])
+        pl_module.train()
+
+    def _check_once(self, seen: NDArray[np.int32], way: Measured, epoch: int) -> None:
+        for wrong, what in ((seen == 0, "not recorded"), (seen > 1, "recorded more than once")):
+            if wrong.any():
+                ids = self.sample_ids[wrong]
+                raise ValueError(
+                    f"{ids.size} of {seen.size} samples were {what} in epoch {epoch} ({way}), first ids {ids[:10].tolist()}; "
+                    "every sample must be recorded exactly once an epoch: the batches handed to the trainer are not those of the data module"
+                )

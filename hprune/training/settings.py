@@ -1,0 +1,110 @@
+"""What a run is: everything that shapes it, and the settings that its folder is named by."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torchmetrics
+import transformers
+
+from hprune.data.datamodule import DataSpec
+from hprune.science.records import RunKey, Scores
+from hprune.science.subset import SubsetSpec
+from hprune.storage.files import sha256_of_json
+from hprune.tasks.spec import TaskData, TaskSpec, settings_of_kind
+from hprune.training.build import model_identity
+from hprune.training.spec import ModelSpec, OptimSpec, RecordSpec, TrainerSpec
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that shapes one fine-tuning."""
+
+    task: TaskSpec
+    model: ModelSpec
+    optim: OptimSpec
+    data: DataSpec
+    trainer: TrainerSpec
+    record: RecordSpec
+    subset: SubsetSpec
+    seed: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The resolved configuration as plain values; stored with the run, not part of its identity."""
+
+    @property
+    def key(self) -> RunKey:
+        """The run's name."""
+        return RunKey(self.task.name, self.model.name, self.subset.name, self.seed)
+
+
+def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[str, Any]:
+    """What a run's result depends on, as plain values: data and weights by content; no paths, workers or progress bars."""
+    accelerator = accelerator_of(spec.trainer)
+    trainer = {
+        "max_epochs": spec.trainer.max_epochs,
+        "accelerator": accelerator,
+        "precision": precision_of(spec.trainer, accelerator),
+        "accumulate": spec.trainer.accumulate,
+        "threads": (spec.trainer.threads or torch.get_num_threads()) if accelerator == "cpu" else None,
+        "devices": spec.trainer.devices,
+    }
+    batches = {name: value for name, value in asdict(spec.data).items() if name not in ("workers", "eval_batch_size")}
+    return {
+        "task": {
+            "kind": settings_of_kind(spec.task.kind),
+            "data": data.data_hash,
+            "label_names": list(data.label_names),
+            "evaluation": dict(data.evaluation_hashes),
+        },
+        "model": model_identity(spec.model),
+        "optim": {**asdict(spec.optim), "betas": list(spec.optim.betas)},
+        "data": batches,
+        "trainer": trainer,
+        "record": {"measured": spec.record.measured},
+        "subset": _subset_identity(spec.subset, scores),
+    }
+
+
+def _subset_identity(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
+    """The rule and the scores that it is applied to; what it draws follows from the seed."""
+    if spec.select is None:
+        return {"rule": "everything"}
+    function = getattr(spec.select, "func", spec.select)
+    bound = {name: value for name, value in getattr(spec.select, "keywords", {}).items() if value is not None}
+    values = "" if scores is None else sha256_of_json([scores.data_hash, scores.values.tolist()])
+    return {"rule": f"{function.__module__}.{function.__name__}", **bound, "scores": values}
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": L.__version__,
+        "transformers": transformers.__version__,
+        "torchmetrics": torchmetrics.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }
+
+
+def accelerator_of(spec: TrainerSpec) -> str:
+    """The accelerator that `auto` stands for on this machine."""
+    if spec.accelerator != "auto":
+        return spec.accelerator
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def precision_of(spec: TrainerSpec, accelerator: str) -> str:
+    """What `auto` stands for, resolved before the Trainer is built: bf16 where the GPU has it, else fp16; 32 elsewhere."""
+    if spec.precision != "auto":
+        return str(spec.precision)
+    if accelerator != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"

@@ -1,0 +1,61 @@
+"""What tests share: a tiny task on disk, and runs composed from the real configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+TINY_MODEL = (
+    "model.config.hidden_size=16", "model.config.num_hidden_layers=1", "model.config.num_attention_heads=2", "model.vocab_size=300",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def corpus_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train, validation and test Parquet of the columns `sentence` and `label`."""
+    from hprune.tasks.demo_corpus import generate
+
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, size in (("train", 160), ("validation", 60), ("test", 40)):
+        pq.write_table(generate(split, num_samples=size).select(["sentence", "label"]), folder / f"{split}.parquet")
+    return folder
+
+
+@pytest.fixture
+def table() -> pa.Table:
+    """Eight rows, two classes."""
+    words = ["good", "bad", "fine", "poor", "great", "dull", "nice", "sad"]
+    return pa.table({"sentence": [f"a {word} film" for word in words], "label": [1, 0] * 4})
+
+
+@pytest.fixture
+def compose_run(corpus_dir: Path) -> Callable[..., object]:
+    """Compose a tiny run from the real configuration, with overrides: a RunSpec."""
+    from hydra import compose, initialize_config_dir
+
+    from hprune.command import CONF, run_spec
+
+    def make(*overrides: str) -> object:
+        with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+            base = (
+                "task=sst2",
+                "model=tiny_roberta",
+                f"task.data_dir={corpus_dir}",
+                "trainer.threads=1",
+                "optim.lr=1e-3",
+            )
+            tiny = ("data.batch_size=16", *TINY_MODEL, "model.config.intermediate_size=32")
+            return run_spec(compose("train", overrides=[*base, *tiny, *overrides]))
+
+    return make

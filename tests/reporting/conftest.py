@@ -1,0 +1,152 @@
+"""A report as plain values, and a small study on disk that nobody trained."""
+
+from __future__ import annotations
+
+import copy
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from hprune.command import CONF, instantiate
+from hprune.science.records import RunKey, RunRecord
+from hprune.science.scores.h_score import h_score
+from hprune.score import ScoreSpec, score_study
+from hprune.storage.runs import finish_run, run_folder, save_record, start_run
+from hprune.storage.studies import add_run
+from hprune.tasks.load import load_task
+from hprune.tasks.spec import TaskData
+
+SCORING, COMPARISON, EPOCHS = (1, 2, 3), (11, 12), 2
+ARMS = {"full": ("everything", 12), "random_like": ("random", 4), "winning_ticket": ("by_value", 4)}
+
+
+def _row(
+    arm: str, n: int, mean: float, gap: tuple[float, float, float] | None, verdict: str | None, **facts: Any
+) -> dict[str, Any]:
+    """A row of a report with five seeds."""
+    test = {"seeds": 5, "p_value": 0.5, "test": "paired t test, two-sided, n = 5 seeds"}
+    return {
+        "arm": arm, "label": arm, "budget": "epochs", "S": 6, "E": 3, "eval_set": "validation", "metric": "accuracy",
+        "n": n, "fraction": n / 1500, "mean": mean, "low": mean - 0.01, "high": mean + 0.01, "seeds": list(range(11, 16)),
+        "values": {str(seed): mean + 0.002 * (seed - 13) for seed in range(11, 16)},
+        "difference": None if gap is None else {"mean": gap[0], "low": gap[1], "high": gap[2], **test},
+        "verdict": verdict,
+        **facts,
+    }  # fmt: skip
+
+
+REPORT: dict[str, Any] = {
+    "schema_version": 1, "study": "toy", "task": "own", "model": "tiny", "created": "2026-01-02T03:04:05+0000",
+    "primary_metric": "accuracy", "label_names": ["no", "yes"], "full_samples": 1500,
+    "rows": [
+        _row("full", 1500, 0.9, None, None),
+        _row("random_like", 300, 0.85, (-0.05, -0.061, -0.039), "worse"),
+        _row("winning_ticket", 300, 0.898, (-0.002, -0.011, 0.007), "not distinguishable"),
+        _row("full", 1500, 0.312, None, None, metric="loss"),
+        _row("winning_ticket", 300, 0.345, (0.033, 0.021, 0.045), "worse", metric="loss"),
+    ],
+    "histogram": {
+        "h_score": {
+            "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier",
+            "values": [{"value": v, "count": 10 * v + 5, "by_class": {"no": 5, "yes": 10 * v}} for v in range(7)],
+        }
+    },
+    "cost": {
+        "scoring_seconds": 600.0, "scoring_runs": 6,
+        "arms": [
+            {"label": "full", "train_seconds": 100.0, "break_even_runs": None},
+            {"label": "random_like", "train_seconds": 20.0, "break_even_runs": None},
+            {"label": "winning_ticket", "train_seconds": 20.0, "break_even_runs": 8},
+        ],
+    },
+    "samples": [
+        {"group": "H = 0", "sample_id": 7, "value": 0, "label": "no", "text": "a hard one"},
+        {"group": "0 < H < S", "sample_id": 8, "value": 3, "label": "yes", "text": "one in between"},
+        {"group": "H = S", "sample_id": 9, "value": 6, "label": "yes", "text": "an easy one"},
+    ],
+    "provenance": {
+        "data_hash": "d" * 64, "settings": {}, "versions": {"python": "3.11"}, "scoring_seeds": [1, 2, 3, 4, 5, 6],
+        "comparison_seeds": [11, 12, 13, 14, 15], "hprune": "0.1.0", "config": {"optim": {"lr": 1e-5}},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    """A report with three arms, five seeds and two metrics; a test may change it."""
+    return copy.deepcopy(REPORT)
+
+
+@pytest.fixture
+def one_seed(report: dict[str, Any]) -> dict[str, Any]:
+    """The same with one seed an arm, so without intervals and verdicts."""
+    for row in report["rows"]:
+        row |= {"seeds": [11], "values": {"11": row["mean"]}, "low": None, "high": None}
+        if row["difference"]:
+            row["difference"] |= {"low": None, "high": None, "p_value": None, "seeds": 1}
+            row["verdict"] = "no verdict (one seed)"
+    return report
+
+
+@pytest.fixture(scope="session")
+def study_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of a study `toy`: three scoring runs, two arms beside the full set, a score table."""
+    folder = tmp_path_factory.mktemp("project")
+    with (folder / "train.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("text", "label"), *((f"sample {i}" + " very" * i, "yn"[i % 2]) for i in range(12))]
+        )
+    config = OmegaConf.load(CONF / "task" / "own.yaml")
+    config.update({"train_file": "train.csv", "validation_file": "train.csv"})  # relative, as on a command line
+    config.kind = {"_target_": "types.SimpleNamespace"}  # nobody asks it anything: no need to import torch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        data = load_task(instantiate(config))
+    root = folder / "multirun"
+    for seed in SCORING:
+        _fabricate_run(root, data, OmegaConf.to_container(config), "full", seed)
+    for arm in ARMS:
+        for seed in COMPARISON:
+            _fabricate_run(root, data, OmegaConf.to_container(config), arm, seed)
+    score_study(root, "toy", ScoreSpec("h_score", h_score, "easier"))
+    return root
+
+
+def _fabricate_run(root: Path, data: TaskData, config: Any, arm: str, seed: int) -> None:
+    rule, size = ARMS[arm]
+    key = RunKey("own", "none", arm, seed)
+    folder = run_folder(root, key, {"subset": {"rule": rule}})
+    add_run(root, "toy", folder, "scoring" if seed in SCORING else "comparison", SCORING)
+    start_run(folder)
+    save_record(folder, _record(folder.key, folder.settings_hash, data))
+    accuracy = {"full": 0.9, "random_like": 0.8, "winning_ticket": 0.89}[arm] + 0.001 * (seed % 3) * (1 + len(arm) % 3)
+    facts = {
+        "data_hash": data.data_hash, "label_names": list(data.label_names), "samples": size, "full_samples": 12,
+        "primary_metric": "accuracy", "metrics": {"validation": {"accuracy": accuracy, "loss": 1 - accuracy}},
+        "subset": {} if arm == "full" else {"seeds": list(SCORING), "epochs": EPOCHS},
+        "cost": {"train_seconds": float(size)}, "config": {"task": config}, "versions": {"python": "3.11"},
+    }  # fmt: skip
+    finish_run(folder, facts)
+
+
+def _record(key: RunKey, settings_hash: str, data: TaskData) -> RunRecord:
+    """Sample i is right in the last runs only, more of them the larger i is: every H occurs."""
+    ids = data.train["sample_id"].to_numpy().copy()
+    rng = np.random.default_rng(key.seed)
+    right = np.broadcast_to(ids >= 3 * key.seed, (EPOCHS, ids.size))
+    prob = np.where(right, rng.uniform(0.5, 1, right.shape), rng.uniform(0, 0.5, right.shape)).astype(np.float32)
+    rest: Any = {"margin": 2 * prob - 1, "el2n": np.sqrt(2, dtype=np.float32) * (1 - prob)}
+    return RunRecord(
+        key,
+        ids,
+        right.copy(),
+        prob,
+        **rest,
+        measured="train_pass",
+        data_hash=data.data_hash,
+        settings_hash=settings_hash,
+    )

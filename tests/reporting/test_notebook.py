@@ -1,0 +1,87 @@
+"""The notebook runs from top to bottom on a small study, is stored without outputs, and its table is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbclient
+import nbformat
+import numpy as np
+import pytest
+
+from hprune.report import data_of_study
+from hprune.reporting.frames import find_root, only_study, study_frame
+from hprune.tasks.spec import TaskData
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture
+def data(study_root: Path, monkeypatch: pytest.MonkeyPatch) -> TaskData:
+    monkeypatch.chdir(study_root.parent)
+    found = data_of_study(study_root, "toy")
+    assert found is not None
+    return found
+
+
+def test_notebooks_are_stored_without_outputs() -> None:
+    paths = list(NOTEBOOKS.glob("*.ipynb"))
+    assert paths
+    for path in paths:
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert cells
+        assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+
+
+# The message queue below Jupyter leaves its sockets to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_notebook_runs(study_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPRUNE_ROOT", str(study_root))
+    monkeypatch.setenv("HPRUNE_STUDY", "toy")
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+    notebook = nbformat.read(NOTEBOOKS / "score_histograms.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert any("sample 11" in output.get("data", {}).get("text/html", "") for output in outputs)
+
+
+def test_study_frame(study_root: Path, data: TaskData) -> None:
+    frame = study_frame(study_root, "toy", data)
+    assert list(frame) == ["sample_id", "text", "label", "value", "length", "confidence", "variability"]
+    assert frame["value"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert frame["label"].tolist() == ["y", "n"] * 6
+    assert frame["length"].tolist() == [i + 2 for i in range(12)]
+    assert (frame.loc[frame["value"] == 3, "confidence"] > 0.5).all()
+    assert (frame.loc[frame["value"] == 0, "confidence"] < 0.5).all()
+    assert frame["variability"].between(0, 0.5).all()
+
+
+def test_confidence_is_the_mean_over_runs_and_epochs(study_root: Path, data: TaskData) -> None:
+    import pyarrow.parquet as pq
+
+    files = sorted(study_root.glob("runs/own/none/full-*/seed=[123]/record.*.parquet"))
+    columns = np.stack([pq.read_table(file)[f"true_prob_{epoch}"].to_numpy() for file in files for epoch in (0, 1)])
+    frame = study_frame(study_root, "toy", data)
+    assert columns.shape == (6, 12)
+    np.testing.assert_allclose(frame["confidence"], columns.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(frame["variability"], columns.std(axis=0), rtol=1e-5)
+
+
+def test_other_data_are_refused(study_root: Path, data: TaskData) -> None:
+    other = TaskData(data.train, {}, data.label_names, data.text, "0" * 64, {})
+    with pytest.raises(ValueError, match="belongs to other data"):
+        study_frame(study_root, "toy", other)
+
+
+def test_the_root_is_searched_upward(study_root: Path) -> None:
+    below = study_root / "studies" / "toy"
+    assert find_root(below) == study_root.resolve()
+    assert find_root(Path("/"), str(study_root)) == study_root
+    with pytest.raises(ValueError, match="no folder 'nowhere' with studies"):
+        find_root(below, "nowhere")
+
+
+def test_the_only_study_is_the_default(study_root: Path, tmp_path: Path) -> None:
+    assert only_study(study_root) == "toy"
+    assert only_study(tmp_path) == "demo"

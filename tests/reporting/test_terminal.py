@@ -1,0 +1,123 @@
+"""The terminal shows the same facts in a hundred columns, whatever it is written to."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from hprune.reporting.terminal import duration, headline, print_table, share
+
+HEAD = "arm             samples   share  [95% interval]     [95% interval]      verdict"
+
+
+def shown(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
+    print_table(report)
+    text = capsys.readouterr().out
+    assert all(len(line) <= 100 for line in text.splitlines())
+    return text
+
+
+def test_the_table(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line.rstrip() for line in shown(report, capsys).splitlines()]
+    assert HEAD in lines
+    assert "full              1,500  100.0%  90.0 [89.0, 91.0]                      reference" in lines
+    assert "random_like         300   20.0%  85.0 [84.0, 86.0]  -5.0 [-6.1, -3.9]   worse" in lines
+    assert "winning_ticket      300   20.0%  89.8 [88.8, 90.8]  -0.2 [-1.1, +0.7]   not distinguishable" in lines
+    assert not any("0.345" in line for line in lines)  # the loss is for the page
+
+
+def test_sentences_under_the_table(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(shown(report, capsys).split())
+    assert "(difference -0.2 points, 95% interval -1.1 to +0.7, 5 seeds)" in text
+    assert "winning_ticket: samples that some, but not all, scoring runs got right in every epoch (0 < H < S)." in text
+    assert "random_like: as many samples, drawn at random" in text
+    assert "chance alone could give such a difference. It does not show that the two are equal." in text
+    assert "Scoring took 10 min of training (6 runs); a run on the winning ticket takes 20 s, on the full set" in text
+
+
+def test_only_words_that_occur_are_explained(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    report["rows"] = [row for row in report["rows"] if row["arm"] == "full"]
+    text = shown(report, capsys)
+    assert "random_like" not in text
+    assert "Not distinguishable" not in text
+    assert "no winning ticket to judge" in text
+
+
+def test_validation_comes_before_test(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    report["rows"] = [{**row, "eval_set": "test"} for row in report["rows"]] + report["rows"]
+    text = shown(report, capsys)
+    assert text.index("accuracy on validation") < text.index("accuracy on test")
+
+
+def test_one_seed(one_seed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(one_seed, capsys)
+    assert "no verdict (one seed)" in text
+    assert "89.8 [one seed]" in text
+    assert "not distinguishable" not in text
+
+
+def test_no_arm(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No arm has been retrained yet" in shown({**report, "rows": []}, capsys)
+
+
+def test_brackets_in_arms_are_not_markup_and_long_arms_wrap(
+    report: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    report["rows"][2]["label"] = "winning_ticket [subset.keep=2..5, optim.lr=1e-05, bold]"
+    text = shown(report, capsys)
+    assert "[subset.keep=2..5," in text
+    assert "optim.lr=1e-05, bold]" in text
+    assert "not distinguishable" in text
+
+
+def test_a_narrow_terminal_loses_no_word(
+    report: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what rich takes for a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    report["rows"][1]["difference"] |= {"mean": -0.25, "low": -0.301, "high": -0.199}
+    print_table(report)
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    assert any("distinguishable" in line for line in lines)
+    assert any("[-30.1, -19.9]" in line for line in lines)
+
+
+def test_seeds_that_all_agree_are_pointed_out(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    report["rows"][1]["values"] = dict.fromkeys(report["rows"][1]["values"], 0.5)
+    assert "Every seed gave the same value for random_like" in shown(report, capsys)
+
+
+def test_arms_of_other_settings_are_not_mixed_up(report: dict[str, Any]) -> None:
+    for row in report["rows"][1:3]:
+        row["label"] += " [optim.lr=1e-05]"
+    other = {**report["rows"][1], "label": "random_like [optim.lr=2e-05]", "mean": 0.5, "low": 0.4, "high": 0.6}
+    report["rows"].append(other)
+    assert "drawn at random reaches 85.0%" in " ".join(headline(report))
+
+
+def test_many_winning_tickets_are_left_to_the_table(report: dict[str, Any]) -> None:
+    ticket = report["rows"][2]
+    report["rows"] += [{**ticket, "label": f"winning_ticket [seed={i}]"} for i in range(3)]
+    assert headline(report) == ["4 arms were compared with full training; the table has a line for each."]
+
+
+def test_a_narrow_interval_keeps_its_digits(report: dict[str, Any]) -> None:
+    report["rows"][2]["difference"] |= {"mean": -0.0004, "low": -0.0006, "high": -0.0002}
+    report["rows"][2]["verdict"] = "worse"
+    assert "(difference -0.04 points, 95% interval -0.06 to -0.02, 5 seeds)" in headline(report)[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.04, "0.0 s"), (5.04, "5.0 s"), (42.4, "42 s"), (125, "2 min"), (7200, "2.0 h")]
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(("fraction", "said"), [(1, "100%"), (0.1987, "20%"), (0.031, "3.1%"), (0.996, "99.6%")])
+def test_shares(fraction: float, said: str) -> None:
+    assert share(fraction) == said

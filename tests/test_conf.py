@@ -1,0 +1,108 @@
+"""Every option of every config group composes, resolves, and makes its typed value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from hprune.command import CONF, instantiate, plain, run_spec
+
+GROUPS = ("task", "model", "optim", "data", "trainer", "record", "subset")
+OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (CONF / group).glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+ENTRIES = ("train", "study", "score", "report", "export", "status")
+
+
+def composed(entry: str, *overrides: str):  # type: ignore[no-untyped-def]
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        return compose(entry, overrides=list(overrides))
+
+
+def test_the_globs_found_the_tree() -> None:
+    assert {"demo", "own", "sst2_minilm", "sst2_opt", "sst2_roberta"} <= set(EXPERIMENTS)
+    assert {group for group, _ in OPTIONS} == set(GROUPS)
+    assert {"minilm", "opt_125m", "opt_350m", "roberta_base", "roberta_large", "tiny_opt", "tiny_roberta"} <= {
+        name for group, name in OPTIONS if group == "model"
+    }
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: value)
+def test_every_option_makes_a_value(group: str, option: str) -> None:
+    cfg = composed("train", f"{group}={option}")
+    spec = run_spec(cfg)
+    assert getattr(spec, group) is not None
+    named = plain(cfg[group]).get("name")
+    assert named in (None, option)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("entry", ["train", "study"])
+def test_every_experiment_composes_for_every_command_that_trains(entry: str, name: str) -> None:
+    cfg = composed(entry, f"+experiment={name}")
+    plain(cfg)
+    if entry == "study":
+        assert {"full", "winning_ticket", "random_like"} <= set(cfg.arms)
+        for subset in cfg.arms.values():
+            instantiate(subset)
+    else:
+        run_spec(cfg)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_opens_with_its_command(name: str) -> None:
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert lines[1].startswith(f"# python -m hprune.") and f"+experiment={name}" in lines[1]  # noqa: PT018
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_entry_composes(entry: str) -> None:
+    overrides = {"score": ["study=x"], "report": ["study=x"], "export": ["study=x", "out=y.csv"]}.get(entry, [])
+    cfg = composed(entry, *overrides)
+    assert cfg.paths.root == "multirun"
+
+
+def test_the_papers_seven_subsets_are_named() -> None:
+    kept = {name: plain(composed("train", f"subset={name}").subset.keep) for name in
+            ("winning_ticket", "keep_2_5", "keep_3_5", "keep_4_5", "keep_2_4", "keep_5", "keep_4")}  # fmt: skip
+    assert kept == {
+        "winning_ticket": "1..S-1", "keep_2_5": "2..5", "keep_3_5": "3..5", "keep_4_5": "4..5", "keep_2_4": "2..4", "keep_5": 5, "keep_4": 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1..5", "1..5"), ("1..S-1", "1..S-1"), ("2..S", "2..S"), ("[2,3,4]", [2, 3, 4]), ("3", 3)]
+)
+def test_keep_sets_need_no_quotes(text: str, value: object) -> None:
+    cfg = composed("train", "subset=winning_ticket", f"subset.keep={text}")
+    assert plain(cfg.subset.keep) == value
+    assert instantiate(cfg.subset).select.keywords["keep"] == value
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.lr=-1", r"optim\.lr must be positive, got -1"),
+        ("optim.warmup=1.5", r"optim\.warmup is a share"),
+        ("optim.schedule=magic", r"linear, cosine or constant, got 'magic'"),
+        ("trainer.max_epochs=0", r"trainer\.max_epochs must be at least 1, got 0"),
+        ("trainer.devices=2", r"trainer\.devices must be 1, got 2"),
+        ("data.batching=sorted", r"data\.batching must be one of bucketed, random, max_length, got 'sorted'"),
+        ("data.batch_size=0", r"data\.batch_size must be at least 1, got 0"),
+        ("data.order=chaos", r"data\.order must be fixed or reshuffled"),
+        ("record.measured=never", r"record\.measured must be train_pass, eval_pass or both, got 'never'"),
+        ("task.validation_fraction=2", r"task\.validation_fraction must lie in \(0, 1\), got 2"),
+        ("task.max_train_samples=0", r"task\.max_train_samples must be at least 1, got 0"),
+        ("task.kind.primary_metric=bleu", r"accuracy, macro_f1, mcc, got 'bleu'"),
+        ("model.path=null", r"needs model\.path .* or model\.config"),
+    ],
+)
+def test_bad_values_are_refused_by_name(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        run_spec(composed("train", "task=own", override))
+
+
+def test_conf_lies_where_the_command_looks() -> None:
+    assert Path(CONF, "train.yaml").is_file()

@@ -1,0 +1,224 @@
+"""A run is repeatable to the bit, continues after an interruption as if undisturbed, and is never trained twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import hprune.training.run as run_module
+from hprune.data.datamodule import PlannedBatches
+from hprune.storage.runs import RunFolder, load_record, read_manifest, state_of
+from hprune.tasks.load import load_task
+from hprune.training.run import fine_tune, locate
+from hprune.training.settings import settings_of
+
+
+def trained(spec: Any, root: Path) -> RunFolder:
+    return fine_tune(spec, load_task(spec.task), None, root=root)
+
+
+def tables(folder: RunFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.path.glob("*.parquet"))}
+
+
+@pytest.mark.parametrize("model", ["tiny_roberta", "tiny_opt"])
+def test_the_same_command_twice_gives_the_same_bytes(compose_run, tmp_path: Path, model: str) -> None:  # type: ignore[no-untyped-def]
+    options = ["record=both", "trainer.max_epochs=2"] + (
+        [
+            f"model={model}",
+            "~model.config.intermediate_size",
+            "model.config.ffn_dim=32",
+            "model.config.word_embed_proj_dim=16",
+        ]
+        if model == "tiny_opt"
+        else []
+    )
+    options = [option for option in options if not option.startswith("~")]
+    spec = compose_run(*options) if model == "tiny_roberta" else compose_opt(compose_run, options)
+    first, second = trained(spec, tmp_path / "a"), trained(spec, tmp_path / "b")
+    assert list(tables(first)) == [
+        "predictions.test.parquet", "predictions.validation.parquet", "record.eval_pass.parquet", "record.train_pass.parquet", "subset.parquet",
+    ]  # fmt: skip
+    assert tables(first) == tables(second)
+    other = trained(replace(spec, seed=2), tmp_path / "a")
+    assert tables(other)["record.train_pass.parquet"] != tables(first)["record.train_pass.parquet"]
+    assert other.path.parent == first.path.parent
+
+
+def compose_opt(compose_run: Any, options: list[str]) -> Any:
+    spec = compose_run("trainer.max_epochs=2", "record=both")
+    config = {
+        "model_type": "opt", "hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "ffn_dim": 32, "max_position_embeddings": 64,
+    }  # fmt: skip
+    return replace(spec, model=replace(spec.model, name="tiny_opt", config=config))
+
+
+class Stop(L.Callback):
+    """Raises in the middle of an epoch, as a power cut would."""
+
+    def __init__(self, epoch: int, error: type[BaseException]) -> None:
+        self.epoch, self.error = epoch, error
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == self.epoch and batch_idx == 3:
+            raise self.error("stopped by the test")
+
+
+@pytest.mark.parametrize("order", ["fixed", "reshuffled"])
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_an_interrupted_run_ends_with_the_same_bytes(
+    compose_run, tmp_path: Path, monkeypatch, order: str, epoch: int
+) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("record=both", f"data.order={order}", "trainer.accumulate=2")
+    undisturbed = trained(spec, tmp_path / "undisturbed")
+    build = run_module._trainer
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            run_module,
+            "_trainer",
+            lambda spec, callbacks, root: build(spec, [*callbacks, Stop(epoch, RuntimeError)], root=root),
+        )
+        with pytest.raises(RuntimeError, match="stopped by the test"):
+            trained(spec, tmp_path / "broken")
+    folder = locate(spec, load_task(spec.task), None, root=tmp_path / "broken")
+    assert state_of(folder.path) == "failed"
+    assert folder.checkpoint.exists() == (epoch > 0)
+    continued = trained(spec, tmp_path / "broken")
+    assert tables(continued) == tables(undisturbed)
+    assert read_manifest(continued.path)["epochs"] == read_manifest(undisturbed.path)["epochs"]
+    assert not folder.checkpoint.exists()
+    assert not (folder.path / "failure.json").exists()
+
+
+def test_a_complete_run_is_skipped(compose_run, tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=1")
+    with caplog.at_level("INFO"):
+        folder = trained(spec, tmp_path)
+        before = {path: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+        assert "is complete, skipped" not in caplog.text
+        trained(spec, tmp_path)
+    assert "is complete, skipped" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
+
+
+def test_a_folder_of_other_settings_is_refused(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=1")
+    folder = locate(spec, load_task(spec.task), None, root=tmp_path)
+    folder.path.mkdir(parents=True)
+    there = json.loads(json.dumps(dict(folder.settings)))
+    there["optim"]["lr"] = 0.5
+    (folder.path / "identity.json").write_text(json.dumps({"key": {}, "settings": there}))
+    with pytest.raises(ValueError, match=r"other settings, differing in optim\.lr \(0\.5 there, 0\.001 here\)"):
+        trained(spec, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "override", ["optim.lr=1e-2", "data.batch_size=8", "data.batching=random", "trainer.max_epochs=4", "record=both", "model.vocab_size=400",
+                 "trainer.threads=2", "task.max_train_samples=100", "data.order=reshuffled", "trainer.accumulate=2"],
+)  # fmt: skip
+def test_settings_tell_apart_what_shapes_a_run(compose_run, override: str) -> None:  # type: ignore[no-untyped-def]
+    plain, changed = compose_run(), compose_run(override)
+    assert settings_of(plain, load_task(plain.task), None) != settings_of(changed, load_task(changed.task), None)
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=9", "data.workers=1", "trainer.progress=false", "study=other", "paths.root=elsewhere"]
+)
+def test_settings_leave_out_what_does_not(compose_run, override: str) -> None:  # type: ignore[no-untyped-def]
+    plain, changed = compose_run(), compose_run(override)
+    assert settings_of(plain, load_task(plain.task), None) == settings_of(changed, load_task(changed.task), None)
+
+
+def test_nan_stops_the_run_and_names_where(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run()
+    kind = type(spec.task.kind)
+    calls = {"n": 0}
+    real = kind.loss
+
+    def loss(self: Any, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        calls["n"] += 1
+        return real(self, logits, labels) * (torch.nan if calls["n"] == 3 else 1.0)
+
+    monkeypatch.setattr(kind, "loss", loss)
+    data = load_task(spec.task)
+    with pytest.raises(FloatingPointError, match=r"the loss is nan in epoch 0, batch 2, sample ids \[") as caught:
+        fine_tune(spec, data, None, root=tmp_path)
+    named = json.loads(str(caught.value).split("sample ids ")[1].split(";")[0])
+    folder = locate(spec, data, None, root=tmp_path)
+    assert state_of(folder.path) == "failed"
+    lengths = np.load(next((tmp_path / "cache/tokens").glob("*/offsets.npy")))
+    assert len(named) == spec.data.batch_size
+    assert lengths.size > 0
+
+
+def test_predictions_give_the_metrics_back(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=2")
+    folder = trained(spec, tmp_path)
+    manifest = read_manifest(folder.path)
+    data = load_task(spec.task)
+    for name, metrics in manifest["metrics"].items():
+        table = pq.read_table(folder.path / f"predictions.{name}.parquet")
+        assert table["sample_id"].to_pylist() == data.evaluation[name]["sample_id"].to_pylist()
+        assert table["label"].to_pylist() == data.evaluation[name]["label"].to_pylist()
+        right = np.mean(table["pred"].to_numpy() == table["label"].to_numpy())
+        assert metrics["accuracy"] == pytest.approx(right)
+        probabilities = np.stack([table["prob_0"].to_numpy(), table["prob_1"].to_numpy()])
+        np.testing.assert_allclose(probabilities.sum(axis=0), 1, rtol=1e-5)
+    assert manifest["epochs"][-1]["validation/accuracy"] == pytest.approx(manifest["metrics"]["validation"]["accuracy"])
+
+
+def test_the_record_is_what_a_plain_loop_sees(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """An independent training loop, dropout off, gives the same correctness and probabilities."""
+    from transformers import get_linear_schedule_with_warmup
+
+    spec = compose_run(
+        "trainer.max_epochs=2",
+        "+model.config.hidden_dropout_prob=0.0",
+        "+model.config.attention_probs_dropout_prob=0.0",
+        "record=both",
+    )
+    data = load_task(spec.task)
+    folder = trained(spec, tmp_path)
+    record = load_record(folder.path, "train_pass")
+
+    from hprune.science.subset import choose
+
+    subset = choose(
+        spec.subset, None, sample_ids=data.train["sample_id"].to_numpy().copy(), labels=data.train["label"].to_numpy(),
+        label_names=data.label_names, data_hash=data.data_hash, seed=spec.seed,
+    )  # fmt: skip
+    module, datamodule, _ = run_module._assemble(spec, data, subset, root=tmp_path)
+    optimizer = torch.optim.AdamW(module.model.parameters(), lr=spec.optim.lr, weight_decay=0.0)
+    plan = PlannedBatches(datamodule.train.lengths, spec.data, spec.seed)
+    schedule = get_linear_schedule_with_warmup(optimizer, 0, 2 * len(plan))
+    probability = np.zeros((2, len(datamodule.train.positions)), dtype=np.float32)
+    for epoch in range(2):
+        for rows in plan.batches():
+            batch = datamodule.train[rows]
+            out = module.model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
+            )
+            probability[epoch, rows] = out.logits.softmax(-1).gather(1, batch["labels"][:, None])[:, 0].detach()
+            out.loss.backward()
+            torch.nn.utils.clip_grad_norm_(module.model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    np.testing.assert_allclose(record.true_prob, probability, atol=2e-4)
+    clear = np.abs(probability - 0.5) > 1e-3
+    assert (record.correct == (probability > 0.5))[clear].all()
+    module.model.eval()
+    with torch.no_grad():
+        batch = datamodule.train[np.arange(160)]
+        logits = module.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    clean = load_record(folder.path, "eval_pass").true_prob[-1]
+    np.testing.assert_allclose(clean, logits.softmax(-1).gather(1, batch["labels"][:, None])[:, 0].numpy(), atol=2e-4)

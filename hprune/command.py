@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
     from hprune.training.settings import RunSpec
@@ -41,6 +42,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
                 if HydraConfig.get().mode == RunMode.MULTIRUN:
                     log.error("%s", error)  # Hydra raises the first failure of a sweep only, and at its end
                 raise CompactHydraException(f"hprune {config_name}: {_message(error)}") from error
+            except MissingMandatoryValue as error:
+                key = str(error).split(": ")[-1]
+                raise CompactHydraException(f"hprune {config_name}: {key} must be given, as in {key}=VALUE") from error
 
         @functools.wraps(function)
         def main() -> None:

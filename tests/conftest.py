@@ -59,3 +59,39 @@ def compose_run(corpus_dir: Path) -> Callable[..., object]:
             return run_spec(compose("train", overrides=[*base, *tiny, *overrides]))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny(corpus_dir: Path) -> list[str]:
+    """Overrides that shrink any experiment to seconds: tiny data, model and seeds."""
+    return [
+        "task=sst2", "model=tiny_roberta", f"task.data_dir={corpus_dir}", "trainer.threads=1", "trainer.max_epochs=2", "optim.lr=5e-3",
+        "data.batch_size=16", *TINY_MODEL, "model.config.intermediate_size=32", "scoring.seeds=[1,2,3]", "comparison.seeds=[11,12]",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run_command() -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process, as if typed: (exit code, standard output, standard error)."""
+    import contextlib
+    import importlib
+    import io
+    import logging
+    import sys
+
+    def run(command: str, *arguments: str) -> tuple[int, str, str]:
+        out, err, argv, code = io.StringIO(), io.StringIO(), sys.argv, 0
+        handlers = list(logging.getLogger().handlers)
+        sys.argv = [f"hprune.{command}", *arguments]
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                importlib.import_module(f"hprune.{command}").main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+            err.write(str(stop.code) if isinstance(stop.code, str) else "")
+        finally:
+            sys.argv = argv
+            logging.getLogger().handlers[:] = handlers
+        return code, out.getvalue(), err.getvalue()
+
+    return run

@@ -40,6 +40,8 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]],
         max_length: longest sample in tokens, special tokens included; a pair is cut at its longer text.
     """
     columns = [list(column) for column in texts]
+    if not columns[0]:  # tokenizers take no empty batch
+        return TokenTable(np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), None, 0)
     encoded = tokenizer(*columns, truncation=True, max_length=max_length, return_attention_mask=False)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     types = encoded.get("token_type_ids")
@@ -69,11 +71,13 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
 
 
 def _store(folder: Path, tokens: TokenTable) -> None:
-    arrays = {"input_ids": tokens.input_ids, "offsets": tokens.offsets, "token_type_ids": tokens.token_type_ids}
-    for name, values in arrays.items():
-        if isinstance(values, np.ndarray):
-            with whole_file(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-                np.save(file, values)
+    for name in ("input_ids", "offsets", "token_type_ids"):
+        values = getattr(tokens, name)
+        if values is None:
+            (folder / f"{name}.npy").unlink(missing_ok=True)
+            continue
+        with whole_file(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, values)
     write_json(folder / "facts.json", {"samples": int(tokens.offsets.size - 1), "truncated": tokens.truncated})
 
 

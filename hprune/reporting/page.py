@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hprune.reporting import terminal as words
+from hprune.reporting import wording as words
 from hprune.reporting.figures import accuracy_by_size, score_histogram
 
 Report = Mapping[str, Any]

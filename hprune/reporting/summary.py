@@ -1,13 +1,16 @@
 """The facts of a study as plain values: what `report.json` holds, and what the page and the table show.
 
 Schema of `report.json` (schema_version 1):
-    study, task, model, created, primary_metric, label_names
-    rows: [{arm, label, budget, S, E, eval_set, metric, n, fraction, mean, low, high, seeds, values,
-            difference: {mean, low, high, p_value, seeds, test} | null, verdict | null}]
+    study, task, model, created, primary_metric, label_names, full_samples
+    rows: [{arm, label, rule, budget, S, E, eval_set, metric, n, fraction, mean, low, high, seeds, values,
+            difference: {mean, low, high, p_value, seeds, test} | null, verdict | null,
+            difference_to_random, verdict_to_random: likewise}]
         `budget` is what arms have in common: "epochs". S and E are the runs and epochs behind the score that chose the
         arm, null for the full set. `low` and `high` bound the 95% t interval over seeds, null with one seed. The
-        difference is to the full set with the same settings, paired by seed; null for the full set itself.
+        difference is to the full set with the same settings, paired by seed, null for the full set itself; the other
+        one to the random arm of the same size and settings, null where there is none.
     histogram: {score table: {S, E, measured, higher_is, values: [{value, count, by_class: {class: count}}]}}
+        One entry a value for integer scores, 30 bins by their middle for real-valued ones.
     cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}
@@ -17,7 +20,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune import __version__
+from hprune.reporting.arms import Arm, Manifest, arms_of, full_set_of, is_random, mean_seconds, rows_of_arm
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
-from hprune.science.stats import paired_difference, t_interval
-from hprune.storage.runs import differing_keys, read_manifest, state_of
+from hprune.storage.runs import read_manifest, state_of
 from hprune.storage.scores import load_scores
-from hprune.storage.studies import StudyRun, existing_study, runs_of
+from hprune.storage.studies import existing_study, runs_of
 from hprune.tasks.spec import TaskData
-
-Manifest = dict[str, Any]
-LOWER_IS_BETTER = ("loss",)
 
 
 def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
@@ -53,8 +52,8 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
     manifests = {run.path: read_manifest(run.path) for run in runs}
     scoring = [manifests[run.path] for run in runs if run.purpose == "scoring"]
-    groups = _arms([run for run in runs if run.purpose == "comparison"], manifests)
-    first = manifests[runs[0].path]
+    arms = arms_of([run for run in runs if run.purpose == "comparison"], manifests)
+    first = scoring[0] if scoring else manifests[runs[0].path]
     scores = [load_scores(path) for path in sorted((existing_study(root, study) / "scores").glob("*.parquet"))]
     return {
         "schema_version": 1,
@@ -65,137 +64,41 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "primary_metric": first["primary_metric"],
         "label_names": first["label_names"],
         "full_samples": first["full_samples"],
-        "rows": [row for label, group in groups.items() for row in _rows(label, group, groups)],
+        "rows": [row for label, arm in arms.items() for row in rows_of_arm(label, arm, arms)],
         "histogram": {table.name: _histogram(table, data) for table in scores},
-        "cost": _cost(scoring, groups),
+        "cost": _cost(scoring, arms),
         "samples": _samples(scores, data),
         "provenance": {
             "data_hash": first["data_hash"],
             "settings": {key: value for key, value in first["settings"].items() if key != "subset"},
             "versions": first["versions"],
             "scoring_seeds": sorted(manifest["key"]["seed"] for manifest in scoring),
-            "comparison_seeds": sorted({manifest["key"]["seed"] for group in groups.values() for manifest in group}),
+            "comparison_seeds": sorted({manifest["key"]["seed"] for arm in arms.values() for manifest in arm}),
             "hprune": __version__,
             "config": first["config"],
         },
     }
 
 
-def _arms(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dict[str, list[Manifest]]:
-    """Comparison runs by arm: same subset and settings, different seeds. Arms of one name are told apart by what differs."""
-    groups: dict[tuple[str, str], list[Manifest]] = {}
-    for run in sorted(runs, key=lambda run: (run.key.subset != "full", run.key)):
-        groups.setdefault((run.key.subset, run.settings_hash), []).append(manifests[run.path])
-    labelled = {}
-    for (name, digest), group in groups.items():
-        namesakes = [
-            other[0] for (arm, other_digest), other in groups.items() if arm == name and other_digest != digest
-        ]
-        labelled[_label(name, group[0], namesakes)] = group
-    return labelled
-
-
-def _label(name: str, manifest: Manifest, namesakes: Sequence[Manifest]) -> str:
-    keys: list[str] = []
-    for other in namesakes:
-        for text in differing_keys(manifest["settings"], other["settings"]):
-            key = text.split(" (")[0]
-            if key not in keys and not key.startswith("subset.scores"):
-                keys.append(key)
-    shown = ", ".join(f"{key}={_setting(manifest['settings'], key)}" for key in keys)
-    return f"{name} [{shown}]" if shown else name if not namesakes else f"{name} [{manifest['settings_hash'][:8]}]"
-
-
-def _setting(settings: Mapping[str, Any], key: str) -> Any:
-    value: Any = settings
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _rows(label: str, group: Sequence[Manifest], groups: Mapping[str, Sequence[Manifest]]) -> list[dict[str, Any]]:
-    """One row for each evaluation set and metric of an arm."""
-    reference = _full_set_of(group[0], groups)
-    first = group[0]
-    facts = _score_behind(first)
-    rows = []
-    for eval_set, metrics in first["metrics"].items():
-        for metric in metrics:
-            values = _values(group, eval_set, metric)
-            interval = t_interval(values)
-            row = {
-                "arm": first["key"]["subset"],
-                "label": label,
-                "budget": "epochs",
-                "S": facts.get("S"),
-                "E": facts.get("E"),
-                "eval_set": eval_set,
-                "metric": metric,
-                "n": round(float(np.mean([manifest["samples"] for manifest in group]))),
-                "fraction": float(np.mean([manifest["samples"] / manifest["full_samples"] for manifest in group])),
-                "mean": interval.mean,
-                "low": interval.low,
-                "high": interval.high,
-                "seeds": sorted(values),
-                "values": {str(seed): value for seed, value in sorted(values.items())},
-            }
-            rows.append(row | _difference(values, reference, eval_set, metric))
-    return rows
-
-
-def _difference(
-    values: Mapping[int, float], reference: Sequence[Manifest] | None, eval_set: str, metric: str
-) -> dict[str, Any]:
-    """The paired difference to the full set, where there is one with shared seeds."""
-    full = {} if reference is None else _values(reference, eval_set, metric)
-    if not set(full) & set(values):
-        return {"difference": None, "verdict": None}
-    difference = paired_difference(values, full, higher_is_better=metric not in LOWER_IS_BETTER)
-    interval = asdict(difference.interval)
-    return {
-        "difference": {**interval, "p_value": difference.p_value, "test": difference.test},
-        "verdict": difference.verdict,
-    }
-
-
-def _values(group: Sequence[Manifest], eval_set: str, metric: str) -> dict[int, float]:
-    return {
-        manifest["key"]["seed"]: manifest["metrics"][eval_set][metric]
-        for manifest in group
-        if eval_set in manifest["metrics"]
-    }
-
-
-def _full_set_of(manifest: Manifest, groups: Mapping[str, Sequence[Manifest]]) -> Sequence[Manifest] | None:
-    """The runs on the full set whose settings are those of an arm; None for the full set itself."""
-    if manifest["settings"]["subset"]["rule"] == "everything":
-        return None
-    same = {key: value for key, value in manifest["settings"].items() if key != "subset"}
-    for group in groups.values():
-        settings = group[0]["settings"]
-        if settings["subset"]["rule"] == "everything" and {k: v for k, v in settings.items() if k != "subset"} == same:
-            return group
-    return None
-
-
-def _score_behind(manifest: Manifest) -> dict[str, int]:
-    provenance = manifest["subset"]
-    return {"S": len(provenance["seeds"]), "E": provenance["epochs"]} if "seeds" in provenance else {}
-
-
 def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
-    values = []
     labels = _labels(scores, data)
-    for value in np.unique(scores.values) if scores.values.dtype.kind != "i" else range(scores.runs + 1):
-        at = scores.values == value
-        by_class = (
-            {}
-            if labels is None or data is None
-            else {name: int((at & (labels == k)).sum()) for k, name in enumerate(data.label_names)}
-        )
-        values.append({"value": int(value), "count": int(at.sum()), "by_class": by_class})
+    values = []
+    for value, inside in _bins(scores):
+        by_class = {}
+        if labels is not None and data is not None:
+            by_class = {name: int((inside & (labels == k)).sum()) for k, name in enumerate(data.label_names)}
+        values.append({"value": value, "count": int(inside.sum()), "by_class": by_class})
     facts = {"S": scores.runs, "E": scores.epochs, "measured": scores.measured, "higher_is": scores.higher_is}
     return {**facts, "values": values}
+
+
+def _bins(scores: Scores, number: int = 30) -> list[tuple[float, NDArray[np.bool_]]]:
+    """Every value of an integer score; bins of a real-valued one by their middle."""
+    if np.issubdtype(scores.values.dtype, np.integer):
+        return [(value, scores.values == value) for value in range(max(scores.runs, int(scores.values.max())) + 1)]
+    edges = np.linspace(scores.values.min(), scores.values.max(), number + 1)
+    at = np.clip(np.digitize(scores.values, edges) - 1, 0, number - 1)
+    return [(float((edges[i] + edges[i + 1]) / 2), at == i) for i in range(number)]
 
 
 def _labels(scores: Scores, data: TaskData | None) -> NDArray[np.int64] | None:
@@ -204,25 +107,29 @@ def _labels(scores: Scores, data: TaskData | None) -> NDArray[np.int64] | None:
     return np.asarray(data.train["label"].to_numpy())
 
 
-def _cost(scoring: Sequence[Manifest], groups: Mapping[str, Sequence[Manifest]]) -> dict[str, Any]:
+def _cost(scoring: Sequence[Manifest], arms: Mapping[str, Arm]) -> dict[str, Any]:
     """Measured seconds of training; break-even counts later runs on a subset instead of the full set."""
-    spent = sum(manifest["cost"]["train_seconds"] for manifest in scoring)
-    arms = []
-    for label, group in groups.items():
-        seconds = _mean_seconds(group)
-        full = _full_set_of(group[0], groups)
-        needs_scores = group[0]["settings"]["subset"].get("scores") and group[0]["key"]["subset"] != "random_like"
-        even = None
-        if full is not None and needs_scores:
-            even = pay_back(
-                scoring_seconds=spent, full_run_seconds=_mean_seconds(full), subset_run_seconds=seconds
-            ).break_even
-        arms.append({"label": label, "train_seconds": seconds, "break_even_runs": even})
-    return {"scoring_seconds": spent, "scoring_runs": len(scoring), "arms": arms}
+    rows = [
+        {"label": label, "train_seconds": mean_seconds(arm), "break_even_runs": _break_even(scoring, arm, arms)}
+        for label, arm in arms.items()
+    ]
+    return {"scoring_seconds": _seconds(scoring), "scoring_runs": len(scoring), "arms": rows}
 
 
-def _mean_seconds(group: Sequence[Manifest]) -> float:
-    return float(np.mean([manifest["cost"]["train_seconds"] for manifest in group]))
+def _break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm]) -> int | None:
+    """None for arms that need no score, or that are not faster than the full set."""
+    full = full_set_of(arm[0], arms)
+    if full is None or is_random(arm[0]):
+        return None
+    used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"]["seeds"]]
+    paid = pay_back(
+        scoring_seconds=_seconds(used), full_run_seconds=mean_seconds(full), subset_run_seconds=mean_seconds(arm)
+    )
+    return paid.break_even
+
+
+def _seconds(runs: Sequence[Manifest]) -> float:
+    return float(sum(manifest["cost"]["train_seconds"] for manifest in runs))
 
 
 def _samples(tables: Sequence[Scores], data: TaskData | None, per_group: int = 8) -> list[dict[str, Any]]:

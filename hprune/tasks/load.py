@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hprune.tasks.source import read_splits
-from hprune.tasks.spec import TaskData, TaskSpec
+from hprune.tasks.spec import SPLITS, TaskData, TaskSpec
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +34,7 @@ def load_task(spec: TaskSpec) -> TaskData:
     if _is_text(splits["train"][spec.label].type):  # classes called "1" and "2" may be numbers in another file
         splits = {name: _with_text_labels(raw, spec.label) for name, raw in splits.items()}
     names = _label_names(spec, splits["train"])
-    tables = {name: table for name, raw in splits.items() if (table := _normalised(spec, name, raw, names)) is not None}
-    if tables.get("train") is None or tables["train"].num_rows == 0:
-        raise ValueError(f"task {spec.name!r}: no labelled row is left in the train split")
+    tables = _tables(spec, splits, names)
     if spec.max_train_samples is not None:
         tables["train"] = _sampled(tables["train"], spec.max_train_samples, spec.sample_seed)
     if "validation" not in tables:
@@ -71,18 +69,28 @@ def content_hash(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _normalised(spec: TaskSpec, split: str, raw: pa.Table, names: Sequence[str]) -> pa.Table | None:
-    """Ids, texts and labels of one split; None for an evaluation split without labels."""
+def _tables(spec: TaskSpec, splits: dict[str, pa.Table], names: Sequence[str]) -> dict[str, pa.Table]:
+    tables = {}
+    for name in sorted(splits, key=SPLITS.index):  # train first: nothing else is worth saying if it is empty
+        table = _normalised(spec, name, splits[name], names)
+        if table.num_rows:
+            tables[name] = table
+        elif name == "train":
+            raise ValueError(f"task {spec.name!r}: no labelled row is left in the train split")
+        else:
+            log.info("%s: the %s split has no labels and is not used", spec.name, name)
+    return tables
+
+
+def _normalised(spec: TaskSpec, split: str, raw: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Ids, texts and labels of the rows of one split that have both text and label."""
     columns = {column: _texts(spec, split, raw, column) for column in spec.text}
     labels = _label_numbers(spec, split, raw[spec.label], names)
     has_text = np.ones(raw.num_rows, dtype=bool)
     for column in columns.values():
         has_text &= pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False).to_numpy()
     keep = has_text & (labels >= 0)
-    if split != "train" and not keep.any():
-        log.info("%s: the %s split has no labels and is not used", spec.name, split)
-        return None
-    if not keep.all():
+    if keep.any() and not keep.all():
         log.warning(
             "%s: dropped %d of %d rows of the %s split (%d without a label, %d without text); ids keep their gaps",
             spec.name, int((~keep).sum()), keep.size, split, int((labels < 0).sum()), int((~has_text).sum()),

@@ -19,6 +19,8 @@ from hprune.tasks.spec import SPLITS, TaskSpec
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
+BLOCK = 1 << 26
+"""Bytes that Arrow parses at once: a sample must fit into two blocks."""
 
 
 def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
@@ -125,7 +127,7 @@ def _parse_csv(path: Path, encoding: str, text: Sequence[str]) -> pa.Table:
     delimiter = "\t" if path.suffix == ".tsv" else ","
     table = pa.csv.read_csv(
         path,
-        read_options=pa.csv.ReadOptions(encoding=encoding),
+        read_options=pa.csv.ReadOptions(encoding=encoding, block_size=BLOCK),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(text, pa.large_string())),
     )
@@ -144,7 +146,7 @@ def _parse_json_array(path: Path) -> pa.Table:
 
 
 def _parse_json_lines(path: Path) -> pa.Table:
-    block = pa.json.ReadOptions(block_size=1 << 26)  # a sample must fit into a block
+    block = pa.json.ReadOptions(block_size=BLOCK)
     table = pa.json.read_json(path, block, pa.json.ParseOptions(newlines_in_values=True))
     dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
     if not dates:

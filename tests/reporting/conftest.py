@@ -31,10 +31,10 @@ def _row(
     test = {"seeds": 5, "p_value": 0.5, "test": "paired t test, two-sided, n = 5 seeds"}
     return {
         "arm": arm, "label": arm, "budget": "epochs", "S": 6, "E": 3, "eval_set": "validation", "metric": "accuracy",
-        "n": n, "fraction": n / 1500, "mean": mean, "low": mean - 0.01, "high": mean + 0.01, "seeds": list(range(11, 16)),
-        "values": {str(seed): mean + 0.002 * (seed - 13) for seed in range(11, 16)},
+        "n": n, "fraction": n / 1500, "mean": mean, "low": mean - 0.01, "high": mean + 0.01,
+        "seeds": list(range(11, 16)), "values": {str(seed): mean + 0.002 * (seed - 13) for seed in range(11, 16)},
         "difference": None if gap is None else {"mean": gap[0], "low": gap[1], "high": gap[2], **test},
-        "verdict": verdict,
+        "verdict": verdict, "rule": "rule", "difference_to_random": None, "verdict_to_random": None,
         **facts,
     }  # fmt: skip
 
@@ -45,7 +45,10 @@ REPORT: dict[str, Any] = {
     "rows": [
         _row("full", 1500, 0.9, None, None),
         _row("random_like", 300, 0.85, (-0.05, -0.061, -0.039), "worse"),
-        _row("winning_ticket", 300, 0.898, (-0.002, -0.011, 0.007), "not distinguishable"),
+        _row(
+            "winning_ticket", 300, 0.898, (-0.002, -0.011, 0.007), "not distinguishable", verdict_to_random="better",
+            difference_to_random={"mean": 0.048, "low": 0.04, "high": 0.056, "seeds": 5, "p_value": 0.01, "test": "t"},
+        ),
         _row("full", 1500, 0.312, None, None, metric="loss"),
         _row("winning_ticket", 300, 0.345, (0.033, 0.021, 0.045), "worse", metric="loss"),
     ],

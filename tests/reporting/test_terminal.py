@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hprune.reporting.terminal import duration, headline, print_table, share
+from hprune.reporting.terminal import print_table
+from hprune.reporting.wording import duration, headline, share
 
 HEAD = "arm             samples   share  [95% interval]     [95% interval]      verdict"
 
@@ -91,12 +92,10 @@ def test_seeds_that_all_agree_are_pointed_out(report: dict[str, Any], capsys: py
     assert "Every seed gave the same value for random_like" in shown(report, capsys)
 
 
-def test_arms_of_other_settings_are_not_mixed_up(report: dict[str, Any]) -> None:
-    for row in report["rows"][1:3]:
-        row["label"] += " [optim.lr=1e-05]"
-    other = {**report["rows"][1], "label": "random_like [optim.lr=2e-05]", "mean": 0.5, "low": 0.4, "high": 0.6}
-    report["rows"].append(other)
-    assert "drawn at random reaches 85.0%" in " ".join(headline(report))
+def test_random_of_equal_size_is_compared_where_it_was_trained(report: dict[str, Any]) -> None:
+    assert "It is better than training on as many samples drawn at random" in " ".join(headline(report))
+    report["rows"][2] |= {"difference_to_random": None, "verdict_to_random": None}
+    assert "drawn at random" not in " ".join(headline(report))
 
 
 def test_many_winning_tickets_are_left_to_the_table(report: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def test_a_block_that_fails_changes_nothing(tmp_path: Path, error: BaseException
     if old is not None:
         target.write_bytes(old)
     before = files_in(tmp_path)
-    with pytest.raises(type(error)), whole_file(target) as temporary:
+    with pytest.raises(type(error)), whole_file(target) as temporary:  # noqa: PT012
         temporary.write_bytes(b"half")
         assert files_in(tmp_path).get("a.json") == old, "the target changes only when the block is done"
         raise error
@@ -136,7 +136,9 @@ def test_broken_parquet_is_named(tmp_path: Path, at: int) -> None:
 
 def test_digests_of_values_do_not_depend_on_the_order_of_keys() -> None:
     assert sha256_of_json({"a": 1, "b": {"c": 2, "d": 3}}) == sha256_of_json({"b": {"d": 3, "c": 2}, "a": 1})
-    assert len({sha256_of_json(x) for x in ({"a": 1}, {"a": 2}, {"b": 1}, {"a": "1"}, {"a": None}, {}, [1], [[1]])}) == 8
+    assert (
+        len({sha256_of_json(x) for x in ({"a": 1}, {"a": 2}, {"b": 1}, {"a": "1"}, {"a": None}, {}, [1], [[1]])}) == 8
+    )
     assert as_json({"a": (1, 2), 3: {"b": ()}}) == {"a": [1, 2], "3": {"b": []}}
 
 

@@ -145,7 +145,9 @@ def test_the_record_is_plain_columns(tmp_path: Path) -> None:
 
 def test_a_record_that_was_not_measured_names_those_that_were(tmp_path: Path) -> None:
     folder = finished(tmp_path, record())
-    with pytest.raises(ValueError, match=r"not measured by eval_pass, only by train_pass; .* record\.measured=eval_pass"):
+    with pytest.raises(
+        ValueError, match=r"not measured by eval_pass, only by train_pass; .* record\.measured=eval_pass"
+    ):
         load_record(folder.path, "eval_pass")
     with pytest.raises(ValueError, match="only by nothing"):
         load_record(finished(tmp_path / "empty").path, "eval_pass")

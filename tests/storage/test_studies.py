@@ -74,11 +74,11 @@ def test_a_study_is_one_folder(tmp_path: Path, name: str) -> None:
 
 
 def test_a_study_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no study 'c' under .*; there is none yet; collect runs first"):
+    with pytest.raises(ValueError, match=r"no study 'c' under .*; there is none yet; collect runs first"):
         existing_study(tmp_path, "c")
     for study in ("a", "b"):
         add_run(tmp_path, study, folder(tmp_path), "scoring", (1,))
     (tmp_path / "studies" / "without_runs").mkdir()
-    with pytest.raises(ValueError, match="no study 'c' under .*; there are a, b; collect runs first"):
+    with pytest.raises(ValueError, match=r"no study 'c' under .*; there are a, b; collect runs first"):
         existing_study(tmp_path, "c")
     assert existing_study(tmp_path, "a") == study_folder(tmp_path, "a")

@@ -1,0 +1,92 @@
+"""Arms are never mixed up or lost, and are compared with those that share everything but the samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hprune.reporting.arms import arms_of, full_set_of, random_like_of, rows_of_arm
+from hprune.science.records import RunKey
+from hprune.storage.files import sha256_of_json
+from hprune.storage.studies import StudyRun
+
+SUBSETS: dict[str, dict[str, Any]] = {
+    "full": {"rule": "everything"},
+    "winning_ticket": {"rule": "m.by_value", "keep": "1..5", "scores": "x"},
+    "random_like": {"rule": "m.random_like", "keep": "1..5", "scores": "x"},
+}
+
+
+def run(
+    name: str, seed: int, value: float, lr: float = 1.0, record: str = "train_pass", **subset: Any
+) -> dict[str, Any]:
+    settings = {"optim": {"lr": lr}, "record": {"measured": record}, "subset": SUBSETS[name] | subset}
+    behind = {} if name == "full" else {"seeds": [1, 2], "epochs": 3, "scores": f"table-{settings['subset']['scores']}"}
+    return {
+        "key": {"task": "t", "model": "m", "subset": name, "seed": seed}, "settings": settings, "subset": behind,
+        "samples": 100 if name == "full" else 30, "full_samples": 100, "cost": {"train_seconds": 1.0},
+        "metrics": {"validation": {"accuracy": value, "loss": 1 - value}, "test": {"accuracy": value / 2}},
+    }  # fmt: skip
+
+
+def grouped(*manifests: dict[str, Any]) -> dict[str, Any]:
+    paths = {Path(str(i)): manifest for i, manifest in enumerate(manifests)}
+    runs = [
+        StudyRun(RunKey(**m["key"]), "comparison", sha256_of_json(m["settings"]), path) for path, m in paths.items()
+    ]
+    return arms_of(runs, paths)
+
+
+def test_arms_that_share_a_name_are_told_apart_by_what_differs() -> None:
+    arms = grouped(
+        run("winning_ticket", 1, 0.9), run("winning_ticket", 1, 0.9, keep="2..5"), run("winning_ticket", 1, 0.9, lr=2.0),
+        run("winning_ticket", 1, 0.9, lr=2.0, scores="y"), run("full", 1, 0.9),
+    )  # fmt: skip
+    assert len(arms) == 5
+    assert next(iter(arms)) == "full"
+    assert any("subset.keep=2..5" in label for label in arms)
+    assert any("optim.lr=2.0" in label and "subset.scores=table-y" in label for label in arms)
+
+
+def test_no_arm_is_lost_when_labels_collide() -> None:
+    one, two = run("winning_ticket", 1, 0.9, scores="x"), run("winning_ticket", 1, 0.8, scores="y")
+    two["subset"]["scores"] = one["subset"]["scores"]
+    assert len(grouped(one, two)) == 2
+
+
+def test_the_reference_shares_everything_but_the_samples_and_how_they_are_recorded() -> None:
+    manifests = [run("full", 1, 0.9), run("full", 1, 0.8, lr=2.0), run("winning_ticket", 1, 0.7, lr=2.0, record="both"),
+                 run("random_like", 1, 0.6, lr=2.0), run("random_like", 1, 0.5)]  # fmt: skip
+    arms = grouped(*manifests)
+    full, random = full_set_of(manifests[2], arms), random_like_of(manifests[2], arms)
+    assert full is not None
+    assert random is not None
+    assert full[0] is manifests[1]
+    assert random[0] is manifests[3]
+    assert full_set_of(manifests[0], arms) is None
+    assert random_like_of(manifests[3], arms) is None
+
+
+def test_rows_pair_by_seed() -> None:
+    arms = grouped(
+        *(run("full", seed, 0.8 + seed / 100) for seed in (1, 2, 3)), *(run("winning_ticket", s, 0.7 + s / 100) for s in (2, 3, 4)),
+        *(run("random_like", seed, 0.6 + seed / 100) for seed in (2, 3)),
+    )  # fmt: skip
+    row = next(r for r in rows_of_arm("winning_ticket", arms["winning_ticket"], arms) if r["metric"] == "accuracy")
+    assert row["difference"]["mean"] == pytest.approx(-0.1)
+    assert row["difference"]["seeds"] == 2
+    assert row["difference_to_random"]["mean"] == pytest.approx(0.1)
+    assert (row["S"], row["E"], row["n"], row["fraction"]) == (2, 3, 30, 0.3)
+    assert row["verdict"] == "worse"
+    loss = next(r for r in rows_of_arm("winning_ticket", arms["winning_ticket"], arms) if r["metric"] == "loss")
+    assert loss["verdict"] == "worse"
+    assert loss["difference"]["mean"] > 0
+
+
+def test_an_evaluation_set_that_not_every_run_has_is_left_out() -> None:
+    manifests = [run("full", seed, 0.9) for seed in (1, 2)]
+    del manifests[0]["metrics"]["test"]
+    arms = grouped(*manifests)
+    assert {row["eval_set"] for row in rows_of_arm("full", arms["full"], arms)} == {"validation"}

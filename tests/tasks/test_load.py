@@ -1,0 +1,318 @@
+"""The normalised tables: ids are rows of the source, labels lie in 0..K-1, the hash is of the rows and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hprune.tasks.classification import Classification
+from hprune.tasks.load import content_hash, load_task
+from hprune.tasks.spec import TaskData, TaskSpec
+
+SST2 = Path(__file__).parents[3] / "shared" / "data" / "sst2"
+
+
+def spec_of(*, name: str = "own", **options: Any) -> TaskSpec:
+    return TaskSpec(name, Classification(), **options)
+
+
+def loaded(train: Any, validation: Any = None, test: Any = None, **options: Any) -> TaskData:
+    """Load tables that are given as columns."""
+    given = {"train": train, "validation": validation, "test": test}
+    tables = {
+        name: columns if isinstance(columns, pa.Table) else pa.table(columns)
+        for name, columns in given.items()
+        if columns is not None
+    }
+    return load_task(spec_of(generate=tables.__getitem__, splits={name: name for name in tables}, **options))
+
+
+def columns(labels: Any, texts: Any = None) -> dict[str, Any]:
+    return {"text": texts or [f"t{i}" for i in range(len(labels))], "label": labels}
+
+
+OTHER = columns([0, 1])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array([0, 2, 1, 0], pa.int8()),
+        pa.array([0, 2, 1, 0], pa.uint64()),
+        pa.array([0.0, 2.0, 1.0, 0.0]),
+        pa.array([0, 2, 1, 0], pa.float32()),
+        pa.array([0, 2, 1, 0]).dictionary_encode(),
+    ],
+    ids=lambda array: str(array.type)[:12],
+)
+def test_whole_numbers_are_classes_in_any_type(labels: pa.Array) -> None:
+    data = loaded(columns(labels), OTHER)
+    assert data.train["label"].to_pylist() == [0, 2, 1, 0]
+    assert data.train["label"].type == pa.int64()
+    assert data.label_names == ("0", "1", "2")
+
+
+def test_booleans_are_classes() -> None:
+    data = loaded(columns([True, False, True]), columns([False]))
+    assert data.train["label"].to_pylist() == [1, 0, 1]
+    assert data.evaluation["validation"]["label"].to_pylist() == [0]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_names_are_classes_in_sorted_order(kind: pa.DataType) -> None:
+    names = ["pos", "neg", "NA", "neg"]
+    data = loaded(columns(pa.array(names).cast(kind)), columns(["NA", "pos"]))
+    assert data.label_names == ("NA", "neg", "pos")
+    assert [data.label_names[i] for i in data.train["label"].to_pylist()] == names
+    assert data.evaluation["validation"]["label"].to_pylist() == [0, 2]
+
+
+def test_given_names_set_the_order_and_name_the_numbers() -> None:
+    assert loaded(columns(["b", "a"]), columns(["a"]), label_names=["b", "a"]).train["label"].to_pylist() == [0, 1]
+    data = loaded(columns([0, 2]), OTHER, label_names=["x", "y", "z"])
+    assert (data.label_names, data.train["label"].to_pylist()) == (("x", "y", "z"), [0, 2])
+
+
+def test_classes_called_by_numbers_keep_their_names_in_other_files(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\na,1\nb,2\nc,other\nd,1\n")
+    (tmp_path / "validation.csv").write_text("text,label\na,2\nb,1\n")
+    (tmp_path / "test.csv").write_text("text,label\na,-1\nb,-1\n")
+    data = load_task(spec_of(data_dir=str(tmp_path)))
+    assert data.label_names == ("1", "2", "other")
+    assert data.evaluation["validation"]["label"].to_pylist() == [1, 0]
+    assert "test" not in data.evaluation
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+def test_rows_without_label_or_text_leave_gaps_in_the_ids(numbers: bool, caplog: pytest.LogCaptureFixture) -> None:
+    missing = [-1, None] if numbers else ["", " "]
+    no, yes = (0, 1) if numbers else ("no", "yes")
+    raw = columns([no, missing[0], yes, missing[1], no, yes, yes, no], ["a", "b", "c", "d", None, "", "  \n", "h"])
+    data = loaded(raw, columns([no, yes]))
+    assert data.train["sample_id"].to_pylist() == [0, 2, 7]
+    assert data.train["text"].to_pylist() == ["a", "c", "h"]
+    assert data.train["label"].to_pylist() == [0, 1, 0]
+    assert "own: dropped 5 of 8 rows of the train split (2 without a label, 3 without text)" in caplog.text
+
+
+def test_a_float_that_is_no_number_is_no_label() -> None:
+    data = loaded(columns([0.0, float("nan"), 1.0]), OTHER)
+    assert data.train["sample_id"].to_pylist() == [0, 2]
+
+
+def test_pairs_need_both_texts() -> None:
+    raw = {"a": ["x", "y", None], "b": ["1", None, "3"], "label": [0, 1, 0]}
+    data = loaded({**raw, "b": ["1", "2", None]}, raw, text=["a", "b"])
+    assert data.train.column_names == ["sample_id", "a", "b", "label"]
+    assert data.train["sample_id"].to_pylist() == [0, 1]
+    assert data.evaluation["validation"]["sample_id"].to_pylist() == [0]
+
+
+def test_csv_cells_that_are_empty_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text,label\n"a, b",0\n"c\nd",1\ne,\n,1\nNA,0\n"null",1\n')
+    data = load_task(spec_of(train_file=str(tmp_path / "a.csv"), validation_file=str(tmp_path / "a.csv")))
+    assert data.train["text"].to_pylist() == ["a, b", "c\nd", "NA", "null"]
+    assert data.train["sample_id"].to_pylist() == [0, 1, 4, 5]
+    (tmp_path / "b.csv").write_text("text,label\n" + "".join(f"t{i},{['no', 'yes', ''][i % 3]}\n" for i in range(9)))
+    named = load_task(spec_of(train_file=str(tmp_path / "b.csv"), validation_file=str(tmp_path / "b.csv")))
+    assert named.label_names == ("no", "yes")
+    assert named.train["sample_id"].to_pylist() == [0, 1, 3, 4, 6, 7]
+
+
+def test_an_evaluation_split_without_labels_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        data = loaded(columns([0, 1] * 4), columns([0, 1]), columns([-1, -1]))
+    assert set(data.evaluation) == set(data.evaluation_hashes) == {"validation"}
+    assert "own: the test split has no labels and is not used" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        data = loaded(columns([0, 1] * 10), columns([None, None]), columns([0, -1]))
+    assert data.evaluation["validation"].num_rows == 2, "held out instead"
+    assert data.evaluation["test"].num_rows == 1
+    assert "no validation split, held out 2 of 20" in caplog.text
+
+
+# --- the content hash
+
+
+def hash_of(labels: Any = (0, 1, 0), a: Any = ("x", "y", "z"), b: Any = ("1", "2", "3"), ids: Any = (0, 1, 2)) -> str:
+    return content_hash(pa.table({"sample_id": list(ids), "a": list(a), "b": list(b), "label": list(labels)}))
+
+
+def test_the_hash_does_not_depend_on_format_and_chunks(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": [f"é, {i}\n" for i in range(40)], "label": [i % 2 for i in range(40)], "extra": "x"})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    frame.to_json(tmp_path / "a.json", orient="records")
+    frame.to_parquet(tmp_path / "a.parquet", row_group_size=7)
+    (tmp_path / "shards").mkdir()
+    for shard in range(4):
+        pq.write_table(
+            pa.Table.from_pandas(frame[shard * 10 : shard * 10 + 10], preserve_index=False),
+            tmp_path / "shards" / f"train-{shard:05d}-of-00004.parquet",
+        )
+    specs = [spec_of(train_file=str(tmp_path / f"a.{end}")) for end in ("csv", "tsv", "jsonl", "json", "parquet")]
+    found = [load_task(one) for one in [*specs, spec_of(data_dir=str(tmp_path / "shards"), name="other")]]
+    assert len({data.data_hash for data in found}) == 1
+    assert len({data.evaluation_hashes["validation"] for data in found}) == 1
+
+
+def test_the_hash_does_not_depend_on_types_and_slices() -> None:
+    whole = pa.table({"id": np.arange(6), "text": list("abcdef")})
+    parts = pa.concat_tables([whole.slice(0, 1), whole.slice(1, 3), whole.slice(4)])
+    large = whole.cast(pa.schema([("id", pa.int64()), ("text", pa.large_string())]))
+    assert content_hash(whole) == content_hash(parts) == content_hash(large) == content_hash(whole.take(np.arange(6)))
+
+
+def test_the_hash_sees_every_change() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"labels": (0, 1, 1)},
+        {"labels": (1, 0, 0)},
+        {"a": ("x", "y", "Z")},
+        {"a": ("x", "y", "z ")},
+        {"a": ("y", "x", "z")},
+        {"a": ("xy", "", "z")},  # moved to the row above
+        {"a": ("", "xy", "z")},
+        {"a": ("x", "y", "z1"), "b": ("", "2", "3")},  # moved to the column before
+        {"a": ("1", "2", "3"), "b": ("x", "y", "z")},
+        {"ids": (0, 1, 3)},
+        {"ids": (1, 2, 3)},
+        {"ids": (0, 1), "labels": (0, 1), "a": ("x", "y"), "b": ("1", "2")},
+    ]
+    assert len({hash_of(**change) for change in changes}) == len(changes)
+    renamed = pa.table({"sample_id": [0], "premise": ["x"], "label": [0]})
+    assert content_hash(renamed) != content_hash(renamed.rename_columns(["sample_id", "text", "label"]))
+
+
+# --- samples and held-out sets
+
+
+def many(rows: int = 300) -> dict[str, Any]:
+    return columns([int(i % 10 < 3) for i in range(rows)])
+
+
+def test_a_sample_of_the_train_split_is_fixed_by_its_seed() -> None:
+    def ids(size: int | None, seed: int = 0) -> list[int]:
+        data = loaded(many(), OTHER, max_train_samples=size, sample_seed=seed)
+        assert data.train.num_rows == min(size or 300, 300)
+        found: list[int] = data.train["sample_id"].to_pylist()
+        assert data.train["text"].to_pylist() == [f"t{i}" for i in found]
+        return found
+
+    assert ids(50) == ids(50) == sorted(set(ids(50)))
+    assert ids(50) != ids(50, seed=1)
+    assert ids(300) == ids(1000) == ids(None) == list(range(300))
+    hashes = {loaded(many(), OTHER, max_train_samples=size).data_hash for size in (None, 50, 51)}
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5])
+def test_a_held_out_set_is_stratified_seeded_disjoint_and_complete(fraction: float) -> None:
+    def split(seed: int = 0) -> tuple[list[int], list[int]]:
+        data = loaded(many(), validation_fraction=fraction, split_seed=seed)
+        tables = (data.train, data.evaluation["validation"])
+        for table in tables:
+            assert table["text"].to_pylist() == [f"t{i}" for i in table["sample_id"].to_pylist()]
+            share = Counter(table["label"].to_pylist())
+            assert share[1] == pytest.approx(0.3 * table.num_rows, abs=1)
+        return tables[0]["sample_id"].to_pylist(), tables[1]["sample_id"].to_pylist()
+
+    train, held = split()
+    assert len(held) == 300 * fraction
+    assert sorted(train + held) == list(range(300))
+    assert (train, held) == (sorted(train), sorted(held))
+    assert split() == (train, held)
+    assert split(seed=1) != (train, held)
+
+
+# --- what cannot be loaded
+
+
+def fails(message: str, *tables: Any, **options: Any) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        loaded(*tables, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_columns_list_those_present() -> None:
+    raw = {"sentence": ["a"], "gold": [1]}
+    fails(r"the train split has no column text, label; it has sentence, gold\. Set task\.text=\[COLUMN\]", raw)
+    fails("the train split has no column label; it has sentence, gold", raw, text=["sentence"])
+    fails("the validation split has no column text", columns([0, 1]), {"sentence": ["a"], "label": [0]})
+
+
+def test_one_class_is_not_enough() -> None:
+    fails(r"'own': the train split holds one class only \(0\); a classifier needs two", columns([0] * 20))
+    fails(r"one class only \(yes\)", columns(["yes"] * 20), columns(["yes"]))
+    fails(r"one class only \(a\)", columns([0] * 20), OTHER, label_names=["a", "b"])
+
+
+def test_numbers_without_names_run_from_0() -> None:
+    fails(
+        r"classes of the train split are \[1, 2\], but .* without a gap; .*task\.label_names", columns([1, 2, 1]), OTHER
+    )
+    fails(r"classes of the train split are \[0, 1000000000\]", columns([0, 10**9]), OTHER)
+
+
+def test_labels_out_of_range_are_named() -> None:
+    fails(r"train split has labels \[2, 7\], but with 2 classes \(a, b\) they lie in 0\.\.1", columns([0, 7, 2]),
+          OTHER, label_names=["a", "b"])  # fmt: skip
+    fails(r"validation split has labels \[2\], but with 2 classes", columns([0, 1]), columns([0, 2]))
+    fails(r"train split has labels \[-2\]", columns([0, 1, -2]), OTHER)
+
+
+def test_unknown_class_names_are_named() -> None:
+    fails(r"validation split has labels \['maybe'\], known are \['no', 'yes'\]; set task\.label_names",
+          columns(["no", "yes"]), columns(["no", "maybe"]))  # fmt: skip
+    fails(
+        r"train split has labels \['no'\], known are \['a', 'b'\]", columns(["no", "a"]), OTHER, label_names=["a", "b"]
+    )
+    fails(r"validation split has labels \['0', '1'\], known are", columns(["no", "yes"]), columns([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "example"), [([0.0, 1.0, 0.5], "double, for example 0.5"), ([[0], [1]], r"list<.*for example \[0\]")]
+)
+def test_labels_that_are_no_classes_are_named_with_an_example(labels: Any, example: str) -> None:
+    fails(
+        rf"labels of the train split must be class names or whole numbers, column 'label' is {example}", columns(labels)
+    )
+    fails("labels of the validation split must be class names or whole", columns([0, 1] * 9), columns(labels))
+
+
+def test_text_that_is_no_text_is_named() -> None:
+    fails(r"column 'text' of the train split must hold text, it is list<", columns([0, 1], [["a"], ["b"]]), OTHER)
+
+
+@pytest.mark.parametrize("labels", [[-1, -1], [None, None], ["", ""]])
+def test_a_train_split_without_labels_is_refused(labels: Any) -> None:
+    fails("'own': no labelled row is left in the train split", columns(labels), OTHER)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [([0], "of 1 rows"), ([0, 1], "of 2 rows"), (list(range(9)), "of 9 rows")]
+)
+def test_too_few_rows_to_hold_out(labels: Any, message: str) -> None:
+    fails(rf"cannot hold out 10% {message} for validation, .*give task\.validation_file=FILE", columns(labels))
+
+
+@pytest.mark.skipif(not SST2.is_dir(), reason="needs the shared copy of SST-2")
+def test_sst2_is_the_official_one() -> None:
+    data = load_task(spec_of(name="sst2", data_dir=str(SST2), text=["sentence"], label_names=["negative", "positive"]))
+    assert data.train.num_rows == 67_349
+    assert {name: table.num_rows for name, table in data.evaluation.items()} == {"validation": 872}
+    assert Counter(data.train["label"].to_pylist()) == {0: 29_780, 1: 37_569}
+    assert data.train["sentence"][0].as_py().strip() == "hide new secretions from the parental units"
+    assert data.train["sample_id"].to_pylist() == list(range(67_349))

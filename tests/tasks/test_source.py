@@ -1,0 +1,332 @@
+"""Every format gives the same rows, text is taken letter by letter, and each thing that is wrong is named."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hprune.tasks.classification import Classification
+from hprune.tasks.load import load_task
+from hprune.tasks.source import read_file, read_splits
+from hprune.tasks.spec import TaskSpec
+
+Rows = list[dict[str, Any]]
+TEXTS = [
+    "plain",
+    "comma, tab\t",
+    "two\nlines",
+    'a "quote"',
+    "é 漢 🙂",
+    "null",
+    "NA",
+    "nan",
+    "007",
+    "1.50",
+    "2020-01-02",
+]
+ROWS: Rows = [{"text": text, "label": i % 2} for i, text in enumerate(TEXTS)]
+
+
+def spec(**options: Any) -> TaskSpec:
+    return TaskSpec(
+        "own", Classification(), **{name: str(v) if isinstance(v, Path) else v for name, v in options.items()}
+    )
+
+
+def write_csv(path: Path, rows: Rows) -> None:
+    pd.DataFrame(rows).to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+
+
+def write_parquet(path: Path, rows: Rows) -> None:
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=3)
+
+
+def write_lines(path: Path, rows: Rows) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_array(path: Path, rows: Rows) -> None:
+    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+WRITERS: list[tuple[str, Callable[[Path, Rows], None]]] = [
+    ("a.csv", write_csv),
+    ("a.tsv", write_csv),
+    ("a.parquet", write_parquet),
+    ("a.jsonl", write_lines),
+    ("a.json", write_lines),
+    ("b.json", write_array),
+]
+
+
+@pytest.mark.parametrize(("name", "write"), WRITERS)
+def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, write: Callable[[Path, Rows], None]) -> None:
+    write(tmp_path / name, ROWS)
+    assert read_splits(spec(train_file=tmp_path / name))["train"].to_pylist() == ROWS
+
+
+@pytest.mark.parametrize(
+    "texts", [["007", "1.0", "+5"], ["NA", "null", ""], ["2020-01-02", "2020-01-03 10:00"], ["True"]]
+)
+@pytest.mark.parametrize(("name", "write"), WRITERS)
+def test_text_that_looks_like_something_else_is_text(
+    tmp_path: Path, name: str, write: Callable[[Path, Rows], None], texts: list[str]
+) -> None:
+    write(tmp_path / name, [{"text": text, "label": 0} for text in texts])
+    assert read_splits(spec(train_file=tmp_path / name))["train"]["text"].to_pylist() == texts
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    for name, write in WRITERS:
+        if name != "a.parquet":
+            write(tmp_path / name, ROWS)
+            (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
+            assert read_splits(spec(train_file=tmp_path / name))["train"].to_pylist() == ROWS
+
+
+def test_a_sample_may_be_long(tmp_path: Path) -> None:
+    rows = [{"text": "short", "label": 0}, {"text": "x" * 3_000_000, "label": 1}, {"text": "short", "label": 0}]
+    for name in ("a.jsonl", "a.csv"):
+        (write_lines if name == "a.jsonl" else write_csv)(tmp_path / name, rows)
+        assert read_splits(spec(train_file=tmp_path / name))["train"].to_pylist() == rows
+
+
+def test_a_missing_key_is_a_missing_value(tmp_path: Path) -> None:
+    rows: Rows = [{"text": "a"}, {"label": 1, "text": "b"}, {"label": 0}]
+    expected = [{"text": row.get("text"), "label": row.get("label")} for row in rows]
+    for write in (write_lines, write_array):
+        write(tmp_path / "a.json", rows)
+        assert read_splits(spec(train_file=tmp_path / "a.json"))["train"].to_pylist() == expected
+
+
+def test_categories_and_views_are_what_they_stand_for(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": pd.Categorical(["a", "b", "a"]), "label": pd.Categorical(["pos", "neg", "pos"])})
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert read_splits(spec(train_file=tmp_path / "a.parquet"))["train"].to_pydict() == frame.to_dict("list")
+    view = pa.table({"text": pa.array(["a"], pa.string_view()), "label": pa.array(["p"], pa.string_view())})
+    found = read_splits(spec(generate=lambda split: view, splits={"train": "train"}))["train"]
+    assert [str(kind) for kind in found.schema.types] == ["large_string", "large_string"]
+
+
+@pytest.mark.parametrize("place", [".", "data", "sst2"])
+@pytest.mark.parametrize("shards", [0, 1, 2, 12])
+def test_a_folder_holds_splits_whole_or_in_shards(tmp_path: Path, place: str, shards: int) -> None:
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
+    rows: Rows = [{"text": f"t{i}", "label": i % 2} for i in range(24)]
+    if not shards:
+        write_parquet(folder / "train.parquet", rows)
+    for shard in range(shards):
+        size = 24 // shards
+        write_parquet(folder / f"train-{shard:05d}-of-{shards:05d}.parquet", rows[shard * size : (shard + 1) * size])
+    write_csv(folder / "validation.csv", rows[:4])
+    splits = read_splits(spec(data_dir=tmp_path, hub_config="sst2", hub_id="nyu-mll/glue"))
+    assert {name: table.to_pylist() for name, table in splits.items()} == {"train": rows, "validation": rows[:4]}
+
+
+def test_splits_are_found_by_the_sources_names(tmp_path: Path) -> None:
+    for name in ("train", "dev", "test"):
+        write_csv(tmp_path / f"{name}.csv", [{"text": name, "label": 0}])
+    found = read_splits(spec(data_dir=tmp_path, splits={"train": "train", "validation": "dev", "test": None}))
+    assert {name: table["text"].to_pylist() for name, table in found.items()} == {
+        "train": ["train"],
+        "validation": ["dev"],
+    }
+    asked = []
+
+    def generate(split: str) -> pa.Table:
+        asked.append(split)
+        return pa.Table.from_pylist(ROWS)
+
+    assert set(read_splits(spec(generate=generate, splits={"train": "a", "test": "b"}))) == {"train", "test"}
+    assert asked == ["a", "b"]
+
+
+def test_files_win_over_the_folder_and_the_folder_over_the_hub(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", [{"text": "folder", "label": 0}])
+    write_csv(tmp_path / "mine.csv", [{"text": "file", "label": 0}])
+    assert read_splits(spec(data_dir=tmp_path, hub_id="x/y"))["train"]["text"].to_pylist() == ["folder"]
+    both = spec(train_file=tmp_path / "mine.csv", data_dir=tmp_path, hub_id="x/y")
+    assert read_splits(both)["train"]["text"].to_pylist() == ["file"]
+
+
+LATIN = "text,label\ncafé,0\nthé,1\n".encode("latin-1")
+
+
+def test_other_encodings_are_read_when_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(LATIN)
+    found = read_splits(spec(train_file=tmp_path / "a.csv", encoding="latin-1"))
+    assert found["train"]["text"].to_pylist() == ["café", "thé"]
+    (tmp_path / "a.tsv").write_bytes(LATIN.decode("latin-1").replace(",", "\t").encode("utf-16"))
+    assert read_splits(spec(train_file=tmp_path / "a.tsv", encoding="utf-16"))["train"]["label"].to_pylist() == [0, 1]
+
+
+BROKEN: list[tuple[str, bytes, str]] = [
+    ("a.csv", b"", r"a\.csv is empty \(0 bytes\)"),
+    ("a.parquet", b"", r"a\.parquet is empty \(0 bytes\)"),
+    ("a.csv", b"text,label\n", "task 'own': the train split is empty: columns text, label, but no rows"),
+    ("a.json", b"[]", "the train split is empty: columns none, but no rows"),
+    ("a.csv", b"\n\n", r"a\.csv is not readable as csv: .*check the file"),
+    ("a.csv", b"text,label\na,b,1\n", r"a\.csv is not readable as csv: .*Expected 2 columns, got 3"),
+    ("a.csv", LATIN, r"a\.csv is not readable as csv: .*UTF8.*save it as UTF-8, or set task\.encoding"),
+    ("a.csv", b"text,label\na,caf\xe9\n", r"a\.csv is not .*column 'label' is not utf8.*set task\.encoding"),
+    ("a.csv", "text,label\na,1\n".encode("utf-16"), r"a\.csv is not readable.*task\.encoding.*utf-16"),
+    ("a.csv", b"text,text,label\na,b,1\n", r"a\.csv has more than one column 'text'"),
+    ("a.parquet", b"PAR1 but no more", r"a\.parquet is not readable as parquet: .*check the file, or export it again"),
+    ("a.parquet", b"text,label\na,1\n", r"a\.parquet is not readable as parquet"),
+    ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": \n', r"a\.jsonl is not readable as jsonl: .*row 1"),
+    (
+        "a.jsonl",
+        b'{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n',
+        r"a\.jsonl .*changed from number to string",
+    ),
+    ("a.jsonl", b'{"text": "caf\xe9", "label": 1}\n', r"a\.jsonl is not readable as jsonl: .*; save it as UTF-8$"),
+    ("a.json", b'[{"text": "a"}, {"te', r"a\.json is not readable as json: .*line 1 column"),
+    ("a.json", b'["a", "b"]', r"a\.json is not readable as json: it must be an array of objects"),
+    ("a.json", b'[{"text": "a", "label": 1}, {"text": "b", "label": "x"}]', r"a\.json is not .*convert 'x'"),
+    ("a.json", b'[{"text": "caf\xe9"}]', r"a\.json is not readable as json: .*; save it as UTF-8$"),
+    ("a.xlsx", b"x", r"cannot tell the format of .*a\.xlsx: its name must end in one of \.parquet, \.csv"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BROKEN, ids=lambda value: str(value)[:20])
+def test_a_broken_file_is_named_on_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_splits(spec(train_file=tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", ROWS)
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[4:40] = b"\xff" * 36
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.parquet is not readable as parquet"):
+        read_file([tmp_path / "a.parquet"])
+
+
+def test_what_is_not_there_is_named_with_what_is(tmp_path: Path) -> None:
+    write_csv(tmp_path / "mine.csv", ROWS)
+    with pytest.raises(ValueError, match=r"no file at .*main\.csv; data files in .*: mine\.csv"):
+        read_splits(spec(train_file=tmp_path / "main.csv"))
+    with pytest.raises(ValueError, match=r"no file at .*val\.csv"):
+        read_splits(spec(train_file=tmp_path / "mine.csv", validation_file=tmp_path / "val.csv"))
+    with pytest.raises(ValueError, match=r"task\.data_dir=.*nowhere is not a folder; it must hold train\.parquet"):
+        read_splits(spec(data_dir=tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match=r"task\.data_dir=.* holds no file of the split 'train'; it holds mine\.csv"):
+        read_splits(spec(data_dir=tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="it holds nothing"):
+        read_splits(spec(data_dir=tmp_path / "empty"))
+
+
+def test_a_missing_shard_is_not_a_smaller_set(tmp_path: Path) -> None:
+    for shard in (0, 2):
+        write_parquet(tmp_path / f"train-0000{shard}-of-00003.parquet", ROWS)
+    with pytest.raises(ValueError, match=r"train-00002-of-00003\.parquet is one of 3 shards, but 2 are there"):
+        read_splits(spec(data_dir=tmp_path))
+
+
+def test_shards_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train-00000-of-00002.parquet", ROWS)
+    write_parquet(tmp_path / "train-00001-of-00002.parquet", [{"text": "a", "label": "positive"}])
+    with pytest.raises(ValueError, match=r"train-00000-of-00002\.parquet .* do not fit together"):
+        read_splits(spec(data_dir=tmp_path))
+
+
+def test_an_unknown_encoding_is_named(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", ROWS)
+    with pytest.raises(ValueError, match=r"task\.encoding=latn-1 is not known .*use for example utf8"):
+        read_splits(spec(train_file=tmp_path / "a.csv", encoding="latn-1"))
+
+
+def test_no_source_lists_the_ways_to_give_one() -> None:
+    with pytest.raises(ValueError, match=r"'own' has no data: give task\.train_file=FILE .*data_dir=FOLDER.*hub_id=ID"):
+        read_splits(spec())
+
+
+TWO_WAYS = (
+    r"cannot get the data set nyu-mll/glue \(sst2\) of task 'own'.*{}.*Two ways on: .*task\.data_dir=FOLDER.*HF_HOME"
+)
+
+
+def test_without_network_there_are_two_ways_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path))
+    with pytest.raises(OSError, match=TWO_WAYS.format("")) as caught:
+        load_task(spec(hub_id="nyu-mll/glue", hub_config="sst2"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        datasets.exceptions.DatasetNotFoundError("why\nand how"),
+        datasets.exceptions.DatasetGenerationError("why\nand how"),
+        ConnectionError("why\nand how"),
+        ValueError("why\nand how"),
+        RuntimeError("why\nand how"),
+        OSError("why\nand how"),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_hubs_own_errors_come_with_two_ways_on(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(OSError, match=TWO_WAYS.format("TimeoutError" if not str(error) else "why and how")) as caught:
+        read_splits(spec(hub_id="nyu-mll/glue", hub_config="sst2"))
+    assert caught.value.__cause__ is error
+    assert "\n" not in str(caught.value)
+
+
+def test_a_hub_set_brings_its_class_names(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+
+    def split(labels: list[int]) -> datasets.Dataset:
+        return datasets.Dataset.from_dict({"text": [f"t{i}" for i in range(len(labels))], "label": labels}, features)
+
+    hub = datasets.DatasetDict(train=split([0, 1, 1, 0]), validation=split([1, 0]), test=split([-1, -1]))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: hub)
+    with caplog.at_level(logging.INFO):
+        data = load_task(spec(hub_id="x/y"))
+    assert data.label_names == ("neg", "pos")
+    assert data.train["label"].to_pylist() == [0, 1, 1, 0]
+    assert set(data.evaluation) == {"validation"}
+    assert "the test split has no labels and is not used" in caplog.text
+    with pytest.raises(
+        ValueError, match=r"x/y has no split 'training'; it has train, validation, test: set task\.splits"
+    ):
+        read_splits(spec(hub_id="x/y", splits={"train": "training"}))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"text": []}, r"task\.text must name at least one column"),
+        ({"text": ["text", "text"]}, r"task\.text must name different columns"),
+        ({"text": ["text", "gold"], "label": "gold"}, r"task\.text .* none of them task\.label"),
+        ({"text": ["sample_id"]}, r"rename column 'sample_id' in the data"),
+        ({"text": ["label"], "label": "gold"}, r"rename column 'label' in the data"),
+        ({"validation_fraction": 1.0}, r"task\.validation_fraction must lie in \(0, 1\), got 1\.0"),
+        ({"max_train_samples": 0}, r"task\.max_train_samples must be at least 1, got 0"),
+        ({"splits": {"validation": "dev"}}, r"task\.splits must name the source's train split"),
+        ({"splits": {"train": None}}, r"task\.splits must name the source's train split"),
+        ({"splits": {"train": "train", "dev": "dev"}}, r"task\.splits .* may name validation, test, got"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        spec(**options)

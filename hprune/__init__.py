@@ -1,6 +1,6 @@
 """hprune makes fine-tuning sets smaller without losing accuracy, and says honestly whether it worked.
 
-The commands are the interface (`python -m hprune.train --help`). For notebooks, the science is importable without torch.
+The commands are the interface (`python -m hprune.train --help`). For notebooks, the science imports without torch.
 """
 
 from hprune.science.records import Dynamics as Dynamics

@@ -21,7 +21,8 @@ def main() -> None:
     if name not in COMMANDS:
         listed = "\n".join(f"  {command:<8} {what}" for command, what in COMMANDS.items())
         print(
-            f"usage: hprune COMMAND [KEY=VALUE ...]     (hprune COMMAND --help lists the keys)\n\n{listed}\n\nfirst steps: hprune study +experiment=demo"
+            "usage: hprune COMMAND [KEY=VALUE ...]     (hprune COMMAND --help lists the keys)\n\n"
+            f"{listed}\n\nfirst steps: hprune study +experiment=demo"
         )
         sys.exit(0 if name in ("--help", "-h") else f"\nhprune: no command {name!r}; there are {', '.join(COMMANDS)}")
     os.execv(sys.executable, [sys.executable, "-m", f"hprune.{name}", *sys.argv[2:]])

@@ -30,7 +30,8 @@ def collect_run(
     purpose = purpose_of(spec, scoring_seeds)
     if purpose == "comparison" and spec.seed in scoring_seeds and not allow_seed_overlap:
         raise ValueError(
-            f"seed {spec.seed} is a scoring seed ({list(scoring_seeds)}): an arm that is trained with it would be judged by a run that chose its samples. "
+            f"seed {spec.seed} is a scoring seed ({list(scoring_seeds)}): "
+            "an arm that is trained with it would be judged by a run that chose its samples. "
             "Use other seeds (seed=101,102,...), or set comparison.allow_seed_overlap=true"
         )
     scores = scores_for(spec.subset, root=root, study=study)

@@ -27,7 +27,7 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make a function of a config a command: Hydra composes, a failure that a user can mend is one message, exit code 1.
+    """Make a function of a config a command: Hydra composes, a failure that a user can mend is one message, exit 1.
 
     HYDRA_FULL_ERROR=1 shows the traceback.
     """

@@ -50,14 +50,17 @@ def main(cfg: DictConfig) -> None:
         seed=cfg.seed,
     )
     table = _with_scores(read_splits(task)["train"], subset, scores)
-    write_export(out, table)
+    write_export(out, table, subset.sample_ids)
     write_json(Path(f"{out}.provenance.json"), _provenance(cfg, subset, ids.size))
     log.info("%s", describe(subset, ids.size, data.label_names))
     log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
 
 
 def _with_scores(original: pa.Table, subset: Subset, scores: Scores | None) -> pa.Table:
-    """The kept rows as they came, with the id and the score of each; a column of that name that came along stays."""
+    """The kept rows as they came, with the id and the score of each.
+
+    A column of the data that has one of our names stays; ours is then called `hprune_<name>`.
+    """
     table = original.take(pa.array(subset.sample_ids))
     added: dict[str, Any] = {"sample_id": subset.sample_ids}
     if scores is not None:

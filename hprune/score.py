@@ -88,7 +88,8 @@ def score_study(root: Path, study: str, spec: ScoreSpec) -> Path:
 def describe(scores: Scores) -> str:
     """The distribution of a score, for the log."""
     n = scores.values.size
-    head = f"{scores.name} of {n:,} samples from S = {scores.runs} runs, E = {scores.epochs} epochs ({scores.measured}), higher is {scores.higher_is}"
+    runs = f"S = {scores.runs} runs, E = {scores.epochs} epochs ({scores.measured})"
+    head = f"{scores.name} of {n:,} samples from {runs}, higher is {scores.higher_is}"
     if not np.issubdtype(scores.values.dtype, np.integer):
         low, middle, high = np.quantile(scores.values, [0, 0.5, 1])
         return f"{head}: from {low:.4g} to {high:.4g}, median {middle:.4g}"
@@ -105,7 +106,8 @@ def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> list[StudyRun]:
     found = {run.key.seed: run for run in runs_of(root, study, "scoring")}
     if not found:
         raise ValueError(
-            f"study {study!r} has no scoring runs yet: train the full set with the scoring seeds first (python -m hprune.train -m +experiment=... seed=1,2,3)"
+            f"study {study!r} has no scoring runs yet: train the full set with the scoring seeds first "
+            "(python -m hprune.train -m +experiment=... seed=1,2,3)"
         )
     wanted = (
         sorted({seed for run in found.values() for seed in run.expected_seeds}) if spec.seeds is None else spec.seeds
@@ -116,7 +118,8 @@ def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> list[StudyRun]:
         listed = ", ".join(f"{seed} ({state})" for seed, state in missing.items())
         there = [seed for seed in wanted if seed not in missing]
         raise ValueError(
-            f"study {study!r}: {len(missing)} of {len(wanted)} scoring runs are missing, seeds {listed}. Run the command that trains them again, "
+            f"study {study!r}: {len(missing)} of {len(wanted)} scoring runs are missing, seeds {listed}. "
+            "Run the command that trains them again, "
             f"or score what is there with score.seeds={there} or score.allow_missing=true"
         )
     complete = [found[seed] for seed in wanted if seed not in missing]

@@ -71,7 +71,8 @@ def _check_overlap(scoring: tuple[int, ...], comparison: tuple[int, ...], *, all
     common = sorted(set(scoring) & set(comparison))
     if common and not allowed:
         raise ValueError(
-            f"scoring.seeds and comparison.seeds share {common}: an arm would be judged by runs that chose its samples. "
+            f"scoring.seeds and comparison.seeds share {common}: "
+            "an arm would be judged by runs that chose its samples. "
             "Give other comparison.seeds, or set comparison.allow_seed_overlap=true"
         )
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
 TINY_MODEL = (
-    "model.config.hidden_size=16", "model.config.num_hidden_layers=1", "model.config.num_attention_heads=2", "model.vocab_size=300",
+    "model.config.hidden_size=16", "model.config.num_hidden_layers=1", "model.config.num_attention_heads=2",
+    "model.vocab_size=300",
 )  # fmt: skip
 
 
@@ -65,8 +66,9 @@ def compose_run(corpus_dir: Path) -> Callable[..., object]:
 def tiny(corpus_dir: Path) -> list[str]:
     """Overrides that shrink any experiment to seconds: tiny data, model and seeds."""
     return [
-        "task=sst2", "model=tiny_roberta", f"task.data_dir={corpus_dir}", "trainer.threads=1", "trainer.max_epochs=2", "optim.lr=5e-3",
-        "data.batch_size=16", *TINY_MODEL, "model.config.intermediate_size=32", "scoring.seeds=[1,2,3]", "comparison.seeds=[11,12]",
+        "task=sst2", f"task.data_dir={corpus_dir}", "model=tiny_roberta", *TINY_MODEL,
+        "model.config.intermediate_size=32", "trainer.threads=1", "trainer.max_epochs=2", "optim.lr=5e-3",
+        "data.batch_size=16", "scoring.seeds=[1,2,3]", "comparison.seeds=[11,12]",
     ]  # fmt: skip
 
 

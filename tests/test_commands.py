@@ -166,7 +166,8 @@ def test_an_exported_set_can_be_trained_on(finished, tmp_path: Path, tiny: list[
     assert pyarrow.csv.read_csv(out).num_rows > 0
     options = [option for option in tiny if not option.startswith(("task", "scoring", "comparison"))]
     code, _, err = run_command(
-        "train", "task=own", f"task.train_file={out}", "task.text=[sentence]", "task.validation_fraction=0.2", *options, f"paths.root={tmp_path}",
+        "train", "task=own", f"task.train_file={out}", "task.text=[sentence]", "task.validation_fraction=0.2",
+        *options, f"paths.root={tmp_path}",
     )  # fmt: skip
     assert code == 0, err
 
@@ -283,6 +284,6 @@ def test_a_full_disk_loses_nothing(tiny: list[str], tmp_path: Path, run_command:
         patch.setattr(files.pq, "write_table", full)
         err = refused(run_command, "train", *tiny, root, "study=s", "seed=1", "trainer.max_epochs=1")
     assert "No space left on device; nothing was changed there" in err
-    code, out, _ = run_command("status", root)
+    _, out, _ = run_command("status", root)
     assert "failed" in out
     assert run_command("train", *tiny, root, "study=s", "seed=1", "trainer.max_epochs=1")[0] == 0

@@ -54,7 +54,7 @@ def test_every_experiment_composes_for_every_command_that_trains(entry: str, nam
 def test_an_experiment_opens_with_its_command(name: str) -> None:
     lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()
     assert lines[0] == "# @package _global_"
-    assert lines[1].startswith(f"# python -m hprune.") and f"+experiment={name}" in lines[1]  # noqa: PT018
+    assert lines[1].startswith("# python -m hprune.") and f"+experiment={name}" in lines[1]  # noqa: PT018
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -68,7 +68,8 @@ def test_the_papers_seven_subsets_are_named() -> None:
     kept = {name: plain(composed("train", f"subset={name}").subset.keep) for name in
             ("winning_ticket", "keep_2_5", "keep_3_5", "keep_4_5", "keep_2_4", "keep_5", "keep_4")}  # fmt: skip
     assert kept == {
-        "winning_ticket": "1..S-1", "keep_2_5": "2..5", "keep_3_5": "3..5", "keep_4_5": "4..5", "keep_2_4": "2..4", "keep_5": 5, "keep_4": 4,
+        "winning_ticket": "1..S-1", "keep_2_5": "2..5", "keep_3_5": "3..5", "keep_4_5": "4..5", "keep_2_4": "2..4",
+        "keep_5": 5, "keep_4": 4,
     }  # fmt: skip
 
 

@@ -65,8 +65,8 @@ def _term(text: str, part: str, runs: int) -> int:
 def _why_empty(keep: KeepSpec, runs: int) -> str:
     if runs == 1:
         return (
-            f"keep={_shown(keep)} is empty: with S = 1 run the score is 0 or 1, so nothing lies strictly between 0 and S "
-            "and the winning ticket is empty by definition; score at least 2 runs (the paper uses 6)"
+            f"keep={_shown(keep)} is empty: with S = 1 run the score is 0 or 1, so nothing lies strictly between "
+            "0 and S and the winning ticket is empty by definition; score at least 2 runs (the paper uses 6)"
         )
     return f"keep={_shown(keep)} keeps nothing with S = {runs} runs; give a range with low <= high, as in 1..S-1"
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Measured = Literal["train_pass", "eval_pass"]
-"""When a sample was judged: by the training step itself (dropout on, before the update), or by a clean pass after the epoch."""
+"""When a sample was judged: by the training step (dropout on, before the update) or by a clean pass after the epoch."""
 
 Direction = Literal["easier", "harder"]
 """What a higher score means."""
@@ -106,7 +106,8 @@ class Dynamics:
         """Put the records of S runs on top of each other, in the order of their seeds.
 
         Raises:
-            ValueError: no records; a repeated seed; or runs that differ in data, samples, epochs, way of measuring or settings.
+            ValueError: no records; a repeated seed; or runs that differ in data, samples, epochs, way of measuring or
+                settings.
         """
         if not records:
             raise ValueError("Dynamics.stack needs at least one record, got none")
@@ -235,7 +236,8 @@ def _check_same_kind(first: RunRecord, other: RunRecord) -> None:
         differing = ["sample ids"]
     if differing:
         raise ValueError(
-            f"runs of one score must differ in their seed only; {first.key} and {other.key} differ in {', '.join(differing)}"
+            "runs of one score must differ in their seed only; "
+            f"{first.key} and {other.key} differ in {', '.join(differing)}"
         )
 
 

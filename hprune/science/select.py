@@ -32,7 +32,8 @@ def by_value(values: Values, *, runs: int, seed: int, keep: KeepSpec) -> Positio
     """
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError(
-            f"keep selects by value and needs an integer score such as h_score, got {values.dtype}; use highest or lowest"
+            f"keep selects by value and needs an integer score such as h_score, got {values.dtype}; "
+            "use highest or lowest"
         )
     return np.flatnonzero(np.isin(values, keep_values(keep, runs=runs)))
 

@@ -60,11 +60,13 @@ def choose(
         return Subset(spec.name, sample_ids, data_hash, {"rule": "everything"})
     if scores is None:
         raise ValueError(
-            f"subset {spec.name!r} selects by a score; name its table with subset.scores=NAME or FILE, made by: python -m hprune.score study=NAME"
+            f"subset {spec.name!r} selects by a score; name its table with subset.scores=NAME or FILE, "
+            "made by: python -m hprune.score study=NAME"
         )
     if scores.data_hash != data_hash or not np.array_equal(scores.sample_ids, sample_ids):
         raise ValueError(
-            f"the score table {scores.name!r} belongs to other data: its train table has hash {scores.data_hash[:8]} and {scores.sample_ids.size:,} samples, "
+            f"the score table {scores.name!r} belongs to other data: "
+            f"its train table has hash {scores.data_hash[:8]} and {scores.sample_ids.size:,} samples, "
             f"this one {data_hash[:8]} and {sample_ids.size:,}; score this data, or train on the data that was scored"
         )
     positions = spec.select(scores.values, runs=scores.runs, seed=seed)
@@ -72,12 +74,14 @@ def choose(
     if positions.size == 0:
         shown = ", ".join(f"{value}: {removed:,}" for value, (_, removed) in counts.get("score", {}).items())
         raise ValueError(
-            f"subset {spec.name!r} keeps none of {sample_ids.size:,} samples (samples per score {shown or 'not counted'}); choose another keep-set"
+            f"subset {spec.name!r} keeps none of {sample_ids.size:,} samples "
+            f"(samples per score {shown or 'not counted'}); choose another keep-set"
         )
     gone = [label_names[label] for label, (kept, _) in counts["label"].items() if kept == 0]
     if gone and not spec.allow_missing_class:
         raise ValueError(
-            f"subset {spec.name!r} keeps no sample of class {', '.join(gone)}; choose another keep-set, or set subset.allow_missing_class=true"
+            f"subset {spec.name!r} keeps no sample of class {', '.join(gone)}; "
+            "choose another keep-set, or set subset.allow_missing_class=true"
         )
     provenance = {
         "scores": scores.name,

@@ -7,9 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hprune.storage.files import whole_file
 
@@ -33,8 +35,19 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         raise ValueError(f"{out} is a folder, but not of a saved data set, and is never replaced; choose another name")
 
 
-def write_export(out: Path, table: pa.Table) -> None:
-    """Write the table in the form that the suffix of `out` names, whole or not at all; `.ids`: one sample_id a line."""
+def write_export(out: Path, table: pa.Table, ids: NDArray[np.int64]) -> None:
+    """Write the table in the form that the suffix of `out` names, whole or not at all; `.ids`: one id a line.
+
+    Raises:
+        ValueError: if that form cannot hold a column of the table.
+    """
+    try:
+        _write(out, table, ids)
+    except pa.ArrowException as error:
+        raise ValueError(f"{out.suffix} cannot hold these columns ({error}); use .parquet or .jsonl") from error
+
+
+def _write(out: Path, table: pa.Table, ids: NDArray[np.int64]) -> None:
     if not out.suffix:
         _write_dataset(out, table)
         return
@@ -47,7 +60,7 @@ def write_export(out: Path, table: pa.Table) -> None:
             lines = (json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         else:
-            temporary.write_text("".join(f"{i}\n" for i in table["sample_id"].to_pylist()), encoding="utf-8")
+            temporary.write_text("".join(f"{i}\n" for i in ids.tolist()), encoding="utf-8")
 
 
 def _write_dataset(out: Path, table: pa.Table) -> None:

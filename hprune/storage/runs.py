@@ -29,7 +29,7 @@ from hprune.storage.files import (
 
 SCHEMA_VERSION = 1
 
-State = Literal["done", "started", "failed"]
+State = Literal["done", "started", "failed", "missing"]
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,6 @@ def fail_run(folder: RunFolder, message: str) -> None:
 
 def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
     """Write `run.json`, with the checksum of every file of the run, and remove what only a resume needs."""
-    if folder.checkpoint.exists():
-        folder.checkpoint.unlink()
     files = sorted(p for p in folder.path.iterdir() if p.suffix == ".parquet")
     write_json(
         folder.manifest,
@@ -118,6 +116,7 @@ def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
             "files": {p.name: sha256_of_file(p) for p in files},
         },
     )
+    folder.checkpoint.unlink(missing_ok=True)  # after the manifest: a crash in between loses nothing
 
 
 def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -136,7 +135,9 @@ def state_of(path: Path) -> State:
     """What became of the run in this folder."""
     if (path / "run.json").exists():
         return "done"
-    return "failed" if (path / "failure.json").exists() else "started"
+    if (path / "failure.json").exists():
+        return "failed"
+    return "started" if path.exists() else "missing"
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -25,6 +25,14 @@ from hprune.training.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # in the order of RoBERTa and OPT: pad is 1
 
 
@@ -37,8 +45,13 @@ def load_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTraine
     if spec.path is None:
         tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts)
     else:
+        _require_tokenizer_files(Path(spec.path).expanduser())
         tokenizer = _from_hub_or_folder(spec, AutoTokenizer.from_pretrained)
     if tokenizer.pad_token is None:  # GPT-like models were trained without one; any id does, as it is masked
+        if tokenizer.eos_token is None:
+            raise ValueError(
+                f"the tokenizer of {spec.path} has neither a pad token nor an end token to pad with; add one"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -61,6 +74,12 @@ def load_model(
     else:
         # float32 in so many words: the default is the dtype of the checkpoint, which is fp16 for OPT
         model = _from_hub_or_folder(spec, kind.head().from_pretrained, dtype=torch.float32, **head)
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise ValueError(
+            f"the tokenizer of model {spec.name!r} has {len(tokenizer)} tokens, but the model takes {rows}: "
+            "they do not belong together"
+        )
     model.config.pad_token_id = tokenizer.pad_token_id
     return model.train()  # from_pretrained returns it in evaluation mode, without dropout
 
@@ -96,7 +115,8 @@ def _from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
     looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
     if looks_local and not Path(path).expanduser().is_dir():
         raise ValueError(
-            f"model.path={path} is not a folder; give a folder with config.json, weights and tokenizer, or a hub id such as roberta-large"
+            f"model.path={path} is not a folder; "
+            "give a folder with config.json, weights and tokenizer, or a hub id such as roberta-large"
         )
     try:
         return load(str(Path(path).expanduser()) if looks_local else path, **options)
@@ -105,9 +125,17 @@ def _from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
             raise ValueError(f"cannot load the model in {path}: {str(error).splitlines()[0]}") from error
         raise OSError(
             f"cannot get the model {path!r}: no local copy and the hub did not give it ({str(error).splitlines()[0]}). "
-            "Two ways on: use a local folder with model.path=FOLDER (config.json, weights, tokenizer), or fetch it once on a machine "
-            f"with network (huggingface-cli download {path}) and bring its cache (HF_HOME) along"
+            "Two ways on: use a local folder with model.path=FOLDER (config.json, weights, tokenizer), "
+            f"or fetch it once on a machine with network (huggingface-cli download {path}) "
+            "and bring its cache (HF_HOME) along"
         ) from error
+
+
+def _require_tokenizer_files(folder: Path) -> None:
+    """A folder without a tokenizer must not pass: transformers would make up an empty one without a word."""
+    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
+        raise ValueError(f"model.path={folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}); it holds {there}")
 
 
 def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: dict[str, Any]) -> PreTrainedConfig:
@@ -138,8 +166,8 @@ def _train_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTrai
     )
     bos = "</s>" if decoder else "<s>"
     return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token=bos, eos_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
-        cls_token="<s>", sep_token="</s>", model_input_names=["input_ids", "attention_mask"],
+        tokenizer_object=bpe, bos_token=bos, eos_token="</s>", cls_token="<s>", sep_token="</s>",
+        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"],
     )  # fmt: skip
 
 

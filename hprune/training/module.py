@@ -71,9 +71,12 @@ class FineTuner(L.LightningModule):
         """AdamW (no decay on biases and norms) and a schedule that ends with the run's own last step."""
         steps = int(self.trainer.estimated_stepping_batches)
         optimizer = torch.optim.AdamW(
-            _decay_groups(self.model, self.optim.weight_decay), lr=self.optim.lr, betas=(self.optim.betas[0], self.optim.betas[1]), eps=self.optim.eps,
-            fused=self.trainer.precision != "16-mixed",  # Lightning refuses to clip a fused step under a gradient scaler
-        )  # fmt: skip
+            _decay_groups(self.model, self.optim.weight_decay),
+            lr=self.optim.lr,
+            betas=(self.optim.betas[0], self.optim.betas[1]),
+            eps=self.optim.eps,
+            fused=self.trainer.precision != "16-mixed",  # Lightning refuses to clip a fused step with a gradient scaler
+        )
         schedule = get_scheduler(
             self.optim.schedule, optimizer, num_warmup_steps=round(self.optim.warmup * steps), num_training_steps=steps
         )

@@ -6,30 +6,25 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 import transformers
 from lightning.pytorch.callbacks import Timer, TQDMProgressBar
 
-from hprune.data.datamodule import Encoded, FineTuningData
-from hprune.data.tokenise import TokenTable, cached_tokens
 from hprune.science.records import RunRecord, Scores, Subset
 from hprune.science.subset import choose, describe
-from hprune.storage.files import sha256_of_json
 from hprune.storage.runs import RunFolder, fail_run, finish_run, run_folder, save_record, save_subset, start_run
 from hprune.tasks.load import content_hash
-from hprune.tasks.spec import TaskData, TaskKind, settings_of_kind
-from hprune.training.build import load_model, load_tokenizer, longest_input
+from hprune.tasks.spec import TaskData
+from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import EpochCheckpoint, History
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite
-from hprune.training.module import FineTuner
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec, accelerator_of, precision_of, settings_of, versions
@@ -60,8 +55,9 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         return folder
     start_run(folder)
     try:
-        with _quiet_libraries():
-            _train(spec, data, scores, folder, root=root)
+        with _quiet_libraries(), _log_file(folder.path / "log.txt"):
+            subset = _chosen(spec, data, scores)
+            _train(spec, data, subset, folder, root=root)
     except Exception as error:
         fail_run(folder, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         raise
@@ -73,126 +69,91 @@ def locate(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) 
     return run_folder(root, spec.key, settings_of(spec, data, scores))
 
 
-def _train(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, *, root: Path) -> None:
-    started = time.perf_counter()
-    train_ids = data.train["sample_id"].to_numpy().copy()
-    labels = data.train["label"].to_numpy()
+def _chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
+    """The samples of the run, by a table of scores that belongs to this data."""
     subset = choose(
-        spec.subset, scores, sample_ids=train_ids, labels=labels, label_names=data.label_names, data_hash=data.data_hash, seed=spec.seed
-    )  # fmt: skip
-    log.info("%s", describe(subset, train_ids.size, data.label_names))
-    module, datamodule, truncated = _assemble(spec, data, subset, root=root)
+        spec.subset,
+        scores,
+        sample_ids=data.train["sample_id"].to_numpy().copy(),
+        labels=data.train["label"].to_numpy(),
+        label_names=data.label_names,
+        data_hash=data.data_hash,
+        seed=spec.seed,
+    )
+    log.info("%s", describe(subset, data.train.num_rows, data.label_names))
+    return subset
+
+
+def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, root: Path) -> None:
+    """Train, continuing from a checkpoint if there is one; save everything; the manifest comes last."""
+    started = time.perf_counter()
+    parts = assemble(spec, data, subset, root=root)
     recorder, history, timer = Recorder(subset.sample_ids, spec.record.ways), History(), Timer()
-    callbacks = [
-        SeedEachStep(spec.seed),
-        StopOnNonFinite(subset.sample_ids),
-        recorder,
-        history,
-        timer,
-        EpochCheckpoint(folder.checkpoint),
-    ]
-    trainer = _trainer(spec, callbacks, root=folder.path)
+    guards = [SeedEachStep(spec.seed), StopOnNonFinite(subset.sample_ids)]
+    trainer = _trainer(spec, [*guards, recorder, history, timer, EpochCheckpoint(folder.checkpoint)], root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         log.info("%s: continues from its checkpoint", folder.key)
-    trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True if resume else None)
-    fitted = time.perf_counter()
+    trainer.fit(parts.module, datamodule=parts.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
-    for way in spec.record.ways:
-        key, arrays = folder.key, recorder.arrays(way)
-        save_record(
-            folder,
-            RunRecord(
-                key,
-                subset.sample_ids,
-                **arrays,
-                measured=way,
-                data_hash=content_hash_of_subset(data, subset),
-                settings_hash=folder.settings_hash,
-            ),
-        )
-    save_subset(folder, subset)
-    metrics = {name: evaluate(trainer, module, datamodule, name, data, folder.path) for name in datamodule.evaluation}
+    fitted = time.perf_counter()
+    _save_tables(spec, data, subset, recorder, folder)
+    metrics = {
+        name: evaluate(trainer, parts.module, parts.datamodule, name, data, folder.path) for name in data.evaluation
+    }
     if spec.trainer.save_model:
-        module.model.save_pretrained(folder.path / "model")
+        _save_model(parts, folder.path / "model")
+    now = time.perf_counter()
     cost = {
         "train_seconds": timer.time_elapsed("train") - timer.time_elapsed("validate"),
-        "evaluation_seconds": timer.time_elapsed("validate") + time.perf_counter() - fitted,
-        "total_seconds": time.perf_counter() - started,
+        "evaluation_seconds": timer.time_elapsed("validate") + now - fitted,
+        "total_seconds": now - started,
         "steps": trainer.global_step,
-        "samples": int(subset.sample_ids.size),
-        "tokens_truncated_samples": truncated,
+        "truncated_samples": parts.datamodule.train.data.tokens.truncated,
     }
-    finish_run(
-        folder,
-        {
-            "data_hash": data.data_hash,
-            "label_names": list(data.label_names),
-            "text_columns": list(data.text),
-            "samples": int(subset.sample_ids.size),
-            "full_samples": int(train_ids.size),
-            "subset": dict(subset.provenance),
-            "primary_metric": spec.task.kind.primary_metric,
-            "metrics": metrics,
-            "epochs": history.epochs,
-            "cost": cost,
-            "config": dict(spec.config),
-            "versions": versions(),
-        },
-    )
-    shown = ", ".join(
-        f"{name} {spec.task.kind.primary_metric} {values[spec.task.kind.primary_metric]:.4f}"
-        for name, values in metrics.items()
-    )
+    finish_run(folder, _facts(spec, data, subset) | {"metrics": metrics, "epochs": history.epochs, "cost": cost})
+    name = spec.task.kind.primary_metric
+    shown = ", ".join(f"{eval_set} {name} {values[name]:.4f}" for eval_set, values in metrics.items())
     log.info("%s: %s, trained %.1f s (%s)", folder.key, shown, cost["train_seconds"], folder.path)
 
 
-def content_hash_of_subset(data: TaskData, subset: Subset) -> str:
-    """The data hash of the rows that were recorded: that of the train table, or of its kept part."""
-    if subset.sample_ids.size == data.train.num_rows:
-        return data.data_hash
-    return content_hash(data.train.take(np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids)))
+def _save_tables(spec: RunSpec, data: TaskData, subset: Subset, recorder: Recorder, folder: RunFolder) -> None:
+    """The records and the ids of the samples; a record's data hash is that of the rows that were recorded."""
+    digest = data.data_hash
+    if subset.sample_ids.size < data.train.num_rows:
+        kept = np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids)
+        digest = content_hash(data.train.take(kept))
+    for way in spec.record.ways:
+        record = RunRecord(
+            folder.key,
+            subset.sample_ids,
+            **recorder.arrays(way),
+            measured=way,
+            data_hash=digest,
+            settings_hash=folder.settings_hash,
+        )
+        save_record(folder, record)
+    save_subset(folder, subset)
 
 
-def _assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> tuple[FineTuner, FineTuningData, int]:
-    """The module and the data module, and how many train samples were longer than the model takes."""
-    L.seed_everything(spec.seed, verbose=False)  # before the model is built: its head is random
-    if spec.trainer.threads is not None:
-        torch.set_num_threads(spec.trainer.threads)
-    texts = [data.train[column].to_pylist() for column in data.text]
-    tokenizer = load_tokenizer(spec.model, texts)
-    model = load_model(spec.model, spec.task.kind, label_names=data.label_names, tokenizer=tokenizer)
-    longest = longest_input(model, tokenizer, spec.data.max_length)
-
-    def encoded(name: str, table: Any, digest: str) -> Encoded:
-        tokens = _tokens(spec.task.kind, tokenizer, table, digest, data.text, longest, root=root)
-        if tokens.truncated:
-            log.warning(
-                "%s: %d of %d samples are longer than %d tokens and were cut",
-                name,
-                tokens.truncated,
-                table.num_rows,
-                longest,
-            )
-        return Encoded(tokens, table["label"].to_numpy())
-
-    train = encoded("train", data.train, data.data_hash)
-    evaluation = {name: encoded(name, table, data.evaluation_hashes[name]) for name, table in data.evaluation.items()}
-    kept = np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids)
-    batches = replace(spec.data, max_length=longest)
-    datamodule = FineTuningData(train, kept, evaluation, batches, pad_id=tokenizer.pad_token_id, seed=spec.seed)
-    module = FineTuner(model, spec.task.kind, len(data.label_names), spec.optim)
-    return module, datamodule, train.tokens.truncated
+def _save_model(parts: Assembled, path: Path) -> None:
+    parts.module.model.save_pretrained(path)
+    parts.tokenizer.save_pretrained(path)
 
 
-def _tokens(
-    kind: TaskKind, tokenizer: Any, table: Any, digest: str, text: tuple[str, ...], longest: int, *, root: Path
-) -> TokenTable:
-    identity = [settings_of_kind(kind), tokenizer.backend_tokenizer.to_str(), digest, list(text), longest]
-    folder = root / "cache" / "tokens" / sha256_of_json(identity)[:16]
-    return cached_tokens(
-        folder, lambda: kind.encode(tokenizer, [table[column].to_pylist() for column in text], longest)
-    )
+def _facts(spec: RunSpec, data: TaskData, subset: Subset) -> dict[str, Any]:
+    """What the manifest says about a run, beside its results."""
+    return {
+        "data_hash": data.data_hash,
+        "label_names": list(data.label_names),
+        "text_columns": list(data.text),
+        "samples": int(subset.sample_ids.size),
+        "full_samples": data.train.num_rows,
+        "subset": dict(subset.provenance),
+        "primary_metric": spec.task.kind.primary_metric,
+        "config": dict(spec.config),
+        "versions": versions(),
+    }
 
 
 def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Trainer:
@@ -208,7 +169,6 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Tra
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         logger=False,
-        enable_checkpointing=True,
         enable_model_summary=False,
         enable_progress_bar=bool(bar),
         callbacks=[*callbacks, *bar],
@@ -217,19 +177,32 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Tra
 
 
 @contextmanager
-def _quiet_libraries() -> Any:
+def _log_file(path: Path) -> Iterator[None]:
+    """Keep what the run says beside its results, too."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    ours = logging.getLogger("hprune")
+    ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
     """Keep advice that does not apply here off the screen; real warnings stay."""
-    level, lightning_log = transformers.logging.get_verbosity(), logging.getLogger("lightning.pytorch")
+    verbosity, lightning_log = transformers.logging.get_verbosity(), logging.getLogger("lightning.pytorch")
     transformers.logging.set_verbosity_error()  # "newly initialised weights: classifier", which is the point
     transformers.logging.disable_progress_bar()
     lightning_log.setLevel(logging.WARNING)  # Lightning sets INFO when it is imported
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*does not have many workers.*"
-        )  # batches are made in under 2% of a step
+        # a batch takes under 2% of a step to make
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
         try:
             yield
         finally:
-            transformers.logging.set_verbosity(level)
+            transformers.logging.set_verbosity(verbosity)

@@ -44,7 +44,7 @@ class RunSpec:
 
 
 def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[str, Any]:
-    """What a run's result depends on, as plain values: data and weights by content; no paths, workers or progress bars."""
+    """What a run's result depends on, as plain values: data, weights by content; no paths, workers or progress bars."""
     accelerator = accelerator_of(spec.trainer)
     trainer = {
         "max_epochs": spec.trainer.max_epochs,
@@ -102,7 +102,7 @@ def accelerator_of(spec: TrainerSpec) -> str:
 
 
 def precision_of(spec: TrainerSpec, accelerator: str) -> str:
-    """What `auto` stands for, resolved before the Trainer is built: bf16 where the GPU has it, else fp16; 32 elsewhere."""
+    """What `auto` stands for, resolved before the Trainer is built: bf16 if the GPU has it, else fp16; 32 elsewhere."""
     if spec.precision != "auto":
         return str(spec.precision)
     if accelerator != "cuda":

@@ -1,4 +1,4 @@
-"""What shapes one fine-tuning, beside its task and data: model, optimiser, trainer, recording. Plain values, no torch."""
+"""What shapes one fine-tuning, beside its task and data: model, optimiser, trainer, recording. Plain, no torch."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ class TrainerSpec:
             raise ValueError(f"trainer.accumulate must be at least 1, got {self.accumulate}")
         if self.devices != 1:
             raise ValueError(
-                f"trainer.devices must be 1, got {self.devices}: a run trains on one device; spread the runs of a sweep over devices instead"
+                f"trainer.devices must be 1, got {self.devices}: a run trains on one device; "
+                "spread the runs of a sweep over devices instead"
             )
 
 

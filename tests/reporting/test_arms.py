@@ -41,8 +41,8 @@ def grouped(*manifests: dict[str, Any]) -> dict[str, Any]:
 
 def test_arms_that_share_a_name_are_told_apart_by_what_differs() -> None:
     arms = grouped(
-        run("winning_ticket", 1, 0.9), run("winning_ticket", 1, 0.9, keep="2..5"), run("winning_ticket", 1, 0.9, lr=2.0),
-        run("winning_ticket", 1, 0.9, lr=2.0, scores="y"), run("full", 1, 0.9),
+        run("winning_ticket", 1, 0.9), run("winning_ticket", 1, 0.9, keep="2..5"),
+        run("winning_ticket", 1, 0.9, lr=2.0), run("winning_ticket", 1, 0.9, lr=2.0, scores="y"), run("full", 1, 0.9),
     )  # fmt: skip
     assert len(arms) == 5
     assert next(iter(arms)) == "full"
@@ -71,9 +71,10 @@ def test_the_reference_shares_everything_but_the_samples_and_how_they_are_record
 
 def test_rows_pair_by_seed() -> None:
     arms = grouped(
-        *(run("full", seed, 0.8 + seed / 100) for seed in (1, 2, 3)), *(run("winning_ticket", s, 0.7 + s / 100) for s in (2, 3, 4)),
+        *(run("full", seed, 0.8 + seed / 100) for seed in (1, 2, 3)),
+        *(run("winning_ticket", seed, 0.7 + seed / 100) for seed in (2, 3, 4)),
         *(run("random_like", seed, 0.6 + seed / 100) for seed in (2, 3)),
-    )  # fmt: skip
+    )
     row = next(r for r in rows_of_arm("winning_ticket", arms["winning_ticket"], arms) if r["metric"] == "accuracy")
     assert row["difference"]["mean"] == pytest.approx(-0.1)
     assert row["difference"]["seeds"] == 2

@@ -180,7 +180,7 @@ def test_the_manifest_comes_last_and_the_checkpoint_goes(tmp_path: Path, monkeyp
     assert not folder.complete
 
     def write_last(path: Path, content: Any) -> None:
-        assert not folder.checkpoint.exists()
+        assert folder.checkpoint.exists(), "a crash before the manifest must not lose the resume point"
         before = {p.name for p in folder.path.iterdir()}
         write_json(path, content)
         assert {p.name for p in folder.path.iterdir()} - before == {"run.json"}
@@ -188,6 +188,7 @@ def test_the_manifest_comes_last_and_the_checkpoint_goes(tmp_path: Path, monkeyp
     monkeypatch.setattr(runs, "write_json", write_last)
     finish_run(folder, {"metrics": {}})
     assert folder.complete
+    assert not folder.checkpoint.exists()
     manifest = read_manifest(folder.path)
     assert set(manifest["files"]) == {"record.train_pass.parquet", "subset.parquet"}
     assert manifest["settings"] == json.loads(json.dumps(SETTINGS))

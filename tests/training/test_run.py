@@ -17,6 +17,7 @@ import hprune.training.run as run_module
 from hprune.data.datamodule import PlannedBatches
 from hprune.storage.runs import RunFolder, load_record, read_manifest, state_of
 from hprune.tasks.load import load_task
+from hprune.training.assemble import assemble
 from hprune.training.run import fine_tune, locate
 from hprune.training.settings import settings_of
 
@@ -45,7 +46,8 @@ def test_the_same_command_twice_gives_the_same_bytes(compose_run, tmp_path: Path
     spec = compose_run(*options) if model == "tiny_roberta" else compose_opt(compose_run, options)
     first, second = trained(spec, tmp_path / "a"), trained(spec, tmp_path / "b")
     assert list(tables(first)) == [
-        "predictions.test.parquet", "predictions.validation.parquet", "record.eval_pass.parquet", "record.train_pass.parquet", "subset.parquet",
+        "predictions.test.parquet", "predictions.validation.parquet",
+        "record.eval_pass.parquet", "record.train_pass.parquet", "subset.parquet",
     ]  # fmt: skip
     assert tables(first) == tables(second)
     other = trained(replace(spec, seed=2), tmp_path / "a")
@@ -56,8 +58,8 @@ def test_the_same_command_twice_gives_the_same_bytes(compose_run, tmp_path: Path
 def compose_opt(compose_run: Any, options: list[str]) -> Any:
     spec = compose_run("trainer.max_epochs=2", "record=both")
     config = {
-        "model_type": "opt", "hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "ffn_dim": 32, "max_position_embeddings": 64,
+        "model_type": "opt", "hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "ffn_dim": 32, "max_position_embeddings": 64,
     }  # fmt: skip
     return replace(spec, model=replace(spec.model, name="tiny_opt", config=config))
 
@@ -122,8 +124,9 @@ def test_a_folder_of_other_settings_is_refused(compose_run, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "override", ["optim.lr=1e-2", "data.batch_size=8", "data.batching=random", "trainer.max_epochs=4", "record=both", "model.vocab_size=400",
-                 "trainer.threads=2", "task.max_train_samples=100", "data.order=reshuffled", "trainer.accumulate=2"],
+    "override", ["optim.lr=1e-2", "data.batch_size=8", "data.batching=random", "trainer.max_epochs=4", "record=both",
+                 "model.vocab_size=400", "trainer.threads=2", "task.max_train_samples=100", "data.order=reshuffled",
+                 "trainer.accumulate=2"],
 )  # fmt: skip
 def test_settings_tell_apart_what_shapes_a_run(compose_run, override: str) -> None:  # type: ignore[no-untyped-def]
     plain, changed = compose_run(), compose_run(override)
@@ -196,7 +199,8 @@ def test_the_record_is_what_a_plain_loop_sees(compose_run, tmp_path: Path) -> No
         spec.subset, None, sample_ids=data.train["sample_id"].to_numpy().copy(), labels=data.train["label"].to_numpy(),
         label_names=data.label_names, data_hash=data.data_hash, seed=spec.seed,
     )  # fmt: skip
-    module, datamodule, _ = run_module._assemble(spec, data, subset, root=tmp_path)
+    parts = assemble(spec, data, subset, root=tmp_path)
+    module, datamodule = parts.module, parts.datamodule
     optimizer = torch.optim.AdamW(module.model.parameters(), lr=spec.optim.lr, weight_decay=0.0)
     plan = PlannedBatches(datamodule.train.lengths, spec.data, spec.seed)
     schedule = get_linear_schedule_with_warmup(optimizer, 0, 2 * len(plan))

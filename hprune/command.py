@@ -45,11 +45,17 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
             except MissingMandatoryValue as error:
                 key = str(error).split(": ")[-1]
                 raise CompactHydraException(f"hprune {config_name}: {key} must be given, as in {key}=VALUE") from error
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from None
 
         @functools.wraps(function)
         def main() -> None:
             _check_root(sys.argv[1:])
-            run()
+            try:
+                run()
+            except KeyboardInterrupt:
+                sys.stderr.write("\ninterrupted; the same command continues where it stopped\n")
+                sys.exit(130)
 
         return main
 

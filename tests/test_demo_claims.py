@@ -42,7 +42,7 @@ def scored(
     return found
 
 
-@pytest.mark.parametrize(("way", "recall", "lift"), [("train_pass", 0.85, 3.5), ("eval_pass", 0.8, 6.0)])
+@pytest.mark.parametrize(("way", "recall", "lift"), [("train_pass", 0.85, 3.5), ("eval_pass", 0.8, 5.0)])
 def test_flipped_labels_concentrate_at_zero(scored, way: str, recall: float, lift: float) -> None:  # type: ignore[no-untyped-def]
     h = scored[way]
     assert np.mean(h["flipped"] == 0) > recall
@@ -62,7 +62,7 @@ def test_ambiguous_sentences_lie_in_between(scored, way: str) -> None:  # type: 
     h = scored[way]
     assert h["flipped"].mean() + 0.4 < h["ambiguous"].mean() < h["plain"].mean() - 0.7
     in_between = {kind: np.mean((values > 0) & (values < S)) for kind, values in h.items()}
-    assert in_between["ambiguous"] > 4 * in_between["flipped"]
+    assert in_between["ambiguous"] > 3 * in_between["flipped"]
 
 
 def test_the_winning_ticket_sheds_most_of_the_noise(scored) -> None:  # type: ignore[no-untyped-def]

@@ -30,7 +30,7 @@ def test_every_line_is_of_a_kind_that_is_tested() -> None:
 def place(
     tmp_path_factory: pytest.TempPathFactory, tiny: list[str], run_command: Callable[..., tuple[int, str, str]]
 ) -> Path:
-    """A folder with what the README's commands name: `reviews.csv`, `data/sst2`, `models/roberta-large` (a tiny one)."""
+    """A folder with what the README's commands name: `reviews.csv`, `data/sst2`, a tiny `models/roberta-large`."""
     from hprune.storage.exports import write_export
     from hprune.tasks.source import read_file
 

@@ -55,7 +55,7 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         return folder
     start_run(folder)
     try:
-        with _quiet_libraries(), _log_file(folder.path / "log.txt"):
+        with quiet_libraries(), _log_file(folder.path / "log.txt"):
             subset = _chosen(spec, data, scores)
             _train(spec, data, subset, folder, root=root)
     except Exception as error:
@@ -191,7 +191,7 @@ def _log_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Keep advice that does not apply here off the screen; real warnings stay."""
     verbosity, lightning_log = transformers.logging.get_verbosity(), logging.getLogger("lightning.pytorch")
     transformers.logging.set_verbosity_error()  # "newly initialised weights: classifier", which is the point

@@ -15,7 +15,8 @@ from hprune.training.spec import ModelSpec
 TEXTS = [["a fine film", "a dull film", "the plot was not boring", "superb acting , but a weak ending"]]
 SIZE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "roberta": {"model_type": "roberta", **SIZE, "intermediate_size": 32, "max_position_embeddings": 40, "type_vocab_size": 1},
+    "roberta": {"model_type": "roberta", **SIZE, "intermediate_size": 32, "max_position_embeddings": 40,
+                "type_vocab_size": 1},
     "bert": {"model_type": "bert", **SIZE, "intermediate_size": 32, "max_position_embeddings": 40},
     "opt": {"model_type": "opt", **SIZE, "word_embed_proj_dim": 16, "ffn_dim": 32, "max_position_embeddings": 40},
     "gpt2": {"model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 40},

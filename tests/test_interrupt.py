@@ -1,0 +1,38 @@
+"""Ctrl-C: no traceback, nothing lost, and the next start continues."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+
+def test_ctrl_c_and_the_same_command_again(
+    tiny: list[str], tmp_path: Path, run_command: Callable[..., tuple[int, str, str]]
+) -> None:
+    options = [option for option in tiny if not option.startswith("trainer.max_epochs")]
+    arguments = [*options, "trainer.max_epochs=400", f"paths.root={tmp_path}", "study=s", "scoring.seeds=[1,2]"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hprune.study", *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("resume.ckpt")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err, err[-3000:]
+    assert "interrupted; the same command continues where it stopped" in err
+    assert not list(tmp_path.rglob("run.json"))
+    assert list(tmp_path.rglob("resume.ckpt"))
+
+    code, out, _ = run_command("status", f"paths.root={tmp_path}")
+    assert code == 0
+    assert "started" in out or "failed" in out

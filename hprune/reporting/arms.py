@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hprune.science.records import RunKey
 from hprune.science.stats import paired_difference, t_interval
 from hprune.storage.runs import differing_keys
 from hprune.storage.studies import StudyRun
@@ -21,13 +22,18 @@ LOWER_IS_BETTER = ("loss",)
 
 
 def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dict[str, Arm]:
-    """Group comparison runs by subset and settings, the full set first.
+    """Group comparison runs by subset and settings: the full set first, random subsets last.
 
     Returns:
         The arms by their labels: the subset's name, and where several arms share it, the settings that differ.
     """
     groups: dict[tuple[str, str], list[Manifest]] = {}
-    for run in sorted(runs, key=lambda run: (not trains_on_everything(manifests[run.path]), run.key)):
+
+    def order(run: StudyRun) -> tuple[bool, bool, RunKey]:
+        manifest = manifests[run.path]
+        return not trains_on_everything(manifest), is_random(manifest), run.key
+
+    for run in sorted(runs, key=order):
         groups.setdefault((run.key.subset, run.settings_hash), []).append(manifests[run.path])
     labelled: dict[str, Arm] = {}
     for (name, digest), group in groups.items():

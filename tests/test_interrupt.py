@@ -19,9 +19,13 @@ def test_ctrl_c_and_the_same_command_again(
     options = [option for option in tiny if not option.startswith("trainer.max_epochs")]
     arguments = [*options, "trainer.max_epochs=400", f"paths.root={tmp_path}", "study=s", "scoring.seeds=[1,2]"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "hprune.study", *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "hprune.study", *arguments],
+        cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.rglob("resume.ckpt")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)

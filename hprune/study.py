@@ -27,6 +27,10 @@ def main(cfg: DictConfig) -> None:
     check_seeds(scoring, "scoring.seeds")
     check_seeds(comparison, "comparison.seeds")
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
+    if "full" not in cfg.arms:
+        raise ValueError(
+            f"a study needs the arm full, which gives the score and the reference; its arms are {list(cfg.arms)}"
+        )
     full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
     arms = [run_spec(cfg, subset=subset, seed=comparison[0]) for subset in cfg.arms.values()]
 

@@ -206,6 +206,7 @@ def refused(run_command: Command, *arguments: str) -> str:
             "scoring.seeds must list each seed once, got [1, 1, 2], with [1] more than once",
         ),
         (("study", "scoring.seeds=[1,2]", "comparison.seeds=[2,3]"), "scoring.seeds and comparison.seeds share [2]"),
+        (("study", "~arms.full"), "a study needs the arm full"),
         (("train", "task=own", "task.data_dir=null"), "task 'own' has no data: give task.train_file=FILE"),
         (("train", "task=own", "task.data_dir=null", "task.train_file=nosuch.csv"), "no file at nosuch.csv"),
         (("train", "task.text=[review]"), "has no column review; it has sentence, label"),

@@ -57,7 +57,7 @@ def shrunk(module: str, arguments: list[str]) -> list[str]:
     local = [
         "model.path=models/roberta-large",
         "trainer.threads=1",
-        "trainer.max_epochs=2",
+        "trainer.max_epochs=3",
         "optim.lr=5e-3",
         "data.batch_size=16",
     ]

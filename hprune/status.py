@@ -12,7 +12,7 @@ from rich.table import Table
 from hprune.command import command
 from hprune.storage.files import read_json
 from hprune.storage.runs import read_manifest, state_of
-from hprune.storage.studies import StudyRun, runs_of, studies_in
+from hprune.storage.studies import StudyRun, planned_seeds, runs_of, studies_in
 
 
 @command("status")
@@ -32,7 +32,7 @@ def _studies(root: Path, studies: list[str]) -> Table:
     table = Table("study", "scoring runs", "comparison runs", "missing scoring seeds", "report", title="studies")
     for study in studies:
         runs = runs_of(root, study)
-        planned = {seed for run in runs for seed in run.expected_seeds}
+        planned = set(planned_seeds(root, study))
         scored = {run.key.seed for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"}
         report = root / "studies" / study / "report.html"
         cells = [_counted([run for run in runs if run.purpose == purpose]) for purpose in ("scoring", "comparison")]

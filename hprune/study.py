@@ -14,7 +14,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from hprune.command import command, run_spec
+from hprune.science.records import Measured
+from hprune.score import instantiate_spec
 from hprune.train import check_seeds
+from hprune.training.spec import RecordSpec
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +26,8 @@ log = logging.getLogger(__name__)
 def main(cfg: DictConfig) -> None:
     """Run every stage of a study."""
     root, study = Path(cfg.paths.root), cfg.study
-    scoring, comparison = tuple(cfg.scoring.seeds), tuple(cfg.comparison.seeds)
-    check_seeds(scoring, "scoring.seeds")
-    check_seeds(comparison, "comparison.seeds")
+    scoring = check_seeds(cfg.scoring.seeds, "scoring.seeds")
+    comparison = check_seeds(cfg.comparison.seeds, "comparison.seeds")
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
     if "full" not in cfg.arms:
         raise ValueError(
@@ -33,10 +35,13 @@ def main(cfg: DictConfig) -> None:
         )
     full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
     arms = [run_spec(cfg, subset=subset, seed=comparison[0]) for subset in cfg.arms.values()]
+    score = replace(
+        instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.record), seeds=list(scoring)
+    )
 
     from hprune.collect import collect_run
     from hprune.report import write_report
-    from hprune.score import instantiate_spec, score_study
+    from hprune.score import score_study
     from hprune.tasks.load import load_task
 
     data, started = load_task(full.task), time.perf_counter()
@@ -53,22 +58,26 @@ def main(cfg: DictConfig) -> None:
     for seed in scoring:
         done += 1
         log.info("[%d of %d] scoring run, seed %d%s", done, total, seed, _left(started, done - 1, total))
-        collect_run(replace(full, seed=seed), data, root=root, study=study, scoring_seeds=scoring)
-    spec = instantiate_spec(cfg.score)
+        collect_run(replace(full, seed=seed), data, root=root, study=study, scoring_seeds=scoring, purpose="scoring")
     for way in full.record.ways:
-        score_study(root, study, replace(spec, measured=way))
+        score_study(root, study, replace(score, measured=way))
     for arm in arms:
+        subset = replace(arm.subset, scores=arm.subset.scores or score.table)
         for seed in comparison:
             done += 1
             log.info(
                 "[%d of %d] arm %s, seed %d%s", done, total, arm.subset.name, seed, _left(started, done - 1, total)
             )
-            config = {**arm.config, "seed": seed}
-            collect_run(
-                replace(arm, seed=seed, config=config), data, root=root, study=study, scoring_seeds=scoring,
-                allow_seed_overlap=cfg.comparison.allow_seed_overlap,
-            )  # fmt: skip
+            run = replace(arm, subset=subset, seed=seed, config={**arm.config, "seed": seed})
+            collect_run(run, data, root=root, study=study, scoring_seeds=scoring, purpose="comparison")
     write_report(root, study, data)
+
+
+def _measured(wanted: Measured, record: RecordSpec) -> Measured:
+    """The way of measuring that the arms are chosen by: the score's, or the only one that is recorded."""
+    if len(record.ways) == 1:
+        return record.ways[0]
+    return wanted
 
 
 def _check_overlap(scoring: tuple[int, ...], comparison: tuple[int, ...], *, allowed: bool) -> None:

@@ -198,7 +198,11 @@ def refused(run_command: Command, *arguments: str) -> str:
         (("train", "+experiment=nosuch"), "sst2_roberta"),
         (("train", "optim.learning_rate=1"), "optim.learning_rate"),
         (("score", "study=nosuch"), "no study 'nosuch'"),
-        (("score",), "study"),
+        (("score",), "study must be given, as in study=VALUE"),
+        (("train", "seed=1.5"), "seed must be a whole number from 0, got 1.5"),
+        (("train", "study=null"), "study must be a plain name"),
+        (("study", "scoring.seeds=3"), "scoring.seeds must be a list of whole numbers"),
+        (("score", "study=s", "score.name=../evil"), "study"),
         (("report", "study=../up"), "study must be a plain name"),
         (("export", "study=s", "out=x.docx"), "must end in one of .parquet"),
         (
@@ -240,6 +244,50 @@ def test_missing_scoring_runs_are_named(tiny: list[str], tmp_path: Path, run_com
         run_command, "train", *tiny, root, "study=s", "seed=11", "subset=winning_ticket", "trainer.max_epochs=1"
     )
     assert "with S = 1 run the score is 0 or 1" in err
+
+
+def test_a_try_that_left_nothing_does_not_bind_the_study(tiny: list[str], tmp_path: Path, run_command: Command) -> None:
+    root = f"paths.root={tmp_path}"
+    assert "the loss is" in refused(run_command, "train", *tiny, root, "study=s", "seed=1", "optim.lr=1e30")
+    code, _, err = run_command("train", *tiny, root, "study=s", "seed=1", "trainer.max_epochs=1")
+    assert code == 0, err
+    assert len(runs_of(tmp_path, "s", "scoring")) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "table"),
+    [
+        (["record=eval_pass"], "h_score-eval_pass"),
+        (["record=both", "score.measured=eval_pass"], "h_score-eval_pass"),
+        (["score.runs=2"], "h_score-S2"),
+        (["score.name=mine"], "mine"),
+    ],
+)
+def test_a_study_chooses_by_the_score_that_it_made(
+    tiny: list[str], tmp_path: Path, run_command: Command, options: list[str], table: str
+) -> None:
+    code, _, err = run_command("study", *tiny, *options, f"paths.root={tmp_path}", "study=s")
+    assert code == 0, err
+    assert (tmp_path / f"studies/s/scores/{table}.parquet").exists()
+    chosen = next(row for row in report_of(tmp_path)["rows"] if row["arm"] == "winning_ticket")
+    scores = load_scores(tmp_path / f"studies/s/scores/{table}.parquet")
+    assert chosen["n"] == int(((scores.values > 0) & (scores.values < scores.runs)).sum())
+
+
+def test_arms_may_share_seeds_with_scoring_when_told_so(tiny: list[str], tmp_path: Path, run_command: Command) -> None:
+    options = [option for option in tiny if not option.startswith("comparison")]
+    code, _, err = run_command(
+        "study",
+        *options,
+        f"paths.root={tmp_path}",
+        "study=s",
+        "comparison.seeds=[2,3]",
+        "comparison.allow_seed_overlap=true",
+    )
+    assert code == 0, err
+    rows = {row["arm"]: row for row in report_of(tmp_path)["rows"]}
+    assert rows["full"]["seeds"] == [2, 3]
+    assert rows["winning_ticket"]["verdict"] is not None
 
 
 def test_scoring_runs_of_other_settings_are_refused(tiny: list[str], tmp_path: Path, run_command: Command) -> None:

@@ -19,7 +19,7 @@ Schema of `report.json` (schema_version 1):
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "full_samples": first["full_samples"],
         "rows": [row for label, arm in arms.items() for row in rows_of_arm(label, arm, arms)],
         "histogram": {table.name: _histogram(table, data) for table in scores},
-        "cost": _cost(scoring, arms),
+        "cost": _cost(scoring, arms, {table.digest for table in scores}),
         "samples": _samples(scores, data),
         "provenance": {
             "data_hash": first["data_hash"],
@@ -107,19 +107,19 @@ def _labels(scores: Scores, data: TaskData | None) -> NDArray[np.int64] | None:
     return np.asarray(data.train["label"].to_numpy())
 
 
-def _cost(scoring: Sequence[Manifest], arms: Mapping[str, Arm]) -> dict[str, Any]:
+def _cost(scoring: Sequence[Manifest], arms: Mapping[str, Arm], tables: Set[str]) -> dict[str, Any]:
     """Measured seconds of training; break-even counts later runs on a subset instead of the full set."""
     rows = [
-        {"label": label, "train_seconds": mean_seconds(arm), "break_even_runs": _break_even(scoring, arm, arms)}
+        {"label": label, "train_seconds": mean_seconds(arm), "break_even_runs": _break_even(scoring, arm, arms, tables)}
         for label, arm in arms.items()
     ]
     return {"scoring_seconds": _seconds(scoring), "scoring_runs": len(scoring), "arms": rows}
 
 
-def _break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm]) -> int | None:
-    """None for arms that need no score, or that are not faster than the full set."""
+def _break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm], tables: Set[str]) -> int | None:
+    """None for arms that need no score, that another study's score chose, or that are not faster than the full set."""
     full = full_set_of(arm[0], arms)
-    if full is None or is_random(arm[0]):
+    if full is None or is_random(arm[0]) or arm[0]["settings"]["subset"]["scores"] not in tables:
         return None
     used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"]["seeds"]]
     paid = pay_back(
@@ -134,7 +134,8 @@ def _seconds(runs: Sequence[Manifest]) -> float:
 
 def _samples(tables: Sequence[Scores], data: TaskData | None, per_group: int = 8) -> list[dict[str, Any]]:
     """Sentences to read: never right, in between, always right; drawn with a fixed seed."""
-    scores = next((table for table in tables if table.name == "h_score"), None)
+    ordered = sorted(tables, key=lambda table: (table.name != "h_score", table.name))
+    scores = next((table for table in ordered if np.issubdtype(table.values.dtype, np.integer)), None)
     if scores is None or data is None or data.data_hash != scores.data_hash:
         return []
     groups = {

@@ -35,8 +35,10 @@ def print_table(report: Report) -> None:
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     console.print(f"study {report['study']}: task {report['task']}, model {report['model']}")
     for eval_set in eval_sets(report):
+        rows = rows_of(report, eval_set, report["primary_metric"])
         console.print(f"\n{_title(report['primary_metric'], eval_set)}", style="bold")
-        console.print(_table(rows_of(report, eval_set, report["primary_metric"]), console.width))
+        console.print(_seeds(rows))
+        console.print(_table(rows, console.width))
     for paragraph in (headline(report), [*meanings(report), *notes(report)], cost_sentences(report)):
         console.print(*([""] if paragraph else []), *paragraph, sep="\n", end="\n" if paragraph else "")
 
@@ -44,6 +46,16 @@ def print_table(report: Report) -> None:
 def _title(metric: str, eval_set: str) -> str:
     units = ", in %, differences in points" if metric in PERCENT else ""
     return f"{metric_name(metric)} on {eval_set}{units}"
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    """What the verdicts rest on: the test, and the number of seeds of each arm where they differ."""
+    counts = {row["label"]: len(row["seeds"]) for row in rows}
+    if len(set(counts.values())) == 1:
+        number = f"{next(iter(counts.values()))} seeds"
+    else:
+        number = "seeds: " + ", ".join(f"{label} {count}" for label, count in counts.items())
+    return f"verdict by the paired t test, two-sided, 5%; {number}"
 
 
 def _table(rows: Sequence[Row], width: int) -> Table:

@@ -5,6 +5,7 @@ Each is frozen, checks its invariants once, at birth, and makes its arrays read-
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -190,6 +191,12 @@ class Scores:
     def runs(self) -> int:
         """S, the number of runs behind the score."""
         return len(self.seeds)
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of the samples and their numbers."""
+        content = self.sample_ids.tobytes() + self.values.tobytes()
+        return hashlib.sha256(f"{self.data_hash};{self.values.dtype.str};".encode() + content).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

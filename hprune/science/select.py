@@ -35,6 +35,11 @@ def by_value(values: Values, *, runs: int, seed: int, keep: KeepSpec) -> Positio
             f"keep selects by value and needs an integer score such as h_score, got {values.dtype}; "
             "use highest or lowest"
         )
+    if values.max(initial=0) > runs:
+        raise ValueError(
+            f"keep-sets count runs, 0..S = {runs}, but this score goes up to {values.max()}; "
+            "use the selections highest or lowest with subset.keep=null subset.fraction=0.3"
+        )
     return np.flatnonzero(np.isin(values, keep_values(keep, runs=runs)))
 
 
@@ -69,7 +74,8 @@ def subset_size(values: Values, *, runs: int, keep: KeepSpec | None, fraction: f
     """
     if (keep is None) == (fraction is None):
         raise ValueError(
-            f"give the size by exactly one of subset.keep and subset.fraction, got keep={keep!r}, fraction={fraction!r}"
+            "give the size by exactly one of subset.keep and subset.fraction, the other one null, "
+            f"got subset.keep={keep!r}, subset.fraction={fraction!r}"
         )
     if keep is not None:
         return int(by_value(values, runs=runs, seed=0, keep=keep).size)

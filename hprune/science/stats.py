@@ -8,7 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-Verdict = Literal["better", "worse", "not distinguishable", "no verdict (one seed)"]
+Verdict = Literal["better", "worse", "not distinguishable", "no verdict (one seed)", "no verdict (no spread)"]
+
+NO_SPREAD = 1e-9
+"""Gaps that differ by less over seeds are the same but for rounding: the t test has nothing to go by."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +82,16 @@ def paired_difference(
     test = f"paired t test, two-sided, n = {len(common)} seeds"
     if interval.low is None or interval.high is None:
         return Difference(interval, None, "no verdict (one seed)", test)
-    p = _paired_t_p_value(np.array(list(gaps.values())))
+    spread = max(gaps.values()) - min(gaps.values())
+    if spread < NO_SPREAD and abs(interval.mean) >= NO_SPREAD:
+        return Difference(interval, None, "no verdict (no spread)", test)
+    p = 1.0 if spread < NO_SPREAD else _paired_t_p_value(np.array(list(gaps.values())))
     if p >= 1 - level:
         return Difference(interval, p, "not distinguishable", test)
     return Difference(interval, p, "better" if (interval.mean > 0) == higher_is_better else "worse", test)
 
 
 def _paired_t_p_value(gaps: np.ndarray) -> float:
-    """Two-sided p; without any spread it is 1 for equal arms and 0 for a constant gap, where scipy would give NaN."""
-    if np.ptp(gaps) == 0:
-        return 1.0 if gaps[0] == 0 else 0.0
     from scipy.stats import ttest_1samp
 
     return float(ttest_1samp(gaps, 0.0).pvalue)

@@ -87,7 +87,7 @@ def check_name(what: str, name: str) -> None:
     Raises:
         ValueError: if it holds a slash or anything else that is not plain, or starts with a dot.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*", name):
         raise ValueError(f"{what} must be a plain name of letters, digits, _ . = + -, got {name!r}")
 
 

@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from hprune.science.records import Scores
 from hprune.science.subset import SubsetSpec
-from hprune.storage.files import as_json, read_table, write_table
+from hprune.storage.files import as_json, check_name, read_table, write_table
+from hprune.storage.studies import study_folder
 
 
 def score_path(root: Path, study: str, name: str) -> Path:
     """Where the table of one score of a study lies."""
-    return root / "studies" / study / "scores" / f"{name}.parquet"
+    check_name("score.name", name)
+    return study_folder(root, study) / "scores" / f"{name}.parquet"
 
 
 def save_scores(path: Path, scores: Scores) -> None:

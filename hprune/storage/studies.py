@@ -1,17 +1,22 @@
-"""A study refers to runs: `studies/<study>/runs/<subset>-<hash8>.seed=<s>.json` points at one; studies share runs.
+"""A study refers to runs: `studies/<study>/runs/<subset>-<hash8>.seed=<s>.<purpose>.json` points at one.
+
+Studies share runs.
 
 One small file a run, written by the run itself: parallel jobs never write to the same file.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hprune.science.records import RunKey
 from hprune.storage.files import check_name, read_json, write_json
-from hprune.storage.runs import RunFolder, differing_keys
+from hprune.storage.runs import RunFolder, differing_keys, state_of
+
+log = logging.getLogger(__name__)
 
 Purpose = Literal["scoring", "comparison"]
 
@@ -61,7 +66,6 @@ def add_run(root: Path, study: str, folder: RunFolder, purpose: Purpose, expecte
     """
     if purpose == "scoring":
         _check_same_settings(root, study, folder)
-    name = f"{folder.path.parent.name}.{folder.path.name}.json"
     content: dict[str, Any] = {
         "key": asdict(folder.key),
         "purpose": purpose,
@@ -69,7 +73,11 @@ def add_run(root: Path, study: str, folder: RunFolder, purpose: Purpose, expecte
         "path": str(folder.path.relative_to(root)),
         "expected_seeds": list(expected_seeds),
     }
-    write_json(study_folder(root, study) / "runs" / name, content)
+    write_json(_pointer(root, study, folder.path, purpose), content)
+
+
+def _pointer(root: Path, study: str, run: Path, purpose: Purpose) -> Path:
+    return study_folder(root, study) / "runs" / f"{run.parent.name}.{run.name}.{purpose}.json"
 
 
 def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[StudyRun]:
@@ -83,18 +91,27 @@ def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[Stud
 
 
 def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
+    """Scoring runs that have results bind those that come; a try that left nothing is no longer referred to."""
     if not (study_folder(root, study) / "runs").is_dir():
         return
     others = [run for run in runs_of(root, study, "scoring") if run.settings_hash != folder.settings_hash]
-    if others:
-        identity = others[0].path / "identity.json"
-        differing = "what is not known, as that run was never started"
-        if identity.exists():
-            differing = ", ".join(differing_keys(read_json(identity)["settings"], dict(folder.settings)))
-        raise ValueError(
-            f"study {study!r} already scores runs of other settings ({others[0].key}), differing in {differing}; "
-            "runs of one score must agree: give these a study of their own with study=NAME"
-        )
+    for run in others:
+        if state_of(run.path) == "done" or (run.path / "resume.ckpt").exists():
+            there = read_json(run.path / "identity.json")["settings"]
+            raise ValueError(
+                f"study {study!r} already scores runs of other settings ({run.key}), "
+                f"differing in {', '.join(differing_keys(there, dict(folder.settings)))}; "
+                "runs of one score must agree: give these a study of their own with study=NAME"
+            )
+    for run in others:
+        log.info("study %s: the try of other settings at %s left no result and is left out", study, run.path)
+        _pointer(root, study, run.path, "scoring").unlink(missing_ok=True)
+
+
+def planned_seeds(root: Path, study: str) -> list[int]:
+    """The scoring seeds that the study plans, by the latest command that trained one of its runs."""
+    pointers = (existing_study(root, study) / "runs").glob("*.json")
+    return sorted(read_json(max(pointers, key=lambda file: file.stat().st_mtime_ns))["expected_seeds"])
 
 
 def studies_in(root: Path) -> list[str]:

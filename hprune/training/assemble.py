@@ -49,11 +49,12 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     tokenizer = load_tokenizer(spec.model, [data.train[column].to_pylist() for column in data.text])
     model = load_model(spec.model, spec.task.kind, label_names=data.label_names, tokenizer=tokenizer)
     longest = longest_input(model, tokenizer, spec.data.max_length)
+    state = tokenizer.backend_tokenizer.to_str()  # before its first use, which leaves traces in it
 
     def encoded(name: str, table: pa.Table, digest: str) -> Encoded:
-        return _encode(
-            spec, tokenizer, table, name=name, digest=digest, longest=longest, cache=root / "cache" / "tokens"
-        )
+        identity = [settings_of_kind(spec.task.kind), state, digest, list(data.text), longest]
+        folder = root / "cache" / "tokens" / sha256_of_json(identity)[:16]
+        return _encode(spec, tokenizer, table, name=name, longest=longest, folder=folder)
 
     kept = np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids)
     datamodule = FineTuningData(
@@ -67,19 +68,11 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     return Assembled(FineTuner(model, spec.task.kind, len(data.label_names), spec.optim), datamodule, tokenizer)
 
 
-def _encode(
-    spec: RunSpec, tokenizer: Any, table: pa.Table, *, name: str, digest: str, longest: int, cache: Path
-) -> Encoded:
-    """Tokens of a table, made once: by its content, the tokenizer and the length."""
-    kind, text = spec.task.kind, list(spec.task.text)
-    identity = [settings_of_kind(kind), tokenizer.backend_tokenizer.to_str(), digest, text, longest]
-    tokens = cached_tokens(
-        cache / sha256_of_json(identity)[:16],
-        lambda: kind.encode(tokenizer, [table[column].to_pylist() for column in text], longest),
-    )
+def _encode(spec: RunSpec, tokenizer: Any, table: pa.Table, *, name: str, longest: int, folder: Path) -> Encoded:
+    """Tokens of a table, made once."""
+    texts = [table[column].to_pylist() for column in spec.task.text]
+    tokens = cached_tokens(folder, lambda: spec.task.kind.encode(tokenizer, texts, longest))
     if tokens.truncated:
-        rows = table.num_rows
-        log.warning(
-            "%s: %d of %d samples are longer than %d tokens and were cut", name, tokens.truncated, rows, longest
-        )
+        cut = (tokens.truncated, table.num_rows, longest)
+        log.warning("%s: %d of %d samples are longer than %d tokens and were cut", name, *cut)
     return Encoded(tokens, table["label"].to_numpy())

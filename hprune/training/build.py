@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
@@ -90,14 +91,17 @@ def model_identity(spec: ModelSpec) -> dict[str, Any]:
         return {"config": dict(spec.config or {}), "vocab_size": spec.vocab_size}
     folder = Path(spec.path)
     if folder.is_dir():
-        digest = hashlib.sha256()
-        for file in sorted(
-            p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".bin", ".txt", ".model")
-        ):
-            digest.update(f"{file.name}:{sha256_of_file(file)};".encode())
-        return {"sha256": digest.hexdigest()}
+        files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"))
+        stamps = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+        return {"sha256": _digest_of_files(stamps)}
     config = _from_hub_or_folder(spec, AutoConfig.from_pretrained)
     return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}
+
+
+@functools.lru_cache(maxsize=8)
+def _digest_of_files(stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    """Hash the content of files once in a process, as long as their sizes and times stay: weights are gigabytes."""
+    return hashlib.sha256("".join(f"{file.name}:{sha256_of_file(file)};" for file, *_ in stamps).encode()).hexdigest()
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:

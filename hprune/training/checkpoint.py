@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
+
+from hprune.storage.files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,8 @@ class EpochCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, unless this was the last epoch."""
         if trainer.current_epoch + 1 < (trainer.max_epochs or 0):
-            temporary = self.path.with_suffix(".tmp")
-            trainer.save_checkpoint(temporary)
-            os.replace(temporary, self.path)
+            with whole_file(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
 
 
 class History(Checkpoint):

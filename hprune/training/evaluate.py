@@ -25,6 +25,11 @@ def evaluate(
     batches: list[Any] = trainer.predict(module, datamodule.evaluation_loader(name)) or []
     rows = torch.cat([batch["row"] for batch in batches])
     logits = torch.cat([batch["logits"] for batch in batches])[rows.argsort()]  # (n, K)
+    if not torch.isfinite(logits).all():
+        raise FloatingPointError(
+            f"the model gives no numbers on {name}: its weights diverged in the last steps; "
+            "lower optim.lr, add optim.warmup, or train with trainer.precision=32"
+        )
     labels = torch.from_numpy(datamodule.evaluation[name].labels.copy())
     columns = {
         "sample_id": data.evaluation[name]["sample_id"].combine_chunks(),

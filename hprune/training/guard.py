@@ -45,7 +45,7 @@ class StopOnNonFinite(L.Callback):
             if not fine:
                 ids = self.sample_ids[rows.cpu().numpy()]
                 raise FloatingPointError(
-                    f"the loss is {loss.item()} in epoch {epoch}, batch {batch}, sample ids {ids.tolist()}; "
+                    f"the loss is {loss.item()} in epoch {epoch + 1}, batch {batch + 1}, sample ids {ids.tolist()}; "
                     "the run was stopped and nothing was recorded: "
                     "lower optim.lr, add optim.warmup, or train with trainer.precision=32"
                 )

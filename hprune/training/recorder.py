@@ -123,7 +123,7 @@ class Recorder(L.Callback):
             if wrong.any():
                 ids = self.sample_ids[wrong]
                 raise ValueError(
-                    f"{ids.size} of {seen.size} samples were {what} in epoch {epoch} ({way}), "
+                    f"{ids.size} of {seen.size} samples were {what} in epoch {epoch + 1} ({way}), "
                     f"first ids {ids[:10].tolist()}; every sample must be recorded exactly once an epoch: "
                     "the batches handed to the trainer are not those of the data module"
                 )

@@ -14,8 +14,9 @@ from typing import Any
 import lightning as L
 import numpy as np
 import transformers
-from lightning.pytorch.callbacks import Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import TQDMProgressBar
 
+from hprune.data.batching import padded_share
 from hprune.science.records import RunRecord, Scores, Subset
 from hprune.science.subset import choose, describe
 from hprune.storage.runs import RunFolder, fail_run, finish_run, run_folder, save_record, save_subset, start_run
@@ -28,6 +29,7 @@ from hprune.training.guard import StopOnNonFinite
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec, accelerator_of, precision_of, settings_of, versions
+from hprune.training.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
     folder = locate(spec, data, scores, root=root)
     if folder.complete:
         log.info("%s is complete, skipped (%s)", folder.key, folder.path)
+        if spec.trainer.save_model and not (folder.path / "model").is_dir():
+            log.warning("%s was trained without trainer.save_model: move its folder away to train it again", folder.key)
         return folder
     start_run(folder)
     try:
@@ -88,27 +92,26 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     """Train, continuing from a checkpoint if there is one; save everything; the manifest comes last."""
     started = time.perf_counter()
     parts = assemble(spec, data, subset, root=root)
-    recorder, history, timer = Recorder(subset.sample_ids, spec.record.ways), History(), Timer()
-    guards = [SeedEachStep(spec.seed), StopOnNonFinite(subset.sample_ids)]
-    trainer = _trainer(spec, [*guards, recorder, history, timer, EpochCheckpoint(folder.checkpoint)], root=folder.path)
+    recorder, history, stopwatch = Recorder(subset.sample_ids, spec.record.ways), History(), Stopwatch()
+    first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids)]
+    trainer = _trainer(spec, [*first, recorder, history, EpochCheckpoint(folder.checkpoint)], root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         log.info("%s: continues from its checkpoint", folder.key)
     trainer.fit(parts.module, datamodule=parts.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
-    fitted = time.perf_counter()
     _save_tables(spec, data, subset, recorder, folder)
     metrics = {
         name: evaluate(trainer, parts.module, parts.datamodule, name, data, folder.path) for name in data.evaluation
     }
     if spec.trainer.save_model:
         _save_model(parts, folder.path / "model")
-    now = time.perf_counter()
+    plan = parts.datamodule.plan
     cost = {
-        "train_seconds": timer.time_elapsed("train") - timer.time_elapsed("validate"),
-        "evaluation_seconds": timer.time_elapsed("validate") + now - fitted,
-        "total_seconds": now - started,
+        "train_seconds": stopwatch.seconds,
+        "total_seconds": time.perf_counter() - started,  # of this start, with loading, evaluation and clean passes
         "steps": trainer.global_step,
+        "padded_share": padded_share(plan.lengths, plan.batches()),
         "truncated_samples": parts.datamodule.train.data.tokens.truncated,
     }
     finish_run(folder, _facts(spec, data, subset) | {"metrics": metrics, "epochs": history.epochs, "cost": cost})

@@ -16,7 +16,6 @@ import transformers
 from hprune.data.datamodule import DataSpec
 from hprune.science.records import RunKey, Scores
 from hprune.science.subset import SubsetSpec
-from hprune.storage.files import sha256_of_json
 from hprune.tasks.spec import TaskData, TaskSpec, settings_of_kind
 from hprune.training.build import model_identity
 from hprune.training.spec import ModelSpec, OptimSpec, RecordSpec, TrainerSpec
@@ -54,7 +53,7 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         "threads": (spec.trainer.threads or torch.get_num_threads()) if accelerator == "cpu" else None,
         "devices": spec.trainer.devices,
     }
-    batches = {name: value for name, value in asdict(spec.data).items() if name not in ("workers", "eval_batch_size")}
+    batches = {name: value for name, value in asdict(spec.data).items() if name != "workers"}
     return {
         "task": {
             "kind": settings_of_kind(spec.task.kind),
@@ -77,7 +76,7 @@ def _subset_identity(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
         return {"rule": "everything"}
     function = getattr(spec.select, "func", spec.select)
     bound = {name: value for name, value in getattr(spec.select, "keywords", {}).items() if value is not None}
-    values = "" if scores is None else sha256_of_json([scores.data_hash, scores.values.tolist()])
+    values = "" if scores is None else scores.digest
     return {"rule": f"{function.__module__}.{function.__name__}", **bound, "scores": values}
 
 

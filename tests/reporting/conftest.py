@@ -122,7 +122,7 @@ def study_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _fabricate_run(root: Path, data: TaskData, config: Any, arm: str, seed: int) -> None:
     rule, size = ARMS[arm]
     key = RunKey("own", "none", arm, seed)
-    folder = run_folder(root, key, {"subset": {"rule": rule}})
+    folder = run_folder(root, key, {"subset": {"rule": rule, "scores": None}})
     add_run(root, "toy", folder, "scoring" if seed in SCORING else "comparison", SCORING)
     start_run(folder)
     save_record(folder, _record(folder.key, folder.settings_hash, data))

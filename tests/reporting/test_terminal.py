@@ -23,10 +23,16 @@ def shown(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
 def test_the_table(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.rstrip() for line in shown(report, capsys).splitlines()]
     assert HEAD in lines
+    assert "verdict by the paired t test, two-sided, 5%; 5 seeds" in lines
     assert "full              1,500  100.0%  90.0 [89.0, 91.0]                      reference" in lines
     assert "random_like         300   20.0%  85.0 [84.0, 86.0]  -5.0 [-6.1, -3.9]   worse" in lines
     assert "winning_ticket      300   20.0%  89.8 [88.8, 90.8]  -0.2 [-1.1, +0.7]   not distinguishable" in lines
     assert not any("0.345" in line for line in lines)  # the loss is for the page
+
+
+def test_arms_with_fewer_seeds_are_named(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    report["rows"][2]["seeds"] = [11, 12]
+    assert "seeds: full 5, random_like 5, winning_ticket 2" in shown(report, capsys)
 
 
 def test_sentences_under_the_table(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

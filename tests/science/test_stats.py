@@ -75,7 +75,10 @@ def test_one_seed_gives_no_verdict_and_pairs_are_by_seed() -> None:
 def test_no_spread() -> None:
     same = {1: 0.5, 2: 0.5, 3: 0.5}
     assert paired_difference(same, same).verdict == "not distinguishable"
-    assert paired_difference({s: v + 0.25 for s, v in same.items()}, same).verdict == "better"
+    constant = paired_difference({s: v + 0.1 for s, v in same.items()}, same)
+    assert (constant.verdict, constant.p_value) == ("no verdict (no spread)", None)
+    rounding = paired_difference({1: 0.8, 2: 0.9}, {1: 0.7, 2: 0.8})
+    assert rounding.verdict == "no verdict (no spread)"
 
 
 def test_break_even_is_the_papers_arithmetic() -> None:

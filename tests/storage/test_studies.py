@@ -9,7 +9,7 @@ import pytest
 
 from hprune.science.records import RunKey
 from hprune.storage.runs import RunFolder, run_folder, start_run
-from hprune.storage.studies import add_run, existing_study, runs_of, studies_in, study_folder
+from hprune.storage.studies import add_run, existing_study, planned_seeds, runs_of, studies_in, study_folder
 
 
 def folder(root: Path, seed: int = 1, subset: str = "full", started: bool = True, **settings: Any) -> RunFolder:
@@ -50,12 +50,13 @@ def test_studies_share_runs(tmp_path: Path) -> None:
     assert studies_in(tmp_path) == ["a", "b"]
 
 
-@pytest.mark.parametrize("started", [True, False])
-def test_scoring_runs_of_other_settings_are_refused(tmp_path: Path, started: bool) -> None:
-    add_run(tmp_path, "a", folder(tmp_path, 1, started=started), "scoring", (1, 2))
+def test_scoring_runs_of_other_settings_are_refused(tmp_path: Path) -> None:
+    bound = folder(tmp_path, 1, started=True)
+    add_run(tmp_path, "a", bound, "scoring", (1, 2))
+    (bound.path / "resume.ckpt").write_bytes(b"an epoch")
     before = tree(tmp_path)
     other = folder(tmp_path, 2, lr=5e-5, started=False)
-    differing = r"lr \(0.001 there, 5e-05 here\)" if started else "what is not known, as that run was never started"
+    differing = r"lr \(0.001 there, 5e-05 here\)"
     with pytest.raises(ValueError, match=rf"'a' already scores .*seed=1\), differing in {differing}; .*study=NAME"):
         add_run(tmp_path, "a", other, "scoring", (1, 2))
     assert tree(tmp_path) == before
@@ -63,6 +64,27 @@ def test_scoring_runs_of_other_settings_are_refused(tmp_path: Path, started: boo
     add_run(tmp_path, "a", other, "comparison", (1, 2))  # an arm may be of other settings
     add_run(tmp_path, "a", folder(tmp_path, 2, started=False), "scoring", (1, 2))
     assert [run.key.seed for run in runs_of(tmp_path, "a", "scoring")] == [1, 2]
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_try_that_left_nothing_does_not_bind(tmp_path: Path, started: bool) -> None:
+    add_run(tmp_path, "a", folder(tmp_path, 1, started=started), "scoring", (1, 2))
+    other = folder(tmp_path, 1, lr=5e-5, started=False)
+    add_run(tmp_path, "a", other, "scoring", (1, 2))
+    assert [run.path for run in runs_of(tmp_path, "a", "scoring")] == [other.path]
+
+
+def test_a_run_may_score_and_compare(tmp_path: Path) -> None:
+    run = folder(tmp_path, 1, started=True)
+    add_run(tmp_path, "a", run, "scoring", (1, 2))
+    add_run(tmp_path, "a", run, "comparison", (1, 2))
+    assert [found.purpose for found in runs_of(tmp_path, "a")] == ["comparison", "scoring"]
+
+
+def test_the_latest_command_plans(tmp_path: Path) -> None:
+    add_run(tmp_path, "a", folder(tmp_path, 1, started=True), "scoring", (1, 2, 3))
+    add_run(tmp_path, "a", folder(tmp_path, 2, started=True), "scoring", (1, 2))
+    assert planned_seeds(tmp_path, "a") == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "../a", ".a", "", "/a", "a b"])

@@ -63,10 +63,10 @@ def test_a_last_batch_of_one() -> None:
 @pytest.mark.parametrize(
     ("batches", "message"),
     [
-        ([[0, 1, 2, 3], [5, 6]], r"1 of 7 samples were not recorded in epoch 0 \(train_pass\), first ids \[40\]"),
+        ([[0, 1, 2, 3], [5, 6]], r"1 of 7 samples were not recorded in epoch 1 \(train_pass\), first ids \[40\]"),
         (
             [[0, 1, 2, 3], [3, 4, 5, 6]],
-            r"1 of 7 samples were recorded more than once in epoch 0 \(train_pass\), first ids \[30\]",
+            r"1 of 7 samples were recorded more than once in epoch 1 \(train_pass\), first ids \[30\]",
         ),
         ([[0, 0, 1, 2, 3, 4, 5, 6]], r"first ids \[0\]"),
         ([[3]], r"6 of 7 samples were not recorded"),

@@ -30,38 +30,29 @@ def tables(folder: RunFolder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.path.glob("*.parquet"))}
 
 
-@pytest.mark.parametrize("model", ["tiny_roberta", "tiny_opt"])
-def test_the_same_command_twice_gives_the_same_bytes(compose_run, tmp_path: Path, model: str) -> None:  # type: ignore[no-untyped-def]
-    options = ["record=both", "trainer.max_epochs=2"] + (
-        [
-            f"model={model}",
-            "~model.config.intermediate_size",
-            "model.config.ffn_dim=32",
-            "model.config.word_embed_proj_dim=16",
-        ]
-        if model == "tiny_opt"
-        else []
-    )
-    options = [option for option in options if not option.startswith("~")]
-    spec = compose_run(*options) if model == "tiny_roberta" else compose_opt(compose_run, options)
+OPT = {
+    "model_type": "opt", "hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "ffn_dim": 32, "max_position_embeddings": 64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", [None, OPT], ids=["roberta", "opt"])
+def test_the_same_command_twice_gives_the_same_bytes(compose_run, tmp_path: Path, config: Any) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("record=both", "trainer.max_epochs=2")
+    if config is not None:
+        spec = replace(spec, model=replace(spec.model, name="tiny_opt", config=config))
     first, second = trained(spec, tmp_path / "a"), trained(spec, tmp_path / "b")
     assert list(tables(first)) == [
-        "predictions.test.parquet", "predictions.validation.parquet",
-        "record.eval_pass.parquet", "record.train_pass.parquet", "subset.parquet",
-    ]  # fmt: skip
+        "predictions.test.parquet",
+        "predictions.validation.parquet",
+        "record.eval_pass.parquet",
+        "record.train_pass.parquet",
+        "subset.parquet",
+    ]
     assert tables(first) == tables(second)
     other = trained(replace(spec, seed=2), tmp_path / "a")
     assert tables(other)["record.train_pass.parquet"] != tables(first)["record.train_pass.parquet"]
     assert other.path.parent == first.path.parent
-
-
-def compose_opt(compose_run: Any, options: list[str]) -> Any:
-    spec = compose_run("trainer.max_epochs=2", "record=both")
-    config = {
-        "model_type": "opt", "hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "ffn_dim": 32, "max_position_embeddings": 64,
-    }  # fmt: skip
-    return replace(spec, model=replace(spec.model, name="tiny_opt", config=config))
 
 
 class Stop(L.Callback):
@@ -153,7 +144,7 @@ def test_nan_stops_the_run_and_names_where(compose_run, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(kind, "loss", loss)
     data = load_task(spec.task)
-    with pytest.raises(FloatingPointError, match=r"the loss is nan in epoch 0, batch 2, sample ids \[") as caught:
+    with pytest.raises(FloatingPointError, match=r"the loss is nan in epoch 1, batch 3, sample ids \[") as caught:
         fine_tune(spec, data, None, root=tmp_path)
     named = json.loads(str(caught.value).split("sample ids ")[1].split(";")[0])
     folder = locate(spec, data, None, root=tmp_path)
@@ -161,6 +152,40 @@ def test_nan_stops_the_run_and_names_where(compose_run, tmp_path: Path, monkeypa
     lengths = np.load(next((tmp_path / "cache/tokens").glob("*/offsets.npy")))
     assert len(named) == spec.data.batch_size
     assert lengths.size > 0
+
+
+def test_train_seconds_count_training_only(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    import time
+
+    from hprune.training.module import FineTuner
+
+    real = FineTuner.on_validation_epoch_end
+
+    def slow(self: FineTuner) -> None:
+        time.sleep(0.4)
+        real(self)
+
+    monkeypatch.setattr(FineTuner, "on_validation_epoch_end", slow)
+    cost = read_manifest(trained(compose_run("trainer.max_epochs=4"), tmp_path).path)["cost"]
+    assert cost["total_seconds"] - cost["train_seconds"] > 1.6
+    assert 0 <= cost["padded_share"] < 1
+
+
+def test_weights_that_diverge_in_the_last_step_are_refused(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from hprune.training.module import FineTuner
+
+    def nothing(self: FineTuner, batch: Any, batch_idx: int) -> dict[str, torch.Tensor]:
+        return {"logits": torch.full((batch["row"].numel(), 2), torch.nan), "row": batch["row"]}
+
+    monkeypatch.setattr(FineTuner, "predict_step", nothing)
+    with pytest.raises(FloatingPointError, match="the model gives no numbers on validation"):
+        trained(compose_run("trainer.max_epochs=1"), tmp_path)
+
+
+def test_tokens_are_made_once(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for seed in (1, 2, 3):
+        trained(compose_run("trainer.max_epochs=1", f"seed={seed}"), tmp_path)
+    assert len(list((tmp_path / "cache/tokens").iterdir())) == 3  # train, validation, test
 
 
 def test_predictions_give_the_metrics_back(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

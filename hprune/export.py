@@ -7,6 +7,7 @@ come from is written into `<out>.provenance.json`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from hprune import __version__
 from hprune.command import command, instantiate
 from hprune.science.records import Scores, Subset
 from hprune.science.subset import SubsetSpec, choose, describe
-from hprune.storage.exports import check_target, write_export
+from hprune.storage.exports import check_target, provenance_path, write_export
 from hprune.storage.files import write_json
+from hprune.storage.runs import read_manifest, state_of
 from hprune.storage.scores import scores_for
+from hprune.storage.studies import runs_of
 from hprune.tasks.load import load_task
 from hprune.tasks.source import read_splits
+from hprune.tasks.spec import TaskData, settings_of_source
 
 log = logging.getLogger(__name__)
 
@@ -37,21 +41,24 @@ def main(cfg: DictConfig) -> None:
     spec: SubsetSpec = instantiate(cfg.subset)
     task = task_of_study(root, cfg.study)
     data = load_task(task)
+    manifest = next(read_manifest(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
+    _check_unchanged(cfg.study, manifest, data)
     scores = scores_for(spec, root=root, study=cfg.study)
-    labels = data.train["label"].to_numpy()
     ids = data.train["sample_id"].to_numpy().copy()
     subset = choose(
         spec,
         scores,
         sample_ids=ids,
-        labels=labels,
+        labels=data.train["label"].to_numpy(),
         label_names=data.label_names,
         data_hash=data.data_hash,
         seed=cfg.seed,
     )
     table = _with_scores(read_splits(task)["train"], subset, scores)
     write_export(out, table, subset.sample_ids)
-    write_json(Path(f"{out}.provenance.json"), _provenance(cfg, subset, ids.size))
+    facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"]}
+    facts |= {"source": settings_of_source(task), "selection": _selection(spec, cfg.seed)}
+    write_json(provenance_path(out), facts | _content(subset, data))
     log.info("%s", describe(subset, ids.size, data.label_names))
     log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
 
@@ -70,14 +77,34 @@ def _with_scores(original: pa.Table, subset: Subset, scores: Scores | None) -> p
     return table
 
 
-def _provenance(cfg: DictConfig, subset: Subset, total: int) -> dict[str, Any]:
+def _check_unchanged(study: str, manifest: Mapping[str, Any], data: TaskData) -> None:
+    if manifest["data_hash"] != data.data_hash:
+        raise ValueError(
+            f"the train split changed since study {study!r} was run: its hash was {manifest['data_hash'][:8]} "
+            f"({manifest['full_samples']:,} samples), it is {data.data_hash[:8]} ({data.train.num_rows:,} samples); "
+            "bring the data of the study back, or run a study of the new data"
+        )
+
+
+def _selection(spec: SubsetSpec, seed: int) -> dict[str, Any]:
+    """The rule that chose the rows; with the score table, it chooses them again."""
+    rule = "everything" if spec.select is None else getattr(spec.select, "func", spec.select).__name__
+    return {"subset": spec.name, "rule": rule, "keep": spec.keep, "fraction": spec.fraction, "seed": seed}
+
+
+def _content(subset: Subset, data: TaskData) -> dict[str, Any]:
+    """How many samples were kept, of which classes and scores."""
+    labels = data.train["label"].to_numpy()
+    kept = labels[np.isin(data.train["sample_id"].to_numpy(), subset.sample_ids)]
     return {
-        "study": cfg.study,
-        "subset": subset.name,
-        "samples": int(subset.sample_ids.size),
-        "full_samples": total,
+        "samples": kept.size,
+        "full_samples": labels.size,
+        "labels": {
+            name: {"kept": int((kept == k).sum()), "removed": int((labels == k).sum() - (kept == k).sum())}
+            for k, name in enumerate(data.label_names)
+        },
+        "scores": {name: value for name, value in subset.provenance.items() if name != "label"},
         "data_hash": subset.data_hash,
-        "rule": dict(subset.provenance),
         "hprune": __version__,
     }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hydra import compose, initialize_config_dir
+from lightning.fabric.connector import _PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS
 
 from hprune.command import CONF, instantiate, plain, run_spec
+from hprune.training.spec import PRECISIONS, SHORT_PRECISIONS, ModelSpec, TrainerSpec
 
 GROUPS = ("task", "model", "optim", "data", "trainer", "record", "subset")
 OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (CONF / group).glob("*.yaml"))
@@ -85,8 +88,31 @@ def test_keep_sets_need_no_quotes(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optim.lr=-1", r"optim\.lr must be positive, got -1"),
-        ("optim.warmup=1.5", r"optim\.warmup is a share"),
+        ("optim.lr=-1", r"optim\.lr must be a finite number above 0, got -1"),
+        ("optim.lr=fast", r"optim\.lr must be a finite number above 0, got 'fast'"),
+        ("optim.lr=inf", r"optim\.lr must be a finite number above 0, got inf"),
+        ("optim.lr=nan", r"optim\.lr must be a finite number above 0, got nan"),
+        ("optim.lr=null", r"optim\.lr must be a finite number above 0, got None"),
+        ("optim.eps=0", r"optim\.eps must be a finite number above 0, got 0"),
+        ("optim.weight_decay=-0.1", r"optim\.weight_decay must be a finite number of at least 0, got -0\.1"),
+        ("optim.clip=true", r"optim\.clip must be a finite number of at least 0, got True"),
+        ("optim.warmup=1.5", r"optim\.warmup must be a share of the steps in \[0, 1\), got 1\.5"),
+        ("optim.betas=[0.9,1]", r"optim\.betas must be two numbers in \[0, 1\), got 1"),
+        ("optim.betas=[0.9,x]", r"optim\.betas must be two numbers in \[0, 1\), got 'x'"),
+        ("optim.betas=[0.9]", r"optim\.betas must be two numbers in \[0, 1\), got \[0\.9\]"),
+        ("optim.betas=0.9", r"optim\.betas must be two numbers in \[0, 1\), got 0\.9"),
+        ("+model.vocab_size=259", r"model\.vocab_size must be at least 260, got 259"),
+        ("trainer.max_epochs=1.5", r"trainer\.max_epochs must be a whole number, got 1\.5"),
+        ("trainer.max_epochs=true", r"trainer\.max_epochs must be a whole number, got True"),
+        ("trainer.accumulate=two", r"trainer\.accumulate must be a whole number, got 'two'"),
+        ("trainer.devices=auto", r"trainer\.devices must be a whole number, got 'auto'"),
+        ("trainer.threads=0", r"trainer\.threads must be at least 1, got 0"),
+        ("trainer.accelerator=tpu", r"trainer\.accelerator must be one of auto, cpu, cuda, gpu, mps, got 'tpu'"),
+        ("trainer.precision=8", r"trainer\.precision must be one of auto, 16-true, .*, 32, 64, got 8"),
+        ("data.batch_size=null", r"data\.batch_size must be a whole number, got None"),
+        ("data.eval_batch_size=x", r"data\.eval_batch_size must be a whole number, got 'x'"),
+        ("data.max_length=1", r"data\.max_length must be at least 2, got 1"),
+        ("data.workers=-1", r"data\.workers must be at least 0, got -1"),
         ("optim.schedule=magic", r"linear, cosine or constant, got 'magic'"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs must be at least 1, got 0"),
         ("trainer.devices=2", r"trainer\.devices must be 1, got 2"),
@@ -107,3 +133,27 @@ def test_bad_values_are_refused_by_name(override: str, message: str) -> None:
 
 def test_conf_lies_where_the_command_looks() -> None:
     assert Path(CONF, "train.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("32", "32-true"), ("16", "16-mixed"), ("bf16", "bf16-mixed"), ("64", "64-true"), ("auto", "auto"),
+     ("bf16-true", "bf16-true"), ("'32'", "32-true")],
+)  # fmt: skip
+def test_equal_precisions_are_equal_settings(given: str, meant: str) -> None:
+    assert run_spec(composed("train", f"trainer.precision={given}")).trainer == TrainerSpec(precision=meant)
+
+
+def test_the_known_precisions_are_those_of_lightning() -> None:
+    assert set(PRECISIONS) - {"auto"} == set(get_args(_PRECISION_INPUT_STR))
+    assert set(SHORT_PRECISIONS) == set(get_args(_PRECISION_INPUT_STR_ALIAS))
+
+
+def test_a_gpu_is_cuda() -> None:
+    assert TrainerSpec(accelerator="gpu") == TrainerSpec(accelerator="cuda")
+
+
+def test_a_model_may_lie_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert ModelSpec("x", path="~/weights").path == str(tmp_path / "weights")
+    assert ModelSpec("x", path="org/weights").path == "org/weights"

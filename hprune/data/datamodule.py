@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hprune.data.batching import Batching, by_length, plan_batches
+from hprune.data.checks import check_whole
 from hprune.data.tokenise import TokenTable
 
 Batch = dict[str, Tensor]
@@ -32,9 +33,9 @@ class DataSpec:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "eval_batch_size", "max_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"data.{name} must be at least 1, got {getattr(self, name)}")
+        lows = {"batch_size": 1, "eval_batch_size": 1, "max_length": 2, "workers": 0}  # 2: the special tokens
+        for name, low in lows.items():
+            check_whole(f"data.{name}", getattr(self, name), low=low)
         if self.order not in ("fixed", "reshuffled"):
             raise ValueError(f"data.order must be fixed or reshuffled, got {self.order!r}")
         plan_batches(np.ones(1, dtype=np.int64), batch_size=1, seed=0, batching=self.batching)

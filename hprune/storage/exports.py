@@ -18,6 +18,11 @@ from hprune.storage.files import whole_file
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ids")
 
 
+def provenance_path(out: Path) -> Path:
+    """Where it is written what an export holds and where that comes from."""
+    return Path(f"{out}.provenance.json")
+
+
 def check_target(out: Path, *, overwrite: bool) -> None:
     """Refuse a target before the work is done.
 
@@ -31,6 +36,10 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         )
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists and is not replaced; choose another name, or set overwrite=true")
+    if provenance_path(out).exists() and not overwrite:
+        raise ValueError(
+            f"{provenance_path(out)} exists and is not replaced; choose another name, or set overwrite=true"
+        )
     if out.is_dir() and not (out / "dataset_info.json").is_file():
         raise ValueError(f"{out} is a folder, but not of a saved data set, and is never replaced; choose another name")
 

@@ -22,23 +22,22 @@ def load_task(spec: TaskSpec) -> TaskData:
     """Read, check and normalise the tables of a task.
 
     Rows without text or label are dropped, with a count in the log, and leave gaps in the ids. A test split without
-    labels is not used. Without a validation split one is held out, stratified by label, the same for the same seed.
+    labels is not used. Without a validation split one is held out, stratified by label, the same for the same seed and
+    any `max_train_samples`.
 
     Raises:
         ValueError: if columns are missing, labels cannot be read, or fewer than two classes remain.
         OSError: if the source cannot be reached.
     """
-    splits = read_splits(spec)
-    for name, raw in splits.items():
-        _require_columns(spec, name, raw)
-    if _is_text(splits["train"][spec.label].type):  # classes called "1" and "2" may be numbers in another file
+    splits = _usable(spec, read_splits(spec))
+    names, by_name = _classes(spec, splits["train"])
+    if by_name:
         splits = {name: _with_text_labels(raw, spec.label) for name, raw in splits.items()}
-    names = _label_names(spec, splits["train"])
     tables = _tables(spec, splits, names)
+    if "validation" not in tables:  # before the sample is drawn: samples of any size share their validation set
+        tables["train"], tables["validation"] = _held_out(spec, tables["train"])
     if spec.max_train_samples is not None:
         tables["train"] = _sampled(tables["train"], spec.max_train_samples, spec.sample_seed)
-    if "validation" not in tables:
-        tables["train"], tables["validation"] = _held_out(spec, tables["train"])
     if len(pc.unique(tables["train"]["label"])) < 2:
         only = names[tables["train"]["label"][0].as_py()]
         raise ValueError(f"task {spec.name!r}: the train split holds one class only ({only}); a classifier needs two")
@@ -67,6 +66,16 @@ def content_hash(table: pa.Table) -> str:
             digest.update(pc.binary_length(texts).to_numpy().astype("<i8").tobytes())
             digest.update("".join(texts.to_pylist()).encode())
     return digest.hexdigest()
+
+
+def _usable(spec: TaskSpec, splits: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """The splits that have the columns of the task, with labels that are texts without space around them, or int64."""
+    if "test" in splits and spec.label not in splits["test"].column_names:
+        log.info("%s: the test split has no column %s and is not used", spec.name, spec.label)
+        splits = {name: raw for name, raw in splits.items() if name != "test"}
+    for name, raw in splits.items():
+        _require_columns(spec, name, raw)
+    return {name: _with_plain_labels(spec, name, raw) for name, raw in splits.items()}
 
 
 def _tables(spec: TaskSpec, splits: dict[str, pa.Table], names: Sequence[str]) -> dict[str, pa.Table]:
@@ -102,9 +111,16 @@ def _normalised(spec: TaskSpec, split: str, raw: pa.Table, names: Sequence[str])
 def _require_columns(spec: TaskSpec, split: str, raw: pa.Table) -> None:
     missing = [column for column in (*spec.text, spec.label) if column not in raw.column_names]
     if missing:
+        way_out = ""
+        if split == "validation":
+            way_out = (
+                "; or set task.splits.validation=null (leave out task.validation_file), "
+                "and a part of train is held out instead"
+            )
         raise ValueError(
             f"task {spec.name!r}: the {split} split has no column {', '.join(missing)}; "
-            f"it has {', '.join(raw.column_names)}. Set task.text=[COLUMN] (two for pairs) and task.label=COLUMN"
+            f"it has {', '.join(raw.column_names)}. "
+            f"Set task.text=[COLUMN] (two for pairs) and task.label=COLUMN{way_out}"
         )
 
 
@@ -122,61 +138,63 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _with_plain_labels(spec: TaskSpec, split: str, raw: pa.Table) -> pa.Table:
+    """The split with its labels as int64, or as stripped texts; none where they are blank."""
+    at, labels = raw.column_names.index(spec.label), raw[spec.label]
+    if _is_text(labels.type):
+        labels = pc.utf8_trim_whitespace(labels.cast(pa.large_string()))
+        labels = pc.if_else(pc.equal(labels, ""), None, labels)
+    else:
+        labels = _integers(spec, split, labels)
+    return raw.set_column(at, raw.schema.field(at).with_type(labels.type), labels)
+
+
 def _with_text_labels(raw: pa.Table, label: str) -> pa.Table:
-    numbers = raw[label]
-    if not pa.types.is_integer(numbers.type):
-        return raw
-    named = pc.if_else(pc.equal(numbers, -1), None, numbers).cast(pa.string())
-    return raw.set_column(raw.column_names.index(label), label, named)
+    return raw.set_column(raw.column_names.index(label), label, raw[label].cast(pa.large_string()))
 
 
-def _label_names(spec: TaskSpec, train: pa.Table) -> tuple[str, ...]:
-    """Class names: given, or the hub's, or the sorted texts of the train labels, or the numbers up to the largest."""
+def _classes(spec: TaskSpec, train: pa.Table) -> tuple[tuple[str, ...], bool]:
+    """Names of the classes, and whether labels that are numbers are such names, too, not positions among them.
+
+    The names are given, or the hub's, or found in train: the sorted texts, or the sorted numbers from 0 on.
+    """
+    hub = (train.schema.field(spec.label).metadata or {}).get(b"names")
+    labels = pc.unique(train[spec.label].drop_null()).to_pylist()
+    text = _is_text(train[spec.label].type)
     if spec.label_names is not None:
-        return tuple(spec.label_names)
-    if (metadata := train.schema.field(spec.label).metadata) and b"names" in metadata:
-        return tuple(json.loads(metadata[b"names"]))
-    if _is_text(train[spec.label].type):
-        return tuple(sorted(text for text in pc.unique(train[spec.label].drop_null()).to_pylist() if text.strip()))
-    numbers = np.unique(_integers(spec, "train", train[spec.label]))
-    numbers = numbers[numbers >= 0]
-    if numbers.size and numbers[-1] != numbers.size - 1:
-        raise ValueError(
-            f"task {spec.name!r}: the classes of the train split are {numbers[:10].tolist()}, but numbers must run "
-            "from 0 without a gap; renumber them, or name every number from 0 on with task.label_names=[NAME,...]"
-        )
-    return tuple(str(number) for number in range(numbers.size))
+        called_by_names = hub is None and {str(label) for label in labels} - {"-1"} <= set(spec.label_names)
+        return tuple(spec.label_names), text or called_by_names
+    if hub is not None:
+        return tuple(json.loads(hub)), text
+    found = set(labels) - {"-1"} if text else {number for number in labels if number >= 0}
+    return tuple(str(label) for label in sorted(found)), True
 
 
-def _label_numbers(spec: TaskSpec, split: str, column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
+def _label_numbers(spec: TaskSpec, split: str, labels: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
     """(rows,) class numbers in 0..K-1, -1 where there is no label."""
-    if _is_text(column.type):
-        number = {name: i for i, name in enumerate(names)}
-        texts = column.to_pylist()
-        unknown = sorted({text for text in texts if text and text.strip() and text not in number})
-        if unknown:
-            raise ValueError(
-                f"task {spec.name!r}: the {split} split has labels {unknown[:5]}, known are {list(names)}; "
-                "set task.label_names"
-            )
-        return np.array([number.get(text, -1) if text else -1 for text in texts], dtype=np.int64)
-    labels = _integers(spec, split, column)
-    bad = np.unique(labels[(labels < -1) | (labels >= len(names))])
-    if bad.size:
+    text = _is_text(labels.type)
+    found = pc.index_in(labels, pa.array(list(names) if text else range(len(names)), labels.type))
+    unknown = sorted(set(pc.unique(labels.filter(pc.is_null(found))).to_pylist()) - {None, -1, "-1"})
+    if unknown and text:
         raise ValueError(
-            f"task {spec.name!r}: the {split} split has labels {bad[:5].tolist()}, but with {len(names)} classes "
+            f"task {spec.name!r}: the {split} split has labels {unknown[:5]}, known are {list(names[:10])}; "
+            "correct the data or set task.label_names"
+        )
+    if unknown:
+        raise ValueError(
+            f"task {spec.name!r}: the {split} split has labels {unknown[:5]}, but with {len(names)} classes "
             f"({', '.join(names[:10])}) they lie in 0..{len(names) - 1}, or -1 for no label; "
             "correct the data or set task.label_names"
         )
-    return labels
+    return pc.fill_null(found, -1).to_numpy().astype(np.int64)
 
 
-def _integers(spec: TaskSpec, split: str, column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Whole numbers, booleans, or floats without a fraction (what pandas makes of integers with gaps); none is -1."""
+def _integers(spec: TaskSpec, split: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers, booleans, or floats without a fraction (what pandas makes of integers with gaps), as int64."""
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     try:
-        return pc.fill_null(column.cast(pa.int64()), -1).to_numpy().astype(np.int64)
+        return column.cast(pa.int64())
     except pa.ArrowException as error:
         values = column.drop_null().to_pylist()
         example = next((value for value in values if not isinstance(value, int | float) or value % 1), values[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,7 +56,11 @@ class TaskSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", (self.text,) if isinstance(self.text, str) else tuple(self.text))
         if self.label_names is not None:
-            object.__setattr__(self, "label_names", tuple(str(name) for name in self.label_names))
+            names = [self.label_names] if isinstance(self.label_names, str) else self.label_names
+            object.__setattr__(self, "label_names", _checked_names([str(name).strip() for name in names]))
+        for key in ("data_dir", "train_file", "validation_file", "test_file"):
+            path = getattr(self, key)
+            object.__setattr__(self, key, None if path is None else os.path.expanduser(path))
         if not 0 < self.validation_fraction < 1:
             raise ValueError(f"task.validation_fraction must lie in (0, 1), got {self.validation_fraction}")
         if self.max_train_samples is not None and self.max_train_samples < 1:
@@ -126,6 +131,28 @@ class TaskKind(Protocol):
     def metrics(self, num_classes: int) -> MetricCollection:
         """Fresh metrics, updated with (logits, labels)."""
         ...
+
+
+def _checked_names(names: list[str]) -> tuple[str, ...]:
+    if len(set(names)) < max(2, len(names)):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        more = f", with {repeated} more than once" if repeated else ""
+        raise ValueError(f"task.label_names must be at least two different names, got {names}{more}")
+    return tuple(names)
+
+
+def settings_of_source(spec: TaskSpec) -> dict[str, Any]:
+    """Where a task's samples come from, as plain values, by the source that is used; for a generator its arguments."""
+    if spec.train_file is not None:
+        files = {"train": spec.train_file, "validation": spec.validation_file, "test": spec.test_file}
+        return {"files": {name: str(file) for name, file in files.items() if file is not None}}
+    if spec.data_dir is not None:
+        return {"data_dir": str(spec.data_dir)}
+    if spec.generate is not None:
+        function = getattr(spec.generate, "func", spec.generate)
+        arguments = dict(getattr(spec.generate, "keywords", {}))
+        return {"generator": f"{function.__module__}.{function.__qualname__}", "arguments": arguments}
+    return {"hub_id": spec.hub_id, "hub_config": spec.hub_config}
 
 
 def settings_of_kind(kind: TaskKind) -> dict[str, Any]:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from hprune.data.checks import check_number, check_whole
 from hprune.science.records import Measured
+
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
+PRECISIONS = (
+    "auto", "16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true",
+    "transformer-engine", "transformer-engine-float16",
+)  # fmt: skip
+SHORT_PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
+"""What Lightning makes of the short names: equal settings are then equal values."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,9 @@ class ModelSpec:
     """With `config` only: size of the tokenizer that is trained on the task's train texts."""
 
     def __post_init__(self) -> None:
+        check_whole("model.vocab_size", self.vocab_size, low=260)  # the bytes and the special tokens
+        if self.path is not None:
+            object.__setattr__(self, "path", os.path.expanduser(self.path))
         if self.path is None and self.config is None:
             raise ValueError(
                 f"model {self.name!r} needs model.path (hub id or folder) or model.config (model_type and its fields)"
@@ -47,11 +60,16 @@ class OptimSpec:
     """Largest norm of the gradient; 0 for no limit."""
 
     def __post_init__(self) -> None:
+        check_number("optim.lr", self.lr, rule="a finite number above 0", open_low=True)
+        check_number("optim.weight_decay", self.weight_decay, rule="a finite number of at least 0")
+        check_number("optim.eps", self.eps, rule="a finite number above 0", open_low=True)
+        check_number("optim.clip", self.clip, rule="a finite number of at least 0")
+        check_number("optim.warmup", self.warmup, rule="a share of the steps in [0, 1)", high=1)
+        if not isinstance(self.betas, Sequence) or isinstance(self.betas, str) or len(self.betas) != 2:
+            raise ValueError(f"optim.betas must be two numbers in [0, 1), got {self.betas!r}")
         object.__setattr__(self, "betas", tuple(self.betas))
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"optim.warmup is a share of the steps in [0, 1), got {self.warmup}")
-        if self.lr <= 0:
-            raise ValueError(f"optim.lr must be positive, got {self.lr}")
+        for beta in self.betas:
+            check_number("optim.betas", beta, rule="two numbers in [0, 1)", high=1)
         if self.schedule not in ("linear", "cosine", "constant"):
             raise ValueError(f"optim.schedule must be linear, cosine or constant, got {self.schedule!r}")
 
@@ -62,9 +80,10 @@ class TrainerSpec:
 
     max_epochs: int = 3
     accelerator: str = "auto"
+    """`auto`, `cpu`, `cuda` (`gpu` means the same) or `mps`."""
     devices: int = 1
     precision: str = "auto"
-    """`auto`: bf16 (or fp16) mixed on a GPU, 32 on a CPU; otherwise what Lightning takes, such as 16-mixed."""
+    """`auto`: bf16 (or fp16) mixed on a GPU, 32 on a CPU; otherwise what Lightning takes, such as 16-mixed or 32."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     threads: int | None = None
@@ -74,10 +93,17 @@ class TrainerSpec:
     """Keep the fine-tuned weights in the run's folder, as a folder that `model.path` takes."""
 
     def __post_init__(self) -> None:
-        if self.max_epochs < 1:
-            raise ValueError(f"trainer.max_epochs must be at least 1, got {self.max_epochs}")
-        if self.accumulate < 1:
-            raise ValueError(f"trainer.accumulate must be at least 1, got {self.accumulate}")
+        for name in ("max_epochs", "accumulate", "devices", "threads"):
+            if name != "threads" or self.threads is not None:
+                check_whole(f"trainer.{name}", getattr(self, name), low=1)
+        if self.accelerator not in ACCELERATORS:
+            raise ValueError(f"trainer.accelerator must be one of {', '.join(ACCELERATORS)}, got {self.accelerator!r}")
+        object.__setattr__(self, "accelerator", "cuda" if self.accelerator == "gpu" else self.accelerator)
+        precision = SHORT_PRECISIONS.get(str(self.precision), str(self.precision))
+        if precision not in PRECISIONS:
+            known = ", ".join((*PRECISIONS, *SHORT_PRECISIONS))
+            raise ValueError(f"trainer.precision must be one of {known}, got {self.precision!r}")
+        object.__setattr__(self, "precision", precision)
         if self.devices != 1:
             raise ValueError(
                 f"trainer.devices must be 1, got {self.devices}: a run trains on one device; "

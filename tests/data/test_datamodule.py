@@ -136,7 +136,7 @@ def test_loading_draws_nothing_from_the_global_generator(workers: int) -> None:
     [
         ({"batch_size": 0}, r"data\.batch_size must be at least 1, got 0"),
         ({"eval_batch_size": -1}, r"data\.eval_batch_size must be at least 1, got -1"),
-        ({"max_length": 0}, r"data\.max_length must be at least 1, got 0"),
+        ({"max_length": 0}, r"data\.max_length must be at least 2, got 0"),
         ({"order": "sorted"}, r"data\.order must be fixed or reshuffled, got 'sorted'"),
         ({"batching": "sorted"}, r"data\.batching must be one of .* got 'sorted'"),
     ],

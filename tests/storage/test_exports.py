@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hprune.storage.exports import SUFFIXES, check_target, write_export
+from hprune.science.records import RunKey, Scores
+from hprune.storage.exports import SUFFIXES, check_target, provenance_path, write_export
+from hprune.storage.runs import finish_run, run_folder, start_run
+from hprune.storage.scores import save_scores, score_path
+from hprune.storage.studies import add_run
+from hprune.tasks.classification import Classification
+from hprune.tasks.load import load_task
+from hprune.tasks.spec import TaskSpec
 
 TEXTS = ["plain", 'a "quoted" word', "comma, tab\t and\nnewline", "é 漢 🙂", " spaces ", "NA", "007", "'", "\\n"]
 TABLE = pa.table(
@@ -104,3 +113,74 @@ def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(ValueError, match="is a folder, but not of a saved data set, and is never replaced"):
         check_target(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["out", "out.ids"])
+def test_what_says_where_an_export_comes_from_is_replaced_only_when_asked(tmp_path: Path, name: str) -> None:
+    provenance_path(tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=rf"{name}\.provenance\.json exists and is not replaced; .*overwrite=true"):
+        check_target(tmp_path / name, overwrite=False)
+    check_target(tmp_path / name, overwrite=True)
+
+
+# --- the command, on a study that has one complete run and a score
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> tuple[Path, Path]:
+    """A root with study `s` of a CSV file, and that file: labels no, yes, ..; scores 0, 1, 2, 0, .. of 2 runs."""
+    root, file = tmp_path / "root", tmp_path / "mine.csv"
+    file.write_text("text,label\n" + "".join(f"t{i},{['no', 'yes'][i % 2]}\n" for i in range(40)))
+    source = {"train_file": str(file), "validation_file": str(file)}
+    data = load_task(TaskSpec("own", Classification(), **source))
+    folder = run_folder(root, RunKey("own", "tiny", "full", 1), {})
+    start_run(folder)
+    kind = {"_target_": "hprune.tasks.classification.Classification"}
+    task = {"_target_": "hprune.tasks.spec.TaskSpec", "name": "own", "kind": kind, **source}
+    facts = {"data_hash": data.data_hash, "full_samples": 40, "config": {"task": task}}
+    finish_run(folder, facts)
+    add_run(root, "s", folder, "scoring", (1, 2))
+    values = (np.arange(40) % 3).astype(np.int16)
+    scores = Scores("h_score", np.arange(40), values, "easier", (1, 2), 1, "train_pass", data.data_hash, {})
+    save_scores(score_path(root, "s", "h_score"), scores)
+    return root, file
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_provenance_says_what_was_chosen_from_what(study: tuple[Path, Path], run_command: Command) -> None:
+    root, file = study
+    for subset in ("winning_ticket", "full"):
+        out = root / f"{subset}.ids"
+        code, _, err = run_command(
+            "export", "study=s", f"subset={subset}", f"out={out}", "seed=7", f"paths.root={root}"
+        )
+        assert code == 0, err
+        told, kept = json.loads(provenance_path(out).read_text()), [int(line) for line in out.read_text().split()]
+        assert (told["study"], told["task"], told["model"]) == ("s", "own", "tiny")
+        assert told["source"] == {"files": {"train": str(file), "validation": str(file)}}
+        ticket = subset == "winning_ticket"
+        assert told["selection"] == {
+            "subset": subset, "rule": "by_value" if ticket else "everything", "keep": "1..S-1" if ticket else None,
+            "fraction": None, "seed": 7,
+        }  # fmt: skip
+        assert kept == [i for i in range(40) if i % 3 == 1 or not ticket]
+        odd = sum(i % 2 for i in kept)
+        even = len(kept) - odd
+        assert told["labels"] == {
+            "no": {"kept": even, "removed": 20 - even}, "yes": {"kept": odd, "removed": 20 - odd}
+        }  # fmt: skip
+        assert (told["samples"], told["full_samples"]) == (len(kept), 40)
+
+
+@pytest.mark.parametrize("subset", ["full", "winning_ticket"])
+def test_data_that_changed_since_the_study_is_refused(
+    study: tuple[Path, Path], run_command: Command, subset: str
+) -> None:
+    root, file = study
+    file.write_text(file.read_text().replace("t7,", "t7!,"))
+    code, _, err = run_command("export", "study=s", f"subset={subset}", f"out={root}/x.csv", f"paths.root={root}")
+    assert code == 1
+    assert "the train split changed since study 's' was run" in err
+    assert not (root / "x.csv").exists()

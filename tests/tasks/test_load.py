@@ -40,6 +40,7 @@ def columns(labels: Any, texts: Any = None) -> dict[str, Any]:
 
 
 OTHER = columns([0, 1])
+OTHER_BIG = columns([0, 10**9])
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,11 @@ def test_an_evaluation_split_without_labels_is_not_used(caplog: pytest.LogCaptur
 
 def hash_of(labels: Any = (0, 1, 0), a: Any = ("x", "y", "z"), b: Any = ("1", "2", "3"), ids: Any = (0, 1, 2)) -> str:
     return content_hash(pa.table({"sample_id": list(ids), "a": list(a), "b": list(b), "label": list(labels)}))
+
+
+def hash_of_rows(labels: list[int]) -> str:
+    ids = list(range(len(labels)))
+    return content_hash(pa.table({"sample_id": ids, "text": [f"t{i}" for i in ids], "label": labels}))
 
 
 def test_the_hash_does_not_depend_on_format_and_chunks(tmp_path: Path) -> None:
@@ -259,22 +265,98 @@ def test_one_class_is_not_enough() -> None:
     fails(r"one class only \(a\)", columns([0] * 20), OTHER, label_names=["a", "b"])
 
 
-def test_numbers_without_names_run_from_0() -> None:
-    fails(
-        r"classes of the train split are \[1, 2\], but .* without a gap; .*task\.label_names", columns([1, 2, 1]), OTHER
-    )
-    fails(r"classes of the train split are \[0, 1000000000\]", columns([0, 10**9]), OTHER)
+def test_numbers_without_names_are_the_names_of_their_classes() -> None:
+    stars = loaded(columns([5, 1, 3, 5, 1]), columns([3, 5, -1]))
+    assert stars.label_names == ("1", "3", "5")
+    assert stars.train["label"].to_pylist() == [2, 0, 1, 2, 0]
+    assert stars.evaluation["validation"]["label"].to_pylist() == [1, 2]
+    fails(r"validation split has labels \['4'\], known are \['1', '3', '5'\]", columns([5, 1, 3]), columns([4]))
+    assert loaded(columns([0, 10**9]), OTHER_BIG).label_names == ("0", "1000000000")
+    fails(r"train split has labels \['-2'\]", columns([1, 2, -2]), OTHER)
+
+
+def test_numbers_sort_as_numbers() -> None:
+    data = loaded(columns([10, 9, 2]), columns([10]))
+    assert data.label_names == ("2", "9", "10")
+    assert data.train["label"].to_pylist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize("names", [["1", "2"], ["2", "1"], ["1", "2", "3"], [" 1", "2 "], ["-1", "1", "2"]])
+def test_numbers_that_are_the_given_names_are_matched_by_name(names: list[str]) -> None:
+    order = [name.strip() for name in names]
+    data = loaded(columns([1, 2, None, 2]), columns(["2", "1"]), columns([2.0, 1.0]), label_names=names)
+    assert [data.label_names[k] for k in data.train["label"].to_pylist()] == ["1", "2", "2"]
+    assert data.label_names == tuple(order)
+    for table in data.evaluation.values():
+        assert [data.label_names[k] for k in table["label"].to_pylist()] == ["2", "1"]
+
+
+def test_minus_one_is_a_class_if_it_is_named() -> None:
+    data = loaded(columns([-1, 1, None]), columns([1, -1]), label_names=["-1", "1"])
+    assert data.train["label"].to_pylist() == [0, 1]
+    assert data.evaluation["validation"]["label"].to_pylist() == [1, 0]
+
+
+@pytest.mark.parametrize("labels", [[0, 2, 1, 0], ["0", "2", "1", "0"], [" 0", "2 ", "1", "0"]])
+@pytest.mark.parametrize("names", [None, ["0", "1", "2"]])
+def test_classes_from_0_without_a_gap_are_their_numbers(labels: Any, names: Any) -> None:
+    data = loaded(columns(labels), OTHER, label_names=names)
+    assert data.label_names == ("0", "1", "2")
+    assert data.data_hash == hash_of_rows([0, 2, 1, 0])
+    assert loaded(columns([0, 2, 1, 0]), OTHER, label_names=["a", "b", "c"]).data_hash == hash_of_rows([0, 2, 1, 0])
+
+
+def test_text_labels_are_stripped_and_minus_one_is_none() -> None:
+    data = loaded(columns([" pos", "neg", "-1", "pos ", " "]), columns(["neg", "pos"]))
+    assert data.label_names == ("neg", "pos")
+    assert data.train["sample_id"].to_pylist() == [0, 1, 3]
+    assert data.train["label"].to_pylist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", "a"], r"got \['a', 'a'\], with \['a'\] more than once"),
+        (["b", "a", " b"], r".*with \['b'\] more than once"),
+        (["a"], r"got \['a'\]$"),
+        ("ab", r"got \['ab'\]$"),
+        ([], r"got \[\]$"),
+    ],
+)
+def test_class_names_must_differ(names: Any, message: str) -> None:
+    fails(rf"task\.label_names must be at least two different names, {message}", OTHER, label_names=names)
+
+
+def test_a_validation_split_without_a_label_column_says_how_to_go_on() -> None:
+    fails(r"validation split has no column label; .*task\.splits\.validation=null \(leave out task\.validation_file\), "
+          "and a part of train is held out", columns([0, 1] * 9), {"text": ["x"]})  # fmt: skip
+
+
+def test_a_test_split_without_a_label_column_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        data = loaded(OTHER, OTHER, {"text": ["x", "y"]})
+    assert set(data.evaluation) == {"validation"}
+    assert "the test split has no column label and is not used" in caplog.text
+
+
+def test_samples_of_any_size_share_their_validation_set() -> None:
+    table = columns([0, 1] * 50)
+    hashes = {size: loaded(table, max_train_samples=size).evaluation_hashes["validation"] for size in (20, 40, None)}
+    assert len(set(hashes.values())) == 1
+    data = loaded(table, max_train_samples=20)
+    assert data.train.num_rows == 20
+    assert not set(data.train["sample_id"].to_pylist()) & set(data.evaluation["validation"]["sample_id"].to_pylist())
 
 
 def test_labels_out_of_range_are_named() -> None:
     fails(r"train split has labels \[2, 7\], but with 2 classes \(a, b\) they lie in 0\.\.1", columns([0, 7, 2]),
           OTHER, label_names=["a", "b"])  # fmt: skip
-    fails(r"validation split has labels \[2\], but with 2 classes", columns([0, 1]), columns([0, 2]))
-    fails(r"train split has labels \[-2\]", columns([0, 1, -2]), OTHER)
+    fails(r"validation split has labels \['2'\], known are \['0', '1'\]", columns([0, 1]), columns([0, 2]))
+    fails(r"train split has labels \['-2'\]", columns([0, 1, -2]), OTHER)
 
 
 def test_unknown_class_names_are_named() -> None:
-    fails(r"validation split has labels \['maybe'\], known are \['no', 'yes'\]; set task\.label_names",
+    fails(r"validation split has labels \['maybe'\], known are \['no', 'yes'\]; .*set task\.label_names",
           columns(["no", "yes"]), columns(["no", "maybe"]))  # fmt: skip
     fails(
         r"train split has labels \['no'\], known are \['a', 'b'\]", columns(["no", "a"]), OTHER, label_names=["a", "b"]

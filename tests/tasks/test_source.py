@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Callable
@@ -14,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hprune.tasks import demo_corpus
 from hprune.tasks.classification import Classification
 from hprune.tasks.load import load_task
 from hprune.tasks.source import read_file, read_splits
-from hprune.tasks.spec import TaskSpec
+from hprune.tasks.spec import TaskSpec, settings_of_source
 
 Rows = list[dict[str, Any]]
 TEXTS = [
@@ -330,3 +332,26 @@ def test_a_hub_set_brings_its_class_names(monkeypatch: pytest.MonkeyPatch, caplo
 def test_a_task_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         spec(**options)
+
+
+def test_paths_may_start_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for key in ("data_dir", "train_file", "validation_file", "test_file"):
+        assert getattr(spec(**{key: "~/x.csv"}), key) == str(tmp_path / "x.csv")
+        assert getattr(spec(**{key: "a~/x.csv"}), key) == "a~/x.csv"
+
+
+def test_the_source_that_is_used_is_told_in_plain_values() -> None:
+    generate = functools.partial(demo_corpus.generate, seed=3)
+    told = [
+        settings_of_source(spec(hub_id="x/y", hub_config="z")),
+        settings_of_source(spec(hub_id="x/y", data_dir="d")),
+        settings_of_source(spec(data_dir="d", train_file="t.csv", test_file="u.csv")),
+        settings_of_source(spec(generate=generate)),
+    ]
+    assert told == json.loads(json.dumps(told)) == [
+        {"hub_id": "x/y", "hub_config": "z"},
+        {"data_dir": "d"},
+        {"files": {"train": "t.csv", "test": "u.csv"}},
+        {"generator": "hprune.tasks.demo_corpus.generate", "arguments": {"seed": 3}},
+    ]  # fmt: skip

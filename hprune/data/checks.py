@@ -1,0 +1,31 @@
+"""Numbers that a user sets, checked where the value is born."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def check_whole(key: str, value: Any, *, low: int) -> None:
+    """Refuse what is not a whole number of at least `low`; a truth value is none.
+
+    Raises:
+        ValueError: with the key, the rule and the value.
+    """
+    if type(value) is not int:
+        raise ValueError(f"{key} must be a whole number, got {value!r}")
+    if value < low:
+        raise ValueError(f"{key} must be at least {low}, got {value}")
+
+
+def check_number(
+    key: str, value: Any, *, rule: str, low: float = 0.0, open_low: bool = False, high: float = math.inf
+) -> None:
+    """Refuse what is not a number in [low, high), or in (low, high) if `open_low`; `rule` says it in words.
+
+    Raises:
+        ValueError: with the key, the rule and the value.
+    """
+    number = type(value) in (int, float)
+    if not number or not low <= value < high or (open_low and value == low):
+        raise ValueError(f"{key} must be {rule}, got {value!r}")

@@ -230,7 +230,8 @@ def _pay_back(label: str, arms: Mapping[str, Mapping[str, Any]], *, named: bool)
     one, even = f"a run on {subject} takes {duration(arms[label]['train_seconds'])}", arms[label]["break_even_runs"]
     full = f", on the full set {duration(arms['full']['train_seconds'])}" if "full" in arms else ""
     if even is None:
-        return f"{one}{full}, {'so by these times scoring is never paid back' if full else 'and a break-even cannot be given'}"
+        verdict = "so by these times scoring is never paid back" if full else "and a break-even cannot be given"
+        return f"{one}{full}, {verdict}"
     return f"{one}{full}, so scoring would be paid back after {count(even, 'later run')}"
 
 

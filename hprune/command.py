@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}; for several runs use -m and seed=1,2,3")
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
-    return RunSpec(
-        **{part: instantiate(cfg[part]) for part in parts}, subset=instantiate(subset), seed=seed, config=config
-    )
+    made = {part: instantiate(cfg[part]) for part in parts} | {"subset": instantiate(subset)}
+    optim, pruned = made["optim"], made["subset"].select is not None
+    rate = optim.lr if optim.pruned_lr is None or not pruned else optim.pruned_lr
+    return RunSpec(**made | {"optim": replace(optim, lr=rate, pruned_lr=None)}, seed=seed, config=config)

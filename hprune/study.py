@@ -42,9 +42,9 @@ def main(cfg: DictConfig) -> None:
     from hprune.collect import collect_run
     from hprune.report import write_report
     from hprune.score import score_study
-    from hprune.tasks.load import load_task
+    from hprune.training.units import load_samples
 
-    data, started = load_task(full.task), time.perf_counter()
+    data, started = load_samples(full, root=root), time.perf_counter()
     total = len(scoring) + len(arms) * len(comparison)
     log.info(
         "study %s: %d scoring runs, then %d arms x %d seeds; results in %s",

@@ -24,9 +24,9 @@ def main(cfg: DictConfig) -> None:
     spec = run_spec(cfg)
 
     from hprune.collect import collect_run, purpose_of
-    from hprune.tasks.load import load_task
+    from hprune.training.units import load_samples
 
-    data = load_task(spec.task)
+    data = load_samples(spec, root=root)
     purpose = purpose_of(spec, seeds, allow_seed_overlap=cfg.comparison.allow_seed_overlap)
     folder = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)
     log.info("results: %s", folder.path)

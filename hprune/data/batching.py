@@ -50,10 +50,24 @@ def by_length(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.in
     return _cut(np.argsort(lengths, kind="stable"), batch_size)
 
 
-def padded_share(lengths: NDArray[np.int64], batches: list[NDArray[np.int64]]) -> float:
-    """Share of the tokens in a plan that is padding, in 0..1."""
-    padded = sum(int(lengths[batch].max()) * batch.size for batch in batches)
-    return 1 - int(lengths.sum()) / padded
+def padded_share(
+    lengths: NDArray[np.int64],
+    batches: list[NDArray[np.int64]],
+    *,
+    sequences: NDArray[np.int64] | None = None,
+    tokens: int | None = None,
+) -> float:
+    """Share of the tokens in a plan that is padding, in 0..1.
+
+    Args:
+        lengths: (n,) tokens of each row, or of its longest sequence.
+        batches: the plan.
+        sequences: (n,) how many sequences each row has; by default one.
+        tokens: of all rows together; by default the sum of `lengths`.
+    """
+    number = np.ones_like(lengths) if sequences is None else sequences
+    padded = sum(int(lengths[batch].max() * number[batch].sum()) for batch in batches)
+    return 1 - int(lengths.sum() if tokens is None else tokens) / padded
 
 
 def _cut(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import lightning as L
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -43,25 +44,35 @@ class DataSpec:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A table as the model sees it: tokens and labels of n rows."""
+    """A table as the model sees it: tokens and labels of n samples."""
 
     tokens: TokenTable
     labels: NDArray[np.int64]  # (n,)
+    table: pa.Table | None = None
+    """The samples as they are, for kinds of tasks whose answers are texts."""
 
 
 class PaddedBatches(Dataset[Batch]):
-    """Item i is batch i, padded on the right to its longest row (or to `width`), with the row numbers beside it."""
+    """Item i is batch i: the sequences of its rows, padded on the right to the longest (or to `width`).
+
+    `row` (B,) says which rows those are, `labels` (B,) what is right. Where a row may have several sequences, `sample`
+    (M,) says whose row of the batch a sequence is, and `sequence` (M,) its number in the table.
+    """
 
     def __init__(self, data: Encoded, positions: NDArray[np.int64], *, pad_id: int, width: int | None = None) -> None:
         self.data, self.positions, self.pad_id, self.width = data, positions, pad_id, width
-        self.lengths = data.tokens.lengths[positions]
+        lengths, first = data.tokens.lengths, data.tokens.first
+        self.sequences = np.ones(positions.size, dtype=np.int64) if first is None else np.diff(first)[positions]
+        longest = lengths if first is None or not lengths.size else np.maximum.reduceat(lengths, first[:-1])
+        self.lengths = longest[positions]  # (n,) of each row's longest sequence
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
         tokens, positions = self.data.tokens, self.positions[rows]
-        lengths = self.lengths[rows]
+        owner, sequences = self._sequences(positions)
+        lengths = tokens.offsets[sequences + 1] - tokens.offsets[sequences]
         columns = np.arange(self.width or lengths.max())
-        mask = columns < lengths[:, None]  # (B, L)
-        source = (tokens.offsets[positions][:, None] + columns)[mask]
+        mask = columns < lengths[:, None]  # (M, L)
+        source = (tokens.offsets[sequences][:, None] + columns)[mask]
         batch = {
             "input_ids": self._grid(mask, tokens.input_ids[source], self.pad_id),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)),
@@ -70,7 +81,24 @@ class PaddedBatches(Dataset[Batch]):
         }
         if tokens.token_type_ids is not None:
             batch["token_type_ids"] = self._grid(mask, tokens.token_type_ids[source], 0)
-        return batch
+        if owner is not None:
+            batch |= {"sample": torch.from_numpy(owner), "sequence": torch.from_numpy(sequences)}
+        return batch | {name: torch.from_numpy(values[sequences]) for name, values in tokens.targets.items()}
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows, without padding."""
+        return int(self.data.tokens.lengths[self._sequences(self.positions)[1]].sum())
+
+    def _sequences(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+        """The sequences of samples one after the other, and whose they are."""
+        first = self.data.tokens.first
+        if first is None:
+            return None, positions
+        number = first[positions + 1] - first[positions]
+        owner = np.repeat(np.arange(positions.size), number)
+        within = np.arange(owner.size) - np.repeat(np.cumsum(number) - number, number)
+        return owner, first[positions][owner] + within
 
     @staticmethod
     def _grid(mask: NDArray[np.bool_], values: NDArray[np.integer], fill: int) -> Tensor:

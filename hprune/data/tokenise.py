@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +16,38 @@ from hprune.storage.files import read_json, whole_file, write_json
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+CHUNK = 5_000
+"""Texts that are tokenised at a time: what the tokenizer hands out takes fifty times the room of the tokens."""
+
 
 @dataclass(frozen=True, eq=False)
 class TokenTable:
-    """The tokens of n samples end to end; sample i is `input_ids[offsets[i]:offsets[i + 1]]`."""
+    """The tokens of m sequences end to end; sequence j is `input_ids[offsets[j]:offsets[j + 1]]`.
+
+    A sample is one sequence, or several that follow each other: the windows of a long text, the options of a question.
+    """
 
     input_ids: NDArray[np.int32]  # (T,)
-    offsets: NDArray[np.int64]  # (n + 1,)
+    offsets: NDArray[np.int64]  # (m + 1,)
     token_type_ids: NDArray[np.int8] | None  # (T,), for models that tell the texts of a pair apart
-    truncated: int  # samples that were longer than the model takes
+    truncated: int  # sequences that were longer than the model takes, and were cut
+    first: NDArray[np.int64] | None = None  # (n + 1,) sample i is first[i] .. first[i + 1] - 1; None: it is sequence i
+    targets: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # (m, ...) each, what a kind of task needs
+    chars: NDArray[np.int32] | None = None  # (T, 2) where a token stands in the text that is searched; -1: elsewhere
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(n,) tokens of each sample, special tokens included."""
+        """(m,) tokens of each sequence, special tokens included."""
         return np.diff(self.offsets)
+
+    @property
+    def samples(self) -> int:
+        """n, the number of samples."""
+        return int((self.offsets if self.first is None else self.first).size - 1)
+
+    def each_sequence(self) -> TokenTable:
+        """The same tokens with every sequence a sample of its own."""
+        return replace(self, first=None)
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], max_length: int) -> TokenTable:
@@ -39,19 +58,62 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]],
         texts: one or two sequences of n texts.
         max_length: longest sample in tokens, special tokens included; a pair is cut at its longer text.
     """
-    columns = [list(column) for column in texts]
-    if not columns[0]:  # tokenizers take no empty batch
-        return TokenTable(np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), None, 0)
-    encoded = tokenizer(*columns, truncation=True, max_length=max_length, return_attention_mask=False)
-    lengths = [len(ids) for ids in encoded["input_ids"]]
+    parts = []
+    for columns in _chunks(texts):
+        if len(columns) == 2:
+            columns[1] = [separator(tokenizer) + text for text in columns[1]]
+        encoded = tokenizer(*columns, truncation=True, max_length=max_length, return_attention_mask=False)
+        cut = 0 if encoded.encodings is None else sum(bool(e.overflowing) for e in encoded.encodings)
+        parts.append(flat_tokens(encoded, truncated=cut))
+    return joined(parts)
+
+
+def separator(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What must stand between the texts of a pair: nothing where the tokenizer puts a token there, else a new line."""
+    special = [tokenizer.num_special_tokens_to_add(pair=pair) for pair in (False, True)]
+    return "" if special[1] > special[0] else "\n"
+
+
+def flat_tokens(encoded: Any, *, truncated: int) -> TokenTable:
+    """The sequences of one call of a tokenizer end to end."""
     types = encoded.get("token_type_ids")
-    encodings = encoded.encodings
     return TokenTable(
-        input_ids=_flat(encoded["input_ids"], np.int32),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        token_type_ids=None if types is None else _flat(types, np.int8),
-        truncated=0 if encodings is None else sum(bool(e.overflowing) for e in encodings),
+        input_ids=flat(encoded["input_ids"], np.int32),
+        offsets=np.cumsum([0, *map(len, encoded["input_ids"])], dtype=np.int64),
+        token_type_ids=None if types is None else flat(types, np.int8),
+        truncated=truncated,
     )
+
+
+def joined(parts: Sequence[TokenTable]) -> TokenTable:
+    """Tables behind each other, as one; without any, an empty one."""
+    if not parts:
+        return TokenTable(np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), None, 0)
+    if len(parts) == 1:
+        return parts[0]
+
+    def together(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    def counted(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        return None if arrays[0] is None else np.cumsum(np.concatenate([[0], *map(np.diff, arrays)]), dtype=np.int64)
+
+    return TokenTable(
+        together("input_ids"),
+        counted("offsets"),
+        together("token_type_ids"),
+        sum(part.truncated for part in parts),
+        counted("first"),
+        {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets},
+        together("chars"),
+    )
+
+
+def flat(rows: Iterable[Iterable[int]], dtype: type) -> NDArray[Any]:
+    """The numbers of all rows, end to end."""
+    return np.fromiter(chain.from_iterable(rows), dtype=dtype)
 
 
 def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
@@ -61,26 +123,33 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
     """
     if not (folder / "facts.json").exists():
         _store(folder, make())
-    types = folder / "token_type_ids.npy"
+    facts = read_json(folder / "facts.json")
+
+    def stored(name: str) -> Any:
+        return np.load(folder / f"{name}.npy", mmap_mode="r") if name in facts["arrays"] else None
+
     return TokenTable(
-        input_ids=np.load(folder / "input_ids.npy", mmap_mode="r"),
+        input_ids=stored("input_ids"),
         offsets=np.load(folder / "offsets.npy"),
-        token_type_ids=np.load(types, mmap_mode="r") if types.exists() else None,
-        truncated=read_json(folder / "facts.json")["truncated"],
+        token_type_ids=stored("token_type_ids"),
+        truncated=facts["truncated"],
+        first=stored("first"),
+        targets={name.partition(".")[2]: stored(name) for name in facts["arrays"] if name.startswith("targets.")},
+        chars=stored("chars"),
     )
 
 
 def _store(folder: Path, tokens: TokenTable) -> None:
-    for name in ("input_ids", "offsets", "token_type_ids"):
-        values = getattr(tokens, name)
-        if values is None:
-            (folder / f"{name}.npy").unlink(missing_ok=True)
-            continue
+    named = {name: getattr(tokens, name) for name in ("input_ids", "offsets", "token_type_ids", "first", "chars")}
+    named |= {f"targets.{name}": values for name, values in tokens.targets.items()}
+    arrays = {name: values for name, values in named.items() if values is not None}
+    for name, values in arrays.items():
         with whole_file(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, values)
-    write_json(folder / "facts.json", {"samples": int(tokens.offsets.size - 1), "truncated": tokens.truncated})
+    sizes = {"samples": tokens.samples, "sequences": int(tokens.offsets.size - 1)}
+    write_json(folder / "facts.json", {**sizes, "truncated": tokens.truncated, "arrays": list(arrays)})
 
 
-def _flat(rows: Sequence[Sequence[int]], dtype: type) -> NDArray:
-    total = sum(len(row) for row in rows)
-    return np.fromiter((token for row in rows for token in row), dtype=dtype, count=total)
+def _chunks(texts: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:
+    for start in range(0, len(texts[0]), CHUNK):
+        yield [list(column[start : start + CHUNK]) for column in texts]

@@ -5,19 +5,33 @@ A row of SST-2 as it comes: {"idx": 0, "sentence": "hide new secretions from the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassMatthewsCorrCoef
-from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
+from torchmetrics.classification import (
+    BinaryF1Score,
+    MulticlassAccuracy,
+    MulticlassF1Score,
+    MulticlassMatthewsCorrCoef,
+)
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
+from hprune.data.datamodule import Batch, Encoded
 from hprune.data.tokenise import TokenTable, tokenise
-from hprune.tasks.spec import Judgement
+from hprune.tasks.columns import ROW, has_text, require_columns, texts, usable_rows
+from hprune.tasks.labels import class_labels
+from hprune.tasks.spec import Evaluation, Judgement, TaskSpec
+
+METRICS = ("accuracy", "macro_f1", "mcc", "f1")
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True)
@@ -25,49 +39,123 @@ class Classification:
     """Sequence classification by the model's own head: an encoder's first token, a decoder's last real token."""
 
     primary_metric: str = "accuracy"
+    """`accuracy`, `macro_f1`, `mcc` (Matthews' correlation), or `f1` of the second of two classes."""
+
+    min_classes = 2
+    parts = False
 
     def __post_init__(self) -> None:
-        known = ("accuracy", "macro_f1", "mcc")
-        if self.primary_metric not in known:
-            raise ValueError(f"task.kind.primary_metric must be one of {', '.join(known)}, got {self.primary_metric!r}")
+        if self.primary_metric not in METRICS:
+            raise ValueError(
+                f"task.kind.primary_metric must be one of {', '.join(METRICS)}, got {self.primary_metric!r}"
+            )
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], max_length: int) -> TokenTable:
-        """Tokens of each sample, special tokens included, cut at `max_length`."""
-        return tokenise(tokenizer, texts, max_length)
+    def normalise(self, spec: TaskSpec, splits: Mapping[str, pa.Table]) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
+        """Texts and class of the rows that have both.
 
-    def head(self) -> Any:
-        """The class that loads a model with a classification head."""
-        return AutoModelForSequenceClassification
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross entropy of a batch: logits (B, K), labels (B,)."""
-        return F.cross_entropy(logits.float(), labels)
-
-    def judge(self, logits: Tensor, labels: Tensor) -> Judgement:
-        """Right iff the largest logit (the first of equals) is the label's.
-
-        Args:
-            logits: (B, K).
-            labels: (B,) int64 in 0..K-1.
+        Raises:
+            ValueError: if a column is missing or is not what it should be, or `f1` is asked for with other than two
+                classes.
         """
-        logits = logits.detach().float()
-        prob = logits.softmax(dim=-1)  # (B, K)
-        onehot = F.one_hot(labels, logits.shape[-1])
-        other = logits.masked_fill(onehot.bool(), -torch.inf)
-        at_label = labels.unsqueeze(-1)
-        return Judgement(
-            correct=logits.argmax(dim=-1) == labels,
-            true_prob=prob.gather(-1, at_label).squeeze(-1),
-            margin=logits.gather(-1, at_label).squeeze(-1) - other.amax(dim=-1),
-            el2n=(prob - onehot).norm(dim=-1),
-        )
+        for split, raw in splits.items():
+            require_columns(spec, split, raw)
+        labels, names = class_labels(spec, splits)
+        if self.primary_metric == "f1" and len(names) != 2:
+            raise ValueError(
+                f"task.kind.primary_metric=f1 is the F1 of the second of two classes, but there are {len(names)} "
+                f"({', '.join(names[:10])}); use macro_f1"
+            )
+        tables = {}
+        for split, raw in splits.items():
+            columns = {column: texts(spec, split, raw, column) for column in spec.text}
+            table = pa.table({"sample_id": raw[ROW], **columns, "label": labels[split]})
+            faults = {"without a label": labels[split] < 0, "without text": ~has_text(list(columns.values()))}
+            tables[split] = usable_rows(spec, split, table, faults)
+        return tables, names
 
-    def metrics(self, num_classes: int) -> MetricCollection:
-        """Accuracy, macro-averaged F1 and Matthews' correlation, each in its usual range; higher is better."""
-        return MetricCollection(
-            {
-                "accuracy": MulticlassAccuracy(num_classes, average="micro"),
-                "macro_f1": MulticlassF1Score(num_classes, average="macro"),
-                "mcc": MulticlassMatthewsCorrCoef(num_classes),
-            }
-        )
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, table: pa.Table, text: Sequence[str], max_length: int, *, causal: bool
+    ) -> TokenTable:
+        """Tokens of each sample, special tokens included, cut at `max_length`."""
+        return tokenise(tokenizer, [table[column].to_pylist() for column in text], max_length)
+
+    def part_labels(self, tokens: TokenTable) -> NDArray[np.int64]:
+        """A sample has no parts here."""
+        raise TypeError("a classified text is one sample")
+
+    def head(self, model_type: str, label_names: Sequence[str]) -> tuple[Any, Sequence[str]]:
+        """The class that loads a model with a classification head; one output a class."""
+        return AutoModelForSequenceClassification, label_names
+
+    def outputs(self, model: PreTrainedModel, batch: Batch) -> Tensor:
+        """Logits, (B, K)."""
+        logits: Tensor = model(**model_inputs(batch)).logits
+        return logits.float()
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean cross entropy of a batch."""
+        return F.cross_entropy(outputs, batch["labels"])
+
+    def judge(self, outputs: Tensor, batch: Batch) -> Judgement:
+        """Right iff the largest logit (the first of equals) is the label's."""
+        return judge_classes(outputs, batch["labels"])
+
+    def answer(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The logits."""
+        return {"logits": outputs}
+
+    def evaluate(self, answers: Mapping[str, Tensor], data: Encoded) -> Evaluation:
+        """Accuracy, macro-averaged F1, Matthews' correlation, and with two classes the F1 of the second."""
+        return evaluate_classes(answers["logits"], data.labels)
+
+
+def model_inputs(batch: Batch) -> Batch:
+    """What every transformer takes of a batch."""
+    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def judge_classes(logits: Tensor, labels: Tensor) -> Judgement:
+    """Right iff the largest logit (the first of equals) is the label's.
+
+    Args:
+        logits: (B, K).
+        labels: (B,) int64 in 0..K-1.
+    """
+    logits = logits.detach().float()
+    prob = logits.softmax(dim=-1)  # (B, K)
+    onehot = F.one_hot(labels, logits.shape[-1])
+    other = logits.masked_fill(onehot.bool(), -torch.inf)
+    at_label = labels.unsqueeze(-1)
+    return Judgement(
+        correct=logits.argmax(dim=-1) == labels,
+        true_prob=prob.gather(-1, at_label).squeeze(-1),
+        margin=logits.gather(-1, at_label).squeeze(-1) - other.amax(dim=-1),
+        el2n=(prob - onehot).norm(dim=-1),
+    )
+
+
+def evaluate_classes(logits: Tensor, labels: NDArray[np.int64]) -> Evaluation:
+    """Metrics and predictions of n samples: each metric in its usual range; higher is better.
+
+    Args:
+        logits: (n, K).
+        labels: (n,) in 0..K-1.
+    """
+    target, pred = torch.from_numpy(labels.copy()), logits.argmax(dim=-1)
+    metrics = _metrics(logits.shape[-1])
+    metrics.update(pred, target)
+    prob = logits.softmax(dim=-1).numpy()
+    columns = {f"prob_{k}": prob[:, k] for k in range(logits.shape[-1])}
+    return Evaluation(
+        {name: float(value) for name, value in metrics.compute().items()},
+        {"label": labels, "pred": pred.numpy(), **columns},
+    )
+
+
+def _metrics(classes: int) -> MetricCollection:
+    metrics: dict[str, Any] = {
+        "accuracy": MulticlassAccuracy(classes, average="micro"),
+        "macro_f1": MulticlassF1Score(classes, average="macro"),
+        "mcc": MulticlassMatthewsCorrCoef(classes),
+    }
+    return MetricCollection(metrics | ({"f1": BinaryF1Score()} if classes == 2 else {}))

@@ -157,7 +157,8 @@ def _parse_json_lines(path: Path) -> pa.Table:
 
 def _wanted(spec: TaskSpec) -> dict[str, str]:
     """Our name of each split and the source's."""
-    return {name: source for name in SPLITS if (source := spec.splits.get(name)) is not None}
+    names = (*SPLITS, *(name for name in spec.splits if name not in SPLITS))
+    return {name: source for name in names if (source := spec.splits.get(name)) is not None}
 
 
 def _read_folder(spec: TaskSpec, folder: Path) -> dict[str, pa.Table]:
@@ -204,7 +205,7 @@ def _read_hub(spec: TaskSpec) -> dict[str, pa.Table]:
 
     name = f"{spec.hub_id}" + (f" ({spec.hub_config})" if spec.hub_config else "")
     try:
-        loaded = datasets.load_dataset(spec.hub_id, spec.hub_config)
+        loaded = datasets.load_dataset(spec.hub_id, spec.hub_config, revision=spec.hub_revision)
     except (OSError, datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
         call = f"datasets.load_dataset({spec.hub_id!r}, {spec.hub_config!r})"
         raise OSError(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without paying for torch
     from torch import Tensor
-    from torchmetrics import MetricCollection
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from hprune.data.datamodule import Batch, Encoded
     from hprune.data.tokenise import TokenTable
 
 SPLITS = ("train", "validation", "test")
+"""The splits that every source may have; `task.splits` may name more sets to evaluate on."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class TaskSpec:
     name: str
     kind: TaskKind
     text: Sequence[str] = ("text",)
-    """Columns that hold the text: one, or two for a pair."""
+    """Columns that hold the text: one, or two for a pair, an article and a question, a question and its context."""
     label: str = "label"
+    """Column of what is right: a class, an option, an answer."""
     label_names: Sequence[str] | None = None
     """Names of the classes in the order of their numbers; found in the data if not given."""
     hub_id: str | None = None
     hub_config: str | None = None
+    hub_revision: str | None = None
     data_dir: str | None = None
     train_file: str | None = None
     validation_file: str | None = None
@@ -43,7 +49,9 @@ class TaskSpec:
     generate: Callable[[str], pa.Table] | None = None
     """Makes the table of a split by its name: the demo."""
     splits: Mapping[str, str | None] = field(default_factory=lambda: {name: name for name in SPLITS})
-    """The name of each split in the source; null: not used."""
+    """The name of each split in the source; null: not used. Names beside ours are further sets to evaluate on."""
+    where: Mapping[str, str] | None = None
+    """Rows to use: patterns (regular expressions) that columns must match; ids keep their gaps."""
     encoding: str = "utf8"
     """Of CSV and TSV files."""
     validation_fraction: float = 0.1
@@ -51,6 +59,8 @@ class TaskSpec:
     split_seed: int = 0
     max_train_samples: int | None = None
     """Draw a fixed sample of the train split; its ids keep their gaps."""
+    max_eval_samples: int | None = None
+    """Draw a fixed sample of each set to evaluate on, too."""
     sample_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,8 +73,10 @@ class TaskSpec:
             object.__setattr__(self, key, None if path is None else os.path.expanduser(path))
         if not 0 < self.validation_fraction < 1:
             raise ValueError(f"task.validation_fraction must lie in (0, 1), got {self.validation_fraction}")
-        if self.max_train_samples is not None and self.max_train_samples < 1:
-            raise ValueError(f"task.max_train_samples must be at least 1, got {self.max_train_samples}")
+        for key in ("max_train_samples", "max_eval_samples"):
+            size = getattr(self, key)
+            if size is not None and size < 1:
+                raise ValueError(f"task.{key} must be at least 1, got {size}")
         if not self.text:
             raise ValueError("task.text must name at least one column, got none")
         taken = [name for name in self.text if name in ("sample_id", "label", self.label) or self.text.count(name) > 1]
@@ -73,27 +85,34 @@ class TaskSpec:
                 f"task.text must name different columns, none of them task.label, `label` or `sample_id`, "
                 f"got {list(self.text)}; rename column {taken[0]!r} in the data"
             )
-        unknown = sorted(set(self.splits) - set(SPLITS))
-        if unknown or self.splits.get("train") is None:
+        if self.splits.get("train") is None:
             raise ValueError(
-                f"task.splits must name the source's train split and may name {', '.join(SPLITS[1:])}, "
+                f"task.splits must name the source's train split and may name {', '.join(SPLITS[1:])} and others, "
                 f"got {dict(self.splits)}"
             )
+        odd = [name for name in self.splits if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name))]
+        if odd:
+            raise ValueError(f"task.splits must be named by letters, digits, _ and -, got {odd[0]!r}")
+        for column, pattern in (self.where or {}).items():
+            _check_pattern(column, pattern)
 
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """The normalised tables of a task: `sample_id`, the text columns, `label` (int64 in 0..K-1).
+    """The normalised tables of a task: `sample_id`, the text columns, `label` (int64 in 0..K-1), what its kind adds.
 
-    `sample_id` is the row in the split as it came, before anything was dropped.
+    `sample_id` is the row in the split as it came, before anything was dropped; where samples are parts of a row, such
+    as the windows of a question, it is row * 2^16 + part, with `row` and `part` beside it.
     """
 
     train: pa.Table
-    evaluation: Mapping[str, pa.Table]  # "validation", and "test" where it is labelled
+    evaluation: Mapping[str, pa.Table]  # "validation", and other sets where they are labelled
     label_names: tuple[str, ...]
     text: tuple[str, ...]
     data_hash: str  # of the train table
     evaluation_hashes: Mapping[str, str]
+    uncut: tuple[pa.Table, str] | None = None
+    """Where samples are parts of a row: the table of the rows, and its hash."""
 
 
 @dataclass(frozen=True)
@@ -101,36 +120,76 @@ class Judgement:
     """How right the model was on each sample of a batch of size B."""
 
     correct: Tensor  # (B,) bool
-    true_prob: Tensor  # (B,) float32 in 0..1
-    margin: Tensor  # (B,) float32, true logit minus the largest other
-    el2n: Tensor  # (B,) float32 in 0..sqrt(2)
+    true_prob: Tensor  # (B,) float32 in 0..1, of the whole right answer
+    margin: Tensor  # (B,) float32, logit of the right answer minus the largest other
+    el2n: Tensor  # (B,) float32 in 0..sqrt(2), ||probabilities - right answer||_2
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the answers to one evaluation set are worth."""
+
+    metrics: Mapping[str, float]
+    columns: Mapping[str, NDArray[Any] | Sequence[Any]]  # of the table of predictions, one value a sample
 
 
 class TaskKind(Protocol):
-    """One kind of task: features, head, loss, how a sample is judged, metrics. One file a kind."""
+    """One kind of task: what a sample is, features, head, loss, how a sample is judged, metrics. One file a kind."""
 
     primary_metric: str
-    """The metric that arms are compared by, one of the names of `metrics`."""
+    """The metric that arms are compared by, one of those of `evaluate`."""
+    min_classes: int
+    """Classes that the train split must have at least."""
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], max_length: int) -> TokenTable:
-        """Turn the text columns (one sequence of texts each) into tokens."""
+    @property
+    def parts(self) -> bool:
+        """Whether each sequence is a sample of its own: windows rather than questions."""
         ...
 
-    def head(self) -> Any:
-        """The `AutoModelFor...` class that carries the right head."""
+    def normalise(self, spec: TaskSpec, splits: Mapping[str, pa.Table]) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
+        """Read the columns of each split: the normalised tables, rows that cannot be used dropped, and class names."""
         ...
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, table: pa.Table, text: Sequence[str], max_length: int, *, causal: bool
+    ) -> TokenTable:
+        """Turn the samples of a normalised table into tokens; `causal`: for a decoder."""
+        ...
+
+    def part_labels(self, tokens: TokenTable) -> NDArray[np.int64]:
+        """(m,) the class of each sequence, where each is a sample."""
+        ...
+
+    def head(self, model_type: str, label_names: Sequence[str]) -> tuple[Any, Sequence[str]]:
+        """The `AutoModelFor...` class that carries the right head, and the names of its outputs."""
+        ...
+
+    def outputs(self, model: PreTrainedModel, batch: Batch) -> Tensor:
+        """What the model says of a batch, as one tensor in float32."""
+        ...
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean loss of a batch."""
         ...
 
-    def judge(self, logits: Tensor, labels: Tensor) -> Judgement:
+    def judge(self, outputs: Tensor, batch: Batch) -> Judgement:
         """Judge each sample of a batch."""
         ...
 
-    def metrics(self, num_classes: int) -> MetricCollection:
-        """Fresh metrics, updated with (logits, labels)."""
+    def answer(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What `evaluate` needs of a batch: tensors with one row a sequence."""
         ...
+
+    def evaluate(self, answers: Mapping[str, Tensor], data: Encoded) -> Evaluation:
+        """The metrics of a whole set, from its answers in the order of its sequences."""
+        ...
+
+
+def _check_pattern(column: str, pattern: Any) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"task.where.{column} must be a regular expression, got {pattern!r} ({error})") from error
 
 
 def _checked_names(names: list[str]) -> tuple[str, ...]:
@@ -152,7 +211,7 @@ def settings_of_source(spec: TaskSpec) -> dict[str, Any]:
         function = getattr(spec.generate, "func", spec.generate)
         arguments = dict(getattr(spec.generate, "keywords", {}))
         return {"generator": f"{function.__module__}.{function.__qualname__}", "arguments": arguments}
-    return {"hub_id": spec.hub_id, "hub_config": spec.hub_config}
+    return {"hub_id": spec.hub_id, "hub_config": spec.hub_config, "hub_revision": spec.hub_revision}
 
 
 def settings_of_kind(kind: TaskKind) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -14,13 +13,15 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hprune.data.datamodule import Encoded, FineTuningData
-from hprune.data.tokenise import cached_tokens
+from hprune.data.tokenise import TokenTable
 from hprune.science.records import Subset
-from hprune.storage.files import sha256_of_json
-from hprune.tasks.spec import TaskData, settings_of_kind
-from hprune.training.build import load_model, load_tokenizer, longest_input
+from hprune.tasks.columns import every_text
+from hprune.tasks.spec import TaskData
+from hprune.training.adapter import with_adapter
+from hprune.training.build import is_causal, load_model, load_tokenizer, longest_input
 from hprune.training.module import FineTuner
 from hprune.training.settings import RunSpec
+from hprune.training.units import tokens_of
 
 log = logging.getLogger(__name__)
 
@@ -46,33 +47,31 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     L.seed_everything(spec.seed, verbose=False)
     if spec.trainer.threads is not None:
         torch.set_num_threads(spec.trainer.threads)
-    tokenizer = load_tokenizer(spec.model, [data.train[column].to_pylist() for column in data.text])
+    whole, digest = data.uncut or (data.train, data.data_hash)  # the rows, where samples are parts of them
+    tokenizer = load_tokenizer(spec.model, lambda: every_text(whole))
     model = load_model(spec.model, spec.task.kind, label_names=data.label_names, tokenizer=tokenizer)
     longest = longest_input(model, tokenizer, spec.data.max_length)
-    state = tokenizer.backend_tokenizer.to_str()  # before its first use, which leaves traces in it
+    causal = is_causal(model.config.model_type)
 
-    def encoded(name: str, table: pa.Table, digest: str) -> Encoded:
-        identity = [settings_of_kind(spec.task.kind), state, digest, list(data.text), longest]
-        folder = root / "cache" / "tokens" / sha256_of_json(identity)[:16]
-        return _encode(spec, tokenizer, table, name=name, longest=longest, folder=folder)
+    def tokens(name: str, table: pa.Table, digest: str) -> TokenTable:
+        found = tokens_of(spec, tokenizer, table, digest, longest=longest, causal=causal, root=root)
+        if found.truncated:
+            cut = (found.truncated, found.offsets.size - 1, longest)
+            log.warning("%s: %d of %d texts are longer than %d tokens and were cut", name, *cut)
+        return found
 
-    kept = np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids)
+    train = tokens("train", whole, digest)
+    evaluation = {
+        name: Encoded(tokens(name, table, data.evaluation_hashes[name]), table["label"].to_numpy(), table)
+        for name, table in data.evaluation.items()
+    }
     datamodule = FineTuningData(
-        encoded("train", data.train, data.data_hash),
-        kept,
-        {name: encoded(name, table, data.evaluation_hashes[name]) for name, table in data.evaluation.items()},
+        Encoded(train.each_sequence() if data.uncut else train, data.train["label"].to_numpy()),
+        np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids),
+        evaluation,
         replace(spec.data, max_length=longest),
         pad_id=tokenizer.pad_token_id,
         seed=spec.seed,
     )
-    return Assembled(FineTuner(model, spec.task.kind, len(data.label_names), spec.optim), datamodule, tokenizer)
-
-
-def _encode(spec: RunSpec, tokenizer: Any, table: pa.Table, *, name: str, longest: int, folder: Path) -> Encoded:
-    """Tokens of a table, made once."""
-    texts = [table[column].to_pylist() for column in spec.task.text]
-    tokens = cached_tokens(folder, lambda: spec.task.kind.encode(tokenizer, texts, longest))
-    if tokens.truncated:
-        cut = (tokens.truncated, table.num_rows, longest)
-        log.warning("%s: %d of %d samples are longer than %d tokens and were cut", name, *cut)
-    return Encoded(tokens, table["label"].to_numpy())
+    model = with_adapter(model, spec.model.adapter)
+    return Assembled(FineTuner(model, spec.task.kind, spec.optim), datamodule, tokenizer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
 from hprune.storage.files import sha256_of_file
 from hprune.tasks.spec import TaskKind
@@ -31,20 +36,21 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "vocab.json",
     "spiece.model",
+    "spm.model",
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # in the order of RoBERTa and OPT: pad is 1
 
 
-def load_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTrainedTokenizerBase:
-    """The model's tokenizer, with a pad token; for a model from scratch, one trained on `texts`.
+def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, with a pad token; for a model from scratch, one trained on the `texts`.
 
     Raises:
         OSError: if there is no such model here and the hub cannot be reached.
     """
     if spec.path is None:
-        tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts)
+        tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts())
     else:
         _require_tokenizer_files(Path(spec.path).expanduser())
         tokenizer = _from_hub_or_folder(spec, AutoTokenizer.from_pretrained)
@@ -65,16 +71,18 @@ def load_model(
     Raises:
         OSError: if there is no such model here and the hub cannot be reached.
     """
+    loader, names = kind.head(config_of(spec, tokenizer).model_type, label_names)
     head = {
-        "num_labels": len(label_names),
-        "id2label": dict(enumerate(label_names)),
-        "label2id": {name: i for i, name in enumerate(label_names)},
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {n: i for i, n in enumerate(names)},
     }
     if spec.path is None:
-        model = kind.head().from_config(_fresh_config(spec, tokenizer, head))
+        model = loader.from_config(config_of(spec, tokenizer, head))
     else:
+        _check_order_of_classes(spec, names)
         # float32 in so many words: the default is the dtype of the checkpoint, which is fp16 for OPT
-        model = _from_hub_or_folder(spec, kind.head().from_pretrained, dtype=torch.float32, **head)
+        model = _from_hub_or_folder(spec, loader.from_pretrained, dtype=torch.float32, **head)
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise ValueError(
@@ -85,8 +93,27 @@ def load_model(
     return model.train()  # from_pretrained returns it in evaluation mode, without dropout
 
 
+def config_of(
+    spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: Mapping[str, Any] | None = None
+) -> PreTrainedConfig:
+    """The model's configuration, without its weights."""
+    if spec.path is not None:
+        found: PreTrainedConfig = _from_hub_or_folder(spec, AutoConfig.from_pretrained)
+        return found
+    return _fresh_config(spec, tokenizer, head or {})
+
+
+def is_causal(model_type: str) -> bool:
+    """Whether an architecture is a decoder, whose tokens see only those before them."""
+    return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
 def model_identity(spec: ModelSpec) -> dict[str, Any]:
     """What the model is, by content: a hash of a folder's files, a hub commit, or the configuration itself."""
+    return _weights(spec) | ({} if spec.adapter is None else {"adapter": asdict(spec.adapter)})
+
+
+def _weights(spec: ModelSpec) -> dict[str, Any]:
     if spec.path is None:
         return {"config": dict(spec.config or {}), "vocab_size": spec.vocab_size}
     folder = Path(spec.path)
@@ -114,6 +141,19 @@ def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wa
     return int(min(wanted, positions, tokenizer.model_max_length))
 
 
+def _check_order_of_classes(spec: ModelSpec, names: Sequence[str]) -> None:
+    """Refuse a head that was trained on the same classes in another order: it would answer with the wrong ones."""
+    config = _from_hub_or_folder(spec, AutoConfig.from_pretrained)
+    theirs = [str(config.id2label[i]) for i in sorted(config.id2label)]
+    own, ours = [name.casefold() for name in theirs], [str(name).casefold() for name in names]
+    if own != ours and sorted(own) == sorted(ours):
+        raise ValueError(
+            f"model {spec.name!r} was trained on the classes {', '.join(theirs)}, in this order, "
+            f"but the task has them as {', '.join(map(str, names))}: its head would answer with the wrong ones; "
+            "use the model without that head, or bring data and task.label_names into the model's order"
+        )
+
+
 def _from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
     path = str(spec.path)
     looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
@@ -124,7 +164,7 @@ def _from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
         )
     try:
         return load(str(Path(path).expanduser()) if looks_local else path, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # weights of another shape are a RuntimeError
         if looks_local:
             raise ValueError(f"cannot load the model in {path}: {str(error).splitlines()[0]}") from error
         raise OSError(
@@ -142,7 +182,7 @@ def _require_tokenizer_files(folder: Path) -> None:
         raise ValueError(f"model.path={folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}); it holds {there}")
 
 
-def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: dict[str, Any]) -> PreTrainedConfig:
+def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: Mapping[str, Any]) -> PreTrainedConfig:
     fields = dict(spec.config or {})
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
     try:
@@ -151,7 +191,7 @@ def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: dic
         raise ValueError(f"model.config of {spec.name!r} does not make a model: {error}") from error
 
 
-def _train_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTrainedTokenizerFast:
+def _train_tokenizer(spec: ModelSpec, texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE with the special tokens of RoBERTa, or of OPT for a model_type of that name."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -162,7 +202,7 @@ def _train_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTrai
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(_each(texts), trainer)
+    bpe.train_from_iterator(texts, trainer)
     decoder = (spec.config or {}).get("model_type") == "opt"
     single, pair = ("</s> $A", "</s> $A </s> $B") if decoder else ("<s> $A </s>", "<s> $A </s> </s> $B </s>")
     bpe.post_processor = processors.TemplateProcessing(
@@ -173,8 +213,3 @@ def _train_tokenizer(spec: ModelSpec, texts: Sequence[Sequence[str]]) -> PreTrai
         tokenizer_object=bpe, bos_token=bos, eos_token="</s>", cls_token="<s>", sep_token="</s>",
         pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"],
     )  # fmt: skip
-
-
-def _each(texts: Sequence[Sequence[str]]) -> Iterator[str]:
-    for column in texts:
-        yield from column

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from transformers import PreTrainedModel, get_scheduler
 
+from hprune.data.datamodule import Batch
 from hprune.tasks.spec import TaskKind
+from hprune.training.answers import Answers, evaluation_of
 from hprune.training.spec import OptimSpec
-
-MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class FineTuner(L.LightningModule):
@@ -22,50 +22,49 @@ class FineTuner(L.LightningModule):
     Args:
         model: a transformer with the head of the task.
         kind: loss, judgement and metrics.
-        num_classes: K.
         optim: AdamW and its schedule.
     """
 
-    def __init__(self, model: PreTrainedModel, kind: TaskKind, num_classes: int, optim: OptimSpec) -> None:
+    def __init__(self, model: PreTrainedModel, kind: TaskKind, optim: OptimSpec) -> None:
         super().__init__()
         self.model, self.kind, self.optim = model, kind, optim
-        self.validation_metrics = kind.metrics(num_classes)
-        self.validation_loss = MeanMetric(nan_strategy="disable")
         self.train_loss = MeanMetric(nan_strategy="disable")
+        self.answered: list[Answers] = []  # of the validation set so far
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Logits of a batch, (B, K)."""
-        logits: Tensor = self.model(**{name: batch[name] for name in MODEL_INPUTS if name in batch}).logits
-        return logits
+    def forward(self, batch: Batch) -> Tensor:
+        """What the model says of a batch, as one tensor: logits of classes, of options, of positions."""
+        return self.kind.outputs(self.model, batch)
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """The loss, and the judgement by the very logits that the step learns from."""
-        logits = self(batch)
-        loss = self.kind.loss(logits, batch["labels"])
-        self.train_loss.update(loss.detach(), batch["labels"].numel())
-        return {"loss": loss, **vars(self.kind.judge(logits, batch["labels"]))}
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The loss, and the judgement by the very outputs that the step learns from."""
+        outputs = self(batch)
+        loss = self.kind.loss(outputs, batch)
+        self.train_loss.update(loss.detach(), batch["row"].numel())
+        return {"loss": loss, **vars(self.kind.judge(outputs, batch))}
 
     def on_train_epoch_end(self) -> None:
         """Log the mean loss over the samples of the epoch."""
         self.log("train/loss", self.train_loss.compute())
         self.train_loss.reset()
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Add a batch to the metrics of this epoch."""
-        logits, labels = self(batch), batch["labels"]
-        self.validation_metrics.update(logits.float(), labels)
-        self.validation_loss.update(self.kind.loss(logits, labels), labels.numel())
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep what is answered to a batch."""
+        self.answered.append(self.predict_step(batch, batch_idx))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of this epoch."""
-        self.log_dict({f"validation/{name}": value for name, value in self.validation_metrics.compute().items()})
-        self.log("validation/loss", self.validation_loss.compute())
-        self.validation_metrics.reset()
-        self.validation_loss.reset()
+        answered, self.answered = self.answered, []
+        evaluation = evaluation_of(self.kind, answered, self.trainer.datamodule.evaluation["validation"])  # type: ignore[attr-defined]
+        self.log_dict({f"validation/{name}": value for name, value in evaluation.metrics.items()})
 
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Logits with the rows that they belong to."""
-        return {"logits": self(batch).float().cpu(), "row": batch["row"].cpu()}
+    def predict_step(self, batch: Batch, batch_idx: int) -> Answers:
+        """What the evaluation needs of a batch: the answer to each sequence, where it belongs, and the loss."""
+        outputs = self(batch)
+        return Answers(
+            {name: values.cpu() for name, values in self.kind.answer(outputs, batch).items()},
+            at=batch.get("sequence", batch["row"]).cpu(),
+            loss=self.kind.loss(outputs, batch).cpu(),
+        )
 
     def configure_optimizers(self) -> Any:
         """AdamW (no decay on biases and norms) and a schedule that ends with the run's own last step."""

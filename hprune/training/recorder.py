@@ -114,8 +114,8 @@ class Recorder(L.Callback):
         for batch in trainer.datamodule.clean_pass():  # type: ignore[attr-defined]
             batch = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
             with trainer.precision_plugin.forward_context():
-                logits = pl_module(batch)
-            self.judged["eval_pass"].update(pl_module.kind.judge(logits, batch["labels"]), batch["row"])
+                outputs = pl_module(batch)
+            self.judged["eval_pass"].update(pl_module.kind.judge(outputs, batch), batch["row"])
         pl_module.train()
 
     def _check_once(self, seen: NDArray[np.int32], way: Measured, epoch: int) -> None:

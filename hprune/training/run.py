@@ -22,6 +22,7 @@ from hprune.science.subset import choose, describe
 from hprune.storage.runs import RunFolder, fail_run, finish_run, run_folder, save_record, save_subset, start_run
 from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
+from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import EpochCheckpoint, History
 from hprune.training.evaluate import evaluate
@@ -106,13 +107,13 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     }
     if spec.trainer.save_model:
         _save_model(parts, folder.path / "model")
-    plan = parts.datamodule.plan
+    train, plan = parts.datamodule.train, parts.datamodule.plan.batches()
     cost = {
         "train_seconds": stopwatch.seconds,
         "total_seconds": time.perf_counter() - started,  # of this start, with loading, evaluation and clean passes
         "steps": trainer.global_step,
-        "padded_share": padded_share(plan.lengths, plan.batches()),
-        "truncated_samples": parts.datamodule.train.data.tokens.truncated,
+        "padded_share": padded_share(train.lengths, plan, sequences=train.sequences, tokens=train.tokens),
+        "truncated_samples": train.data.tokens.truncated,
     }
     finish_run(folder, _facts(spec, data, subset) | {"metrics": metrics, "epochs": history.epochs, "cost": cost})
     name = spec.task.kind.primary_metric
@@ -140,7 +141,7 @@ def _save_tables(spec: RunSpec, data: TaskData, subset: Subset, recorder: Record
 
 
 def _save_model(parts: Assembled, path: Path) -> None:
-    parts.module.model.save_pretrained(path)
+    merged(parts.module.model).save_pretrained(path)
     parts.tokenizer.save_pretrained(path)
 
 

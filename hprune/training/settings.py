@@ -53,7 +53,6 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         "threads": (spec.trainer.threads or torch.get_num_threads()) if accelerator == "cpu" else None,
         "devices": spec.trainer.devices,
     }
-    batches = {name: value for name, value in asdict(spec.data).items() if name != "workers"}
     return {
         "task": {
             "kind": settings_of_kind(spec.task.kind),
@@ -62,12 +61,16 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
             "evaluation": dict(data.evaluation_hashes),
         },
         "model": model_identity(spec.model),
-        "optim": {**asdict(spec.optim), "betas": list(spec.optim.betas)},
-        "data": batches,
+        "optim": {**_without(asdict(spec.optim), "pruned_lr"), "betas": list(spec.optim.betas)},
+        "data": _without(asdict(spec.data), "workers"),
         "trainer": trainer,
         "record": {"measured": spec.record.measured},
         "subset": _subset_identity(spec.subset, scores),
     }
+
+
+def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != name}
 
 
 def _subset_identity(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:

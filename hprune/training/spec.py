@@ -20,6 +20,25 @@ SHORT_PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64
 
 
 @dataclass(frozen=True)
+class LoraSpec:
+    """Low-rank adapters beside the frozen weights (LoRA, arXiv 2106.09685); the head is trained as a whole."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    """The adapters' output counts alpha / rank."""
+    dropout: float = 0.05
+    targets: str | Sequence[str] = "all-linear"
+    """Names of the layers that get one, or every linear layer but the head."""
+
+    def __post_init__(self) -> None:
+        check_whole("model.adapter.rank", self.rank, low=1)
+        check_number("model.adapter.alpha", self.alpha, rule="a finite number above 0", open_low=True)
+        check_number("model.adapter.dropout", self.dropout, rule="a share in [0, 1)", high=1)
+        if not isinstance(self.targets, str):
+            object.__setattr__(self, "targets", list(self.targets))
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Pre-trained weights by `path`, or an architecture from scratch by `config`; `path` wins."""
 
@@ -30,6 +49,8 @@ class ModelSpec:
     """`model_type` and the fields of its configuration in transformers, for a model that starts from random weights."""
     vocab_size: int = 2000
     """With `config` only: size of the tokenizer that is trained on the task's train texts."""
+    adapter: LoraSpec | None = None
+    """Train adapters and the head only; null: all weights."""
 
     def __post_init__(self) -> None:
         check_whole("model.vocab_size", self.vocab_size, low=260)  # the bytes and the special tokens
@@ -50,6 +71,8 @@ class OptimSpec:
     """AdamW and a schedule over the run's own number of steps."""
 
     lr: float = 2e-5
+    pruned_lr: float | None = None
+    """The learning rate of runs on a subset, where it is not `lr`: unlike the full set's, so no comparison of data."""
     weight_decay: float = 0.0
     betas: Sequence[float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -61,6 +84,8 @@ class OptimSpec:
 
     def __post_init__(self) -> None:
         check_number("optim.lr", self.lr, rule="a finite number above 0", open_low=True)
+        if self.pruned_lr is not None:
+            check_number("optim.pruned_lr", self.pruned_lr, rule="a finite number above 0", open_low=True)
         check_number("optim.weight_decay", self.weight_decay, rule="a finite number of at least 0")
         check_number("optim.eps", self.eps, rule="a finite number above 0", open_low=True)
         check_number("optim.clip", self.clip, rule="a finite number of at least 0")

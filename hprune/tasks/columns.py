@@ -1,0 +1,105 @@
+"""Columns of a split as it came: what must be there, texts, and which rows can be used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from hprune.tasks.spec import TaskSpec
+
+log = logging.getLogger(__name__)
+
+ROW = "hprune:row"
+"""The column that carries a row's number from the split as it came to the normalised table, where it is sample_id."""
+
+
+def numbered(table: pa.Table) -> pa.Table:
+    """The table with the number of each row."""
+    return table.append_column(ROW, pa.array(np.arange(table.num_rows, dtype=np.int64)))
+
+
+def own_columns(raw: pa.Table) -> list[str]:
+    """The names of the columns that the data came with."""
+    return [name for name in raw.column_names if name != ROW]
+
+
+def require_columns(spec: TaskSpec, split: str, raw: pa.Table, *more: str) -> None:
+    """Refuse a split without the columns of the task.
+
+    Raises:
+        ValueError: naming the columns that are missing, those that are there, and the ways out.
+    """
+    missing = [column for column in (*spec.text, *more, spec.label) if column not in raw.column_names]
+    if missing:
+        way_out = ""
+        if split == "validation":
+            way_out = (
+                "; or set task.splits.validation=null (leave out task.validation_file), "
+                "and a part of train is held out instead"
+            )
+        raise ValueError(
+            f"task {spec.name!r}: the {split} split has no column {', '.join(missing)}; "
+            f"it has {', '.join(own_columns(raw))}. "
+            f"Set task.text=[COLUMN] (two for pairs) and task.label=COLUMN{way_out}"
+        )
+
+
+def texts(spec: TaskSpec, split: str, raw: pa.Table, column: str) -> pa.ChunkedArray:
+    """A column as text.
+
+    Raises:
+        ValueError: if it holds something else.
+    """
+    try:
+        return raw[column].cast(pa.large_string())
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"task {spec.name!r}: column {column!r} of the {split} split must hold text, it is {raw[column].type}; "
+            "set task.text to other columns"
+        ) from error
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is that of texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def has_text(columns: Sequence[pa.ChunkedArray]) -> NDArray[np.bool_]:
+    """(rows,) whether there is more than white space in each of the columns."""
+    found = np.ones(len(columns[0]), dtype=bool)
+    for column in columns:
+        found &= pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False).to_numpy()
+    return found
+
+
+def usable_rows(spec: TaskSpec, split: str, table: pa.Table, faults: Mapping[str, NDArray[np.bool_]]) -> pa.Table:
+    """Drop the rows that have a fault, counted in the log.
+
+    Args:
+        spec: the task.
+        split: its split, for the log.
+        table: the rows.
+        faults: (rows,) by what is wrong with those that are true.
+    """
+    bad = np.any(list(faults.values()), axis=0)
+    if bad.any() and not bad.all():
+        counts = ", ".join(f"{int(rows.sum())} {fault}" for fault, rows in faults.items() if rows.any())
+        log.warning(
+            "%s: dropped %d of %d rows of the %s split (%s); ids keep their gaps",
+            spec.name, int(bad.sum()), bad.size, split, counts,
+        )  # fmt: skip
+    return table.filter(pa.array(~bad)).combine_chunks()
+
+
+def every_text(table: pa.Table) -> Iterator[str]:
+    """Every text of a table, column by column, those in lists included."""
+    for column in table.columns:
+        for chunk in column.chunks:
+            inner = chunk.flatten() if pa.types.is_list(chunk.type) or pa.types.is_large_list(chunk.type) else chunk
+            if is_text(inner.type):
+                yield from inner.to_pylist()

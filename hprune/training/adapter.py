@@ -1,0 +1,40 @@
+"""Adapters: train a few weights beside the frozen model, by `peft`."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedModel
+
+from hprune.training.spec import LoraSpec
+
+
+def with_adapter(model: PreTrainedModel, spec: LoraSpec | None) -> PreTrainedModel:
+    """The model with LoRA adapters beside its frozen weights; without a spec, the model itself.
+
+    What is not pre-trained (the head, a pooler in front of it) is trained as a whole.
+
+    Raises:
+        ValueError: if `peft` is not installed, or the model has none of the layers that were asked for.
+    """
+    if spec is None:
+        return model
+    try:
+        import peft
+    except ImportError as error:
+        raise ValueError("model/adapter=lora needs peft: pip install -c constraints.txt -e '.[lora]'") from error
+    head = [name for name, _ in model.named_children() if name != model.base_model_prefix]
+    pooler = ["pooler"] if getattr(model.base_model, "pooler", None) is not None else []
+    config = peft.LoraConfig(
+        r=spec.rank,
+        lora_alpha=spec.alpha,  # type: ignore[arg-type]
+        lora_dropout=spec.dropout,
+        target_modules=spec.targets if isinstance(spec.targets, str) else list(spec.targets),
+        exclude_modules=rf"(.*\.)?({'|'.join([*head, *pooler])})(\..*)?",
+        modules_to_save=[*head, *pooler],
+    )
+    return peft.get_peft_model(model, config)  # type: ignore[return-value]
+
+
+def merged(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with its adapters added into its weights, as any other model is saved."""
+    merge = getattr(model, "merge_and_unload", None)
+    return model if merge is None else merge()

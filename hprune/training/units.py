@@ -1,0 +1,100 @@
+"""What the samples of a run are: the rows of its task, or parts of them that depend on the model's tokens."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModel
+
+from hprune.data.tokenise import TokenTable, cached_tokens
+from hprune.science.units import part_ids, part_numbers
+from hprune.storage.files import sha256_of_json
+from hprune.tasks.columns import every_text
+from hprune.tasks.load import content_hash, load_task
+from hprune.tasks.spec import TaskData, settings_of_kind
+from hprune.training.build import config_of, is_causal, load_tokenizer, longest_input
+from hprune.training.settings import RunSpec
+
+log = logging.getLogger(__name__)
+
+LAYOUT = 2
+"""Of cached token tables: a change makes them anew."""
+
+
+def load_samples(spec: RunSpec, *, root: Path) -> TaskData:
+    """The tables of a run's task, with samples that are what it prunes.
+
+    Args:
+        spec: what to run; parts of a row depend on its task, its model's tokenizer and `data.max_length`.
+        root: where results lie; tokens are cached below it.
+
+    Raises:
+        ValueError: see `hprune.tasks.load.load_task`.
+        OSError: if data or tokenizer cannot be reached.
+    """
+    data = load_task(spec.task)
+    return cut_into_parts(spec, data, root=root) if spec.task.kind.parts else data
+
+
+def cut_into_parts(spec: RunSpec, data: TaskData, *, root: Path) -> TaskData:
+    """The same data with each sequence of the train table a sample: windows, or options.
+
+    The new table has `row` (the question's sample_id), `part`, and for windows `start` and `end`, the characters of the
+    context that a window shows. Evaluation sets stay as they are: questions are answered as a whole.
+    """
+    tokenizer = load_tokenizer(spec.model, lambda: every_text(data.train))
+    config = config_of(spec.model, tokenizer)
+    with torch.device("meta"):
+        longest = longest_input(AutoModel.from_config(config), tokenizer, spec.data.max_length)
+    tokens = tokens_of(
+        spec, tokenizer, data.train, data.data_hash, longest=longest, causal=is_causal(config.model_type), root=root
+    )
+    assert tokens.first is not None
+    owners, parts = part_numbers(tokens.first)
+    rows = data.train["sample_id"].to_numpy()[owners]
+    shown = {name: data.train[name].take(pa.array(owners)) for name in data.text}
+    columns = {"sample_id": part_ids(rows, parts), "row": rows, "part": parts, **shown, **_shown_part(tokens)}
+    train = pa.table({**columns, "label": spec.task.kind.part_labels(tokens)})
+    log.info("%s: %d questions make %d samples", spec.task.name, data.train.num_rows, train.num_rows)
+    return replace(data, train=train, data_hash=content_hash(train), uncut=(data.train, data.data_hash))
+
+
+def tokens_of(
+    spec: RunSpec, tokenizer: Any, table: pa.Table, digest: str, *, longest: int, causal: bool, root: Path
+) -> TokenTable:
+    """The tokens of a table, made once for what they depend on: kind of task, tokenizer, content, length."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()  # these two are traces of its last use
+    backend.no_padding()
+    identity = [
+        LAYOUT,
+        settings_of_kind(spec.task.kind),
+        backend.to_str(),
+        digest,
+        list(spec.task.text),
+        longest,
+        causal,
+    ]
+    folder = root / "cache" / "tokens" / sha256_of_json(identity)[:16]
+    return cached_tokens(
+        folder, lambda: spec.task.kind.encode(tokenizer, table, spec.task.text, longest, causal=causal)
+    )
+
+
+def _shown_part(tokens: TokenTable) -> dict[str, NDArray[np.int64]]:
+    """The characters of the context that each window shows."""
+    if tokens.chars is None:
+        return {}
+    inside = tokens.chars[:, 0] >= 0
+    start = np.where(inside, tokens.chars[:, 0], np.iinfo(np.int32).max)
+    return {
+        "start": np.minimum.reduceat(start, tokens.offsets[:-1]).astype(np.int64),
+        "end": np.maximum.reduceat(tokens.chars[:, 1], tokens.offsets[:-1]).astype(np.int64),
+    }

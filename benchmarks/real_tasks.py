@@ -51,7 +51,9 @@ def main(shared: Path, minilm: Path, work: Path, wanted: Sequence[str]) -> None:
         data = {"pair": shared / "snli", "choice": work / "snli_choice", "qa": work / "squad_v2"}[name]
         if name == "choice":
             for split, source in (("train", "validation"), ("validation", "test")):
-                write(data / f"{split}.parquet", as_choice(pq.read_table(shared / f"snli/{source}.parquet").to_pylist()))
+                write(
+                    data / f"{split}.parquet", as_choice(pq.read_table(shared / f"snli/{source}.parquet").to_pylist())
+                )
         elif name == "qa":
             questions = pq.read_table(shared / "squad_v2/train.parquet").to_pylist()
             write(data / "train.parquet", [row for row in questions if row["title"] not in HELD_OUT])
@@ -64,7 +66,9 @@ def main(shared: Path, minilm: Path, work: Path, wanted: Sequence[str]) -> None:
             check=True,
         )  # fmt: skip
         rows += report(work, name)
-    print("| task | samples | steps | seconds | set | metric | MiniLM | without reading |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "| task | samples | steps | seconds | set | metric | MiniLM | without reading |\n|---|---|---|---|---|---|---|---|"
+    )
     print("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
 
 

@@ -70,14 +70,14 @@ class SwitchedKind:
 
     def __init__(self, kind: Any, clock: Clock) -> None:
         self.kind, self.clock = kind, clock
-        self.loss, self.metrics = kind.loss, kind.metrics
+        self.outputs, self.loss = kind.outputs, kind.loss
 
-    def judge(self, logits: Any, labels: Any) -> Any:
+    def judge(self, outputs: Any, batch: Any) -> Any:
         """The judgement, or nothing."""
         if not self.clock.recording:
             return SimpleNamespace()
         with self.clock.measure():
-            return self.kind.judge(logits, labels)
+            return self.kind.judge(outputs, batch)
 
 
 class SwitchedRecorder(Recorder):

@@ -24,7 +24,6 @@ from hprune.storage.files import write_json
 from hprune.storage.runs import read_manifest, state_of
 from hprune.storage.scores import scores_for
 from hprune.storage.studies import runs_of
-from hprune.tasks.load import load_task
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, settings_of_source
 
@@ -34,13 +33,12 @@ log = logging.getLogger(__name__)
 @command("export")
 def main(cfg: DictConfig) -> None:
     """Export a subset of a study's train split."""
-    from hprune.report import task_of_study
+    from hprune.report import samples_of_study, task_of_study
 
     root, out = Path(cfg.paths.root), Path(cfg.out)
     check_target(out, overwrite=cfg.overwrite)
     spec: SubsetSpec = instantiate(cfg.subset)
-    task = task_of_study(root, cfg.study)
-    data = load_task(task)
+    task, data = task_of_study(root, cfg.study), samples_of_study(root, cfg.study)
     manifest = next(read_manifest(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
     _check_unchanged(cfg.study, manifest, data)
     scores = scores_for(spec, root=root, study=cfg.study)
@@ -54,7 +52,7 @@ def main(cfg: DictConfig) -> None:
         data_hash=data.data_hash,
         seed=cfg.seed,
     )
-    table = _with_scores(read_splits(task)["train"], subset, scores)
+    table = _with_scores(_original_rows(read_splits(task)["train"], subset, data), subset, scores)
     write_export(out, table, subset.sample_ids)
     facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"]}
     facts |= {"source": settings_of_source(task), "selection": _selection(spec, cfg.seed)}
@@ -63,12 +61,24 @@ def main(cfg: DictConfig) -> None:
     log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
 
 
-def _with_scores(original: pa.Table, subset: Subset, scores: Scores | None) -> pa.Table:
-    """The kept rows as they came, with the id and the score of each.
+def _original_rows(original: pa.Table, subset: Subset, data: TaskData) -> pa.Table:
+    """The kept rows as they came; where samples are parts of a row, once for each, with what tells them apart."""
+    if data.uncut is None:
+        return original.take(pa.array(subset.sample_ids))
+    at = np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids)
+    parts = data.train.take(pa.array(at))
+    table = original.take(parts["row"])
+    for name in ("row", "part", "start", "end"):
+        if name in parts.column_names:
+            table = table.append_column(name if name not in table.column_names else f"hprune_{name}", parts[name])
+    return table
+
+
+def _with_scores(table: pa.Table, subset: Subset, scores: Scores | None) -> pa.Table:
+    """The kept rows with the id and the score of each.
 
     A column of the data that has one of our names stays; ours is then called `hprune_<name>`.
     """
-    table = original.take(pa.array(subset.sample_ids))
     added: dict[str, Any] = {"sample_id": subset.sample_ids}
     if scores is not None:
         added[scores.name] = scores.values[np.searchsorted(scores.sample_ids, subset.sample_ids)]

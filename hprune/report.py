@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from hprune.command import command, instantiate
+from hprune.command import command, instantiate, run_spec
 from hprune.reporting.summary import summarise
 from hprune.storage.files import whole_file, write_json
 from hprune.storage.runs import read_manifest, state_of
@@ -46,26 +46,51 @@ def write_report(root: Path, study: str, data: TaskData | None) -> Path:
     return folder / "report.html"
 
 
-def task_of_study(root: Path, study: str) -> TaskSpec:
-    """The task that a study's runs were trained on, from the config of a complete run.
+def config_of_study(root: Path, study: str) -> DictConfig:
+    """The configuration of a complete run of a study: its task and its model.
 
     Raises:
         ValueError: if no run is complete.
     """
     for run in runs_of(root, study):
         if state_of(run.path) == "done":
-            task: TaskSpec = instantiate(OmegaConf.create(read_manifest(run.path)["config"]["task"]))
-            return task
+            return OmegaConf.create(read_manifest(run.path)["config"])
     raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
+
+
+def task_of_study(root: Path, study: str) -> TaskSpec:
+    """The task that a study's runs were trained on.
+
+    Raises:
+        ValueError: if no run is complete.
+    """
+    task: TaskSpec = instantiate(config_of_study(root, study).task)
+    return task
+
+
+def samples_of_study(root: Path, study: str) -> TaskData:
+    """The tables of a study's task, with the samples that its runs were trained on.
+
+    Raises:
+        ValueError: if no run is complete, or the data cannot be read any more.
+        OSError: if the data, or the tokenizer that cut them into samples, cannot be reached any more.
+    """
+    from hprune.tasks.load import load_task
+
+    task = task_of_study(root, study)
+    if not task.kind.parts:
+        return load_task(task)
+
+    from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
+
+    return load_samples(run_spec(config_of_study(root, study)), root=root)
 
 
 def data_of_study(root: Path, study: str) -> TaskData | None:
     """The tables of the study's task, or None, with a warning, if they cannot be read any more."""
-    from hprune.tasks.load import load_task
-
-    task = task_of_study(root, study)
+    config_of_study(root, study)
     try:
-        return load_task(task)
+        return samples_of_study(root, study)
     except (ValueError, OSError) as error:
         log.warning("the data of the study cannot be read (%s): the report goes without classes and texts", error)
         return None

@@ -33,6 +33,16 @@ def corpus_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each task with the files that a copy of the hub's data set would have, and a CSV of one's own."""
+    from tests.local_hub import write_hub
+
+    root = tmp_path_factory.mktemp("hub")
+    write_hub(root)
+    return root
+
+
 @pytest.fixture
 def table() -> pa.Table:
     """Eight rows, two classes."""

@@ -93,6 +93,7 @@ def test_keep_sets_need_no_quotes(text: str, value: object) -> None:
         ("optim.lr=inf", r"optim\.lr must be a finite number above 0, got inf"),
         ("optim.lr=nan", r"optim\.lr must be a finite number above 0, got nan"),
         ("optim.lr=null", r"optim\.lr must be a finite number above 0, got None"),
+        ("optim.pruned_lr=0", r"optim\.pruned_lr must be a finite number above 0, got 0"),
         ("optim.eps=0", r"optim\.eps must be a finite number above 0, got 0"),
         ("optim.weight_decay=-0.1", r"optim\.weight_decay must be a finite number of at least 0, got -0\.1"),
         ("optim.clip=true", r"optim\.clip must be a finite number of at least 0, got True"),
@@ -122,7 +123,9 @@ def test_keep_sets_need_no_quotes(text: str, value: object) -> None:
         ("record.measured=never", r"record\.measured must be train_pass, eval_pass or both, got 'never'"),
         ("task.validation_fraction=2", r"task\.validation_fraction must lie in \(0, 1\), got 2"),
         ("task.max_train_samples=0", r"task\.max_train_samples must be at least 1, got 0"),
-        ("task.kind.primary_metric=bleu", r"accuracy, macro_f1, mcc, got 'bleu'"),
+        ("task.max_eval_samples=0", r"task\.max_eval_samples must be at least 1, got 0"),
+        ("task.where={genre:'('}", r"task\.where\.genre must be a regular expression, got '\('"),
+        ("task.kind.primary_metric=bleu", r"accuracy, macro_f1, mcc, f1, got 'bleu'"),
         ("model.path=null", r"needs model\.path .* or model\.config"),
     ],
 )

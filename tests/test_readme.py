@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,10 @@ def test_every_line_is_of_a_kind_that_is_tested() -> None:
 
 @pytest.fixture(scope="module")
 def place(
-    tmp_path_factory: pytest.TempPathFactory, tiny: list[str], run_command: Callable[..., tuple[int, str, str]]
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny: list[str],
+    hub: Path,
+    run_command: Callable[..., tuple[int, str, str]],
 ) -> Path:
     """A folder with what the README's commands name: `reviews.csv`, `data/sst2`, a tiny `models/roberta-large`."""
     from hprune.storage.exports import write_export
@@ -36,7 +40,8 @@ def place(
 
     folder = tmp_path_factory.mktemp("readme")
     source = Path(next(option for option in tiny if option.startswith("task.data_dir=")).split("=")[1])
-    (folder / "data").mkdir()
+    shutil.copytree(hub, folder / "data")
+    shutil.rmtree(folder / "data/sst2")
     (folder / "data/sst2").symlink_to(source)
     table = read_file([source / "train.parquet"])
     write_export(folder / "reviews.csv", table.rename_columns(["review", "stars"]), table["label"].to_numpy())
@@ -53,16 +58,14 @@ def shrunk(module: str, arguments: list[str]) -> list[str]:
     """The command with local files for the hub and one epoch; what it asks for by itself stays."""
     if module not in ("hprune.train", "hprune.study"):
         return arguments
-    given = {argument.split("=")[0].lstrip("+") for argument in arguments}
-    local = [
-        "model.path=models/roberta-large",
-        "trainer.threads=1",
-        "trainer.max_epochs=3",
-        "optim.lr=5e-3",
-        "data.batch_size=16",
-    ]
-    if "+experiment=own" not in arguments:
-        local.append("task.data_dir=data/sst2")
+    given = {argument.split("=")[0].lstrip("+"): argument.partition("=")[2] for argument in arguments}
+    task = given.get("task") or given["experiment"].rpartition("_")[0].removesuffix("_v2") or given["experiment"]
+    local = ["model.path=models/roberta-large", "trainer.threads=1", "optim.lr=5e-3", "data.batch_size=16"]
+    local.append(f"trainer.max_epochs={3 if task in ('sst2', 'own') else 1}")
+    if task not in ("sst2", "own"):
+        local += ["data.max_length=128", *(["task.kind.stride=16"] if task == "squad" else [])]
+    if task != "own":
+        local.append(f"task.data_dir=data/{'squad_v2' if task == 'squad' else task}")
     # a model this small may never get one class right
     lenient = "{}.allow_missing_class=true"
     names = ("arms.winning_ticket", "arms.random_like") if module == "hprune.study" else ("subset",)
@@ -80,6 +83,8 @@ def test_every_command_works_in_order(
     assert (place / "multirun/studies/sst2_roberta/report.html").is_file()
     assert (place / "multirun/studies/reviews/report.html").is_file()
     assert (place / "pruned.parquet").is_file()
+    for study in ("mnli_roberta", "race_opt", "squad_v2_roberta", "rte_deberta", "qqp_qwen"):
+        assert list((place / f"multirun/studies/{study}/runs").glob("*.json")), study
 
 
 def test_the_files_that_it_links_to_exist() -> None:

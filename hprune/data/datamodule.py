@@ -49,7 +49,9 @@ class Encoded:
     tokens: TokenTable
     labels: NDArray[np.int64]  # (n,)
     table: pa.Table | None = None
-    """The samples as they are, for kinds of tasks whose answers are texts."""
+    """The samples as they are, for kinds of tasks whose answers are texts,"""
+    text: Sequence[str] = ()
+    """and the columns of its texts."""
 
 
 class PaddedBatches(Dataset[Batch]):

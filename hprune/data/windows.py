@@ -84,11 +84,13 @@ def _windows(
 def _cut(tokenizer: Any, questions: Sequence[str], room: int) -> list[str]:
     """Questions of at most `room` tokens; a token is at least a byte long, so short texts need no look."""
     asked = [question.strip() for question in questions]
-    for i, question in enumerate(asked):
-        if len(question.encode()) > room:
-            places = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-            if len(places) > room:
-                asked[i] = question[: places[room - 1][1]]
+    for i in range(len(asked)):
+        keep = room
+        while len(asked[i].encode()) > room:
+            places = tokenizer(asked[i], add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+            if len(places) <= room:
+                break
+            asked[i], keep = asked[i][: places[keep][0]].rstrip(), keep - 1  # a character of several tokens goes whole
     return asked
 
 

@@ -11,7 +11,19 @@ from typing import Any
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 
-PERCENT = ("accuracy", "macro_f1")
+NAMES = {
+    "macro_f1": "macro F1",
+    "mcc": "Matthews correlation",
+    "f1": "F1",
+    "option_accuracy": "accuracy over options",
+    "exact_match": "exact match",
+    "has_answer_exact_match": "exact match with an answer",
+    "has_answer_f1": "F1 with an answer",
+    "no_answer_exact_match": "exact match without an answer",
+    "no_answer_f1": "F1 without an answer",
+}
+"""Metrics as a reader knows them, where that is not how they are called."""
+PERCENT = ("accuracy", *(name for name in NAMES if name != "mcc"))
 """Metrics in 0..1 that are shown in percent, their differences in points."""
 SPAN = {2: "9", 3: "2.5"}
 """How many standard deviations a 95% t interval reaches to each side, for few seeds: t(0.975, n - 1) / sqrt(n)."""
@@ -134,7 +146,7 @@ def verdict(row: Row) -> str:
 
 def metric_name(metric: str) -> str:
     """The name of a metric as a reader knows it."""
-    return {"macro_f1": "macro F1", "mcc": "Matthews correlation"}.get(metric, metric)
+    return NAMES.get(metric, metric)
 
 
 def unit(metric: str, *, difference: bool = False) -> str:

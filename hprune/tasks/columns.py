@@ -28,13 +28,19 @@ def own_columns(raw: pa.Table) -> list[str]:
     return [name for name in raw.column_names if name != ROW]
 
 
-def require_columns(spec: TaskSpec, split: str, raw: pa.Table, *more: str) -> None:
+def require_columns(spec: TaskSpec, split: str, raw: pa.Table, **more: str) -> None:
     """Refuse a split without the columns of the task.
+
+    Args:
+        spec: the task.
+        split: its split, for the message.
+        raw: the split.
+        more: columns that the kind of task needs, too, by the option that names them.
 
     Raises:
         ValueError: naming the columns that are missing, those that are there, and the ways out.
     """
-    missing = [column for column in (*spec.text, *more, spec.label) if column not in raw.column_names]
+    missing = [column for column in (*spec.text, *more.values(), spec.label) if column not in raw.column_names]
     if missing:
         way_out = ""
         if split == "validation":
@@ -45,7 +51,8 @@ def require_columns(spec: TaskSpec, split: str, raw: pa.Table, *more: str) -> No
         raise ValueError(
             f"task {spec.name!r}: the {split} split has no column {', '.join(missing)}; "
             f"it has {', '.join(own_columns(raw))}. "
-            f"Set task.text=[COLUMN] (two for pairs) and task.label=COLUMN{way_out}"
+            f"Set task.text=[COLUMN] (two for pairs){''.join(f', task.kind.{name}=COLUMN' for name in more)} "
+            f"and task.label=COLUMN{way_out}"
         )
 
 

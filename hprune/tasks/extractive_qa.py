@@ -8,6 +8,7 @@ A row of SQuAD v2 as it comes: {"id": "56be85543aeaaa14008c9063", "title": "Beyo
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -68,7 +69,9 @@ class ExtractiveQA:
     def __post_init__(self) -> None:
         for name, low in {"stride": 0, "n_best": 1, "max_answer_length": 1}.items():
             check_whole(f"task.kind.{name}", getattr(self, name), low=low)
-        check_number("task.kind.null_threshold", self.null_threshold, rule="a finite number", low=-float("inf"))
+        check_number(
+            "task.kind.null_threshold", self.null_threshold, rule="a finite number", low=-math.inf, open_low=True
+        )
         if self.unit not in ("question", "window"):
             raise ValueError(f"task.kind.unit must be question or window, got {self.unit!r}")
         if self.no_answer not in ("auto", "first", "last", "never"):
@@ -126,10 +129,8 @@ class ExtractiveQA:
             tokenizer, questions, contexts, max_length=max_length, stride=self.stride, closed=last
         )
         null = tokens.lengths - 1 if last else np.zeros_like(tokens.lengths)
-        starts = table["answer_start"].to_pylist()
-        answers = table["answers"].to_pylist()
-        places = [(s[0], s[0] + len(a[0])) if a else None for a, s in zip(answers, starts, strict=True)]
-        span, lost = find_spans(tokens, places, null)
+        said = zip(table["answers"].to_pylist(), table["answer_start"].to_pylist(), strict=True)
+        span, lost = find_spans(tokens, [_place(answers, starts) for answers, starts in said], null)
         if lost:
             log.warning("%d answers are in no window as a whole: too long, or over a border", lost)
         return replace(tokens, targets={"span": span, "null": null})
@@ -185,7 +186,7 @@ class ExtractiveQA:
         windows = [int(a + score[a:b].argmax()) for a, b in pairwise(first)]
         margin = null.astype(np.float64) - score[windows]  # (n,) of no answer over the best span
         silent = np.isinf(score[windows]) | ((margin > self.null_threshold) & (self.no_answer != "never"))
-        contexts = data.table[data.table.column_names[2]].to_pylist()  # sample_id, question, context
+        contexts = data.table[data.text[1]].to_pylist()
         said = [
             "" if quiet else context[start[w] : end[w]]
             for context, w, quiet in zip(contexts, windows, silent, strict=True)
@@ -218,7 +219,20 @@ def _answers(spec: TaskSpec, split: str, column: pa.ChunkedArray) -> tuple[pa.Ch
         raise ValueError(
             f"task {spec.name!r}: the answers of the {split} split must be texts and whole numbers, they are {kind}"
         ) from error
-    return answers, starts
+    return _without_nulls(answers, ""), _without_nulls(pc.coalesce(starts, pa.scalar([], starts.type)), -1)
+
+
+def _without_nulls(lists: pa.ChunkedArray, missing: Any) -> pa.ChunkedArray:
+    """The same lists with `missing` in place of what is null in them."""
+    if pc.list_flatten(lists).null_count == 0:
+        return lists
+    rows = [own and [missing if value is None else value for value in own] for own in lists.to_pylist()]
+    return pa.chunked_array([pa.array(rows, lists.type)])
+
+
+def _place(answers: list[str], starts: list[int]) -> tuple[int, int] | None:
+    """The first and last + 1 character of the first answer; a set to evaluate on need not say where it is."""
+    return (starts[0], starts[0] + len(answers[0])) if answers and starts and starts[0] >= 0 else None
 
 
 def _misplaced(table: pa.Table, context: str) -> NDArray[np.bool_]:
@@ -227,7 +241,7 @@ def _misplaced(table: pa.Table, context: str) -> NDArray[np.bool_]:
     def wrong(text: str | None, answers: list[str] | None, starts: list[int] | None) -> bool:
         if not answers or text is None:
             return False
-        if not starts or answers[0] is None or starts[0] is None or not answers[0]:
+        if not starts or not answers[0]:
             return True
         return starts[0] < 0 or text[starts[0] : starts[0] + len(answers[0])] != answers[0]
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hprune.tasks.spec import Judgement
 
@@ -32,11 +33,11 @@ def judge_jointly(logits: Tensor, target: Tensor, owner: Tensor, samples: int) -
     """
     logits = logits.detach().float()
     at = target[:, None]  # (M, 1, C)
-    log_prob = logits.log_softmax(dim=1)
-    log_true = log_prob.gather(1, at)[:, 0]  # (M, C), log a_k
-    rest = log_prob.scatter(1, at, -torch.inf)
+    own, others = logits.gather(1, at)[:, 0], logits.scatter(1, at, -torch.inf)
+    log_true = -F.softplus(others.logsumexp(dim=1) - own)  # (M, C), log a_k, with all its digits where a_k is near 1
+    rest = logits.log_softmax(dim=1).scatter(1, at, -torch.inf)
     log_rest = (2 * rest).logsumexp(dim=1)  # (M, C), log r_k
-    margin = logits.gather(1, at)[:, 0] - logits.scatter(1, at, -torch.inf).amax(dim=1)
+    margin = own - others.amax(dim=1)
     right = (logits.argmax(dim=1) == target).all(dim=1)
 
     def over_sample(values: Tensor, how: str, start: float) -> Tensor:

@@ -30,6 +30,8 @@ def class_labels(
     names = spec.label_names if spec.label_names is not None else names
     plain = {name: _with_plain_labels(spec, name, raw) for name, raw in splits.items()}
     found, by_name = _classes(spec, plain["train"], names)
+    if not found:
+        raise ValueError(f"task {spec.name!r}: no labelled row is left in the train split")
     if by_name:
         plain = {name: _with_text_labels(raw, spec.label) for name, raw in plain.items()}
     return {name: _label_numbers(spec, name, raw[spec.label], found) for name, raw in plain.items()}, found
@@ -65,7 +67,7 @@ def _classes(spec: TaskSpec, train: pa.Table, given: Sequence[str] | None) -> tu
                 f"task {spec.name!r}: task.label_names={list(given)} are the classes of the data in another order; "
                 f"there 0, 1, .. are {list(hub)}: give them in that order, or set task.label_names=null"
             )
-        called_by_names = hub is None and {str(label) for label in labels} - {"-1"} <= set(given)
+        called_by_names = hub is None and set() < {str(label) for label in labels} - {"-1"} <= set(given)
         return tuple(given), text or called_by_names
     if hub is not None:
         return hub, text

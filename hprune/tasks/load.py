@@ -73,7 +73,10 @@ def _add(digest: Any, column: pa.ChunkedArray) -> None:
     else:
         texts = column.cast(pa.large_string())
         digest.update(pc.binary_length(texts).to_numpy().astype("<i8").tobytes())
-        digest.update("".join(texts.to_pylist()).encode())
+        for chunk in texts.chunks:
+            if len(chunk):
+                ends = np.frombuffer(chunk.buffers()[1], dtype=np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
+                digest.update(memoryview(chunk.buffers()[2])[ends[0] : ends[-1]])
 
 
 def _wanted_rows(spec: TaskSpec, split: str, raw: pa.Table) -> pa.Table:

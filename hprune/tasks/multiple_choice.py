@@ -89,7 +89,7 @@ class MultipleChoice:
         if len(spec.text) != 2:
             raise ValueError(f"task.text must name two columns, an article and a question, got {list(spec.text)}")
         for split, raw in splits.items():
-            require_columns(spec, split, raw, self.options)
+            require_columns(spec, split, raw, options=self.options)
         labels, names = class_labels(spec, splits, self.letters)
         if len(names) != self.num_options:
             raise ValueError(

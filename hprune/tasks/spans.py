@@ -36,10 +36,11 @@ def find_spans(
             chars = tokens.chars[begin : tokens.offsets[j + 1]]
             inside = np.flatnonzero(chars[:, 0] >= 0)
             if inside.size and chars[inside[0], 0] <= place[0] and chars[inside[-1], 1] >= place[1]:
-                own = chars[inside]
-                head = int(np.searchsorted(own[:, 0], place[0], side="right")) - 1
-                tail = int(np.searchsorted(own[:, 1], place[1], side="left"))
-                span[j], found = (inside[head], inside[tail]), True
+                own = chars[inside]  # every token that touches the answer is its own: a character may have several
+                head = int(np.searchsorted(own[:, 1], place[0], side="right"))
+                tail = int(np.searchsorted(own[:, 0], place[1], side="left")) - 1
+                if head <= tail:
+                    span[j], found = (inside[head], inside[tail]), True
         lost += not found
     return span, lost
 
@@ -63,7 +64,8 @@ def best_spans(
     where = np.minimum(tokens.offsets[:-1, None, None] + at, tokens.offsets[1:, None, None] - 1)
     chars = np.asarray(tokens.chars[where])  # (m, n, 2 choices, 2 ends)
     length = at[:, None, :, 1] - at[:, :, None, 0] + 1  # (m, starts, ends)
-    inside = (chars[:, :, None, 0, 0] >= 0) & (chars[:, None, :, 1, 0] >= 0)
+    real = (chars[..., 0] >= 0) & (at < tokens.lengths[:, None, None])  # (m, n, 2), neither question nor padding
+    inside = real[:, :, None, 0] & real[:, None, :, 1]
     allowed = inside & (length >= 1) & (length <= max_length)
     score = np.where(allowed, logit[:, :, None, 0].astype(np.float64) + logit[:, None, :, 1], -np.inf)
     best = score.reshape(len(score), -1).argmax(axis=1)

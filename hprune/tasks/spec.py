@@ -85,14 +85,7 @@ class TaskSpec:
                 f"task.text must name different columns, none of them task.label, `label` or `sample_id`, "
                 f"got {list(self.text)}; rename column {taken[0]!r} in the data"
             )
-        if self.splits.get("train") is None:
-            raise ValueError(
-                f"task.splits must name the source's train split and may name {', '.join(SPLITS[1:])} and others, "
-                f"got {dict(self.splits)}"
-            )
-        odd = [name for name in self.splits if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name))]
-        if odd:
-            raise ValueError(f"task.splits must be named by letters, digits, _ and -, got {odd[0]!r}")
+        _check_splits(self.splits)
         for column, pattern in (self.where or {}).items():
             _check_pattern(column, pattern)
 
@@ -183,6 +176,17 @@ class TaskKind(Protocol):
     def evaluate(self, answers: Mapping[str, Tensor], data: Encoded) -> Evaluation:
         """The metrics of a whole set, from its answers in the order of its sequences."""
         ...
+
+
+def _check_splits(splits: Mapping[str, str | None]) -> None:
+    if splits.get("train") is None:
+        raise ValueError(
+            f"task.splits must name the source's train split and may name {', '.join(SPLITS[1:])} and others, "
+            f"got {dict(splits)}"
+        )
+    odd = [name for name in splits if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name))]
+    if odd:
+        raise ValueError(f"task.splits must be named by letters, digits, _ and -, got {odd[0]!r}")
 
 
 def _check_pattern(column: str, pattern: Any) -> None:

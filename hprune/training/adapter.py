@@ -21,17 +21,27 @@ def with_adapter(model: PreTrainedModel, spec: LoraSpec | None) -> PreTrainedMod
         import peft
     except ImportError as error:
         raise ValueError("model/adapter=lora needs peft: pip install -c constraints.txt -e '.[lora]'") from error
-    head = [name for name, _ in model.named_children() if name != model.base_model_prefix]
-    pooler = ["pooler"] if getattr(model.base_model, "pooler", None) is not None else []
+    names = [name for name, _ in model.named_children() if name != model.base_model_prefix]
+    head = {name: getattr(model, name) for name in names}
+    if getattr(model.base_model, "pooler", None) is not None:
+        head["pooler"] = model.base_model.pooler
     config = peft.LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,  # type: ignore[arg-type]
         lora_dropout=spec.dropout,
         target_modules=spec.targets if isinstance(spec.targets, str) else list(spec.targets),
-        exclude_modules=rf"(.*\.)?({'|'.join([*head, *pooler])})(\..*)?",
-        modules_to_save=[*head, *pooler],
+        exclude_modules=rf"(.*\.)?({'|'.join(head)})(\..*)?",
     )
-    return peft.get_peft_model(model, config)  # type: ignore[return-value]
+    try:
+        adapted = peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise ValueError(
+            f"model.adapter.targets={spec.targets} names no layer of this model outside its head; "
+            "use all-linear, or names of its linear layers, such as [query, value] or [q_proj, v_proj]"
+        ) from error
+    for module in head.values():
+        module.requires_grad_(True)
+    return adapted  # type: ignore[return-value]
 
 
 def merged(model: PreTrainedModel) -> PreTrainedModel:

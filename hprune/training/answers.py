@@ -20,13 +20,14 @@ class Answers(NamedTuple):
     loss: Tensor  # (), the mean over the batch
 
 
-def evaluation_of(kind: TaskKind, batches: Sequence[Answers], data: Encoded) -> Evaluation:
+def evaluation_of(kind: TaskKind, batches: Sequence[Answers], data: Encoded, *, name: str) -> Evaluation:
     """Metrics, the mean loss among them, and predictions of a whole set.
 
     Args:
         kind: of the task.
         batches: the answers to every sequence of the set, once each, in any order.
         data: the set.
+        name: of the set, for the error.
 
     Raises:
         FloatingPointError: if an answer is not a number.
@@ -36,7 +37,7 @@ def evaluation_of(kind: TaskKind, batches: Sequence[Answers], data: Encoded) -> 
     answers = {name: torch.cat([batch.values[name] for batch in batches])[order] for name in batches[0].values}
     if not all(torch.isfinite(values).all() for values in answers.values()):
         raise FloatingPointError(
-            "the model gives no numbers on an evaluation set: its weights diverged in the last steps; "
+            f"the model gives no numbers on {name}: its weights diverged in the last steps; "
             "lower optim.lr, add optim.warmup, or train with trainer.precision=32"
         )
     found = kind.evaluate(answers, data)

@@ -18,9 +18,10 @@ from hprune.science.records import Subset
 from hprune.tasks.columns import every_text
 from hprune.tasks.spec import TaskData
 from hprune.training.adapter import with_adapter
-from hprune.training.build import is_causal, load_model, load_tokenizer, longest_input
+from hprune.training.build import is_causal, load_model, longest_input
 from hprune.training.module import FineTuner
 from hprune.training.settings import RunSpec
+from hprune.training.tokenizer import load_tokenizer
 from hprune.training.units import tokens_of
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
 
     train = tokens("train", whole, digest)
     evaluation = {
-        name: Encoded(tokens(name, table, data.evaluation_hashes[name]), table["label"].to_numpy(), table)
+        name: Encoded(tokens(name, table, data.evaluation_hashes[name]), table["label"].to_numpy(), table, data.text)
         for name, table in data.evaluation.items()
     }
     datamodule = FineTuningData(

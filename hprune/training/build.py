@@ -1,24 +1,21 @@
-"""Tokenizers and models: pre-trained by hub id or folder, or built from a configuration and trained from scratch."""
+"""Models: pre-trained by hub id or folder, or built from a configuration and trained from scratch."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -30,37 +27,6 @@ from hprune.tasks.spec import TaskKind
 from hprune.training.spec import ModelSpec
 
 log = logging.getLogger(__name__)
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # in the order of RoBERTa and OPT: pad is 1
-
-
-def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTrainedTokenizerBase:
-    """The model's tokenizer, with a pad token; for a model from scratch, one trained on the `texts`.
-
-    Raises:
-        OSError: if there is no such model here and the hub cannot be reached.
-    """
-    if spec.path is None:
-        tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts())
-    else:
-        _require_tokenizer_files(Path(spec.path).expanduser())
-        tokenizer = _from_hub_or_folder(spec, AutoTokenizer.from_pretrained)
-    if tokenizer.pad_token is None:  # GPT-like models were trained without one; any id does, as it is masked
-        if tokenizer.eos_token is None:
-            raise ValueError(
-                f"the tokenizer of {spec.path} has neither a pad token nor an end token to pad with; add one"
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def load_model(
@@ -81,8 +47,7 @@ def load_model(
         model = loader.from_config(config_of(spec, tokenizer, head))
     else:
         _check_order_of_classes(spec, names)
-        # float32 in so many words: the default is the dtype of the checkpoint, which is fp16 for OPT
-        model = _from_hub_or_folder(spec, loader.from_pretrained, dtype=torch.float32, **head)
+        model = _pretrained(spec, loader, head)
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise ValueError(
@@ -98,7 +63,7 @@ def config_of(
 ) -> PreTrainedConfig:
     """The model's configuration, without its weights."""
     if spec.path is not None:
-        found: PreTrainedConfig = _from_hub_or_folder(spec, AutoConfig.from_pretrained)
+        found: PreTrainedConfig = from_hub_or_folder(spec, AutoConfig.from_pretrained)
         return found
     return _fresh_config(spec, tokenizer, head or {})
 
@@ -121,7 +86,7 @@ def _weights(spec: ModelSpec) -> dict[str, Any]:
         files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"))
         stamps = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
         return {"sha256": _digest_of_files(stamps)}
-    config = _from_hub_or_folder(spec, AutoConfig.from_pretrained)
+    config = from_hub_or_folder(spec, AutoConfig.from_pretrained)
     return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}
 
 
@@ -141,9 +106,33 @@ def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wa
     return int(min(wanted, positions, tokenizer.model_max_length))
 
 
+def _pretrained(spec: ModelSpec, loader: Any, head: Mapping[str, Any]) -> PreTrainedModel:
+    """The pre-trained model with a fresh head; none of its body may start from random weights."""
+
+    def load(**options: Any) -> tuple[PreTrainedModel, list[str]]:
+        # float32 in so many words: the default is the dtype of the checkpoint, which is fp16 for OPT
+        options |= {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True, **head}
+        model, found = from_hub_or_folder(spec, loader.from_pretrained, **options)
+        others = {key for key, *_ in found["mismatched_keys"]}
+        lost = {k for k in {*found["missing_keys"], *others} if k.startswith(f"{model.base_model_prefix}.")}
+        if others - lost:
+            log.warning("%s: the checkpoint's head has another size and is replaced by a fresh one", spec.name)
+        return model, sorted(key for key in lost if ".pooler." not in key)
+
+    model, missing = load()
+    if missing:  # with a question-answering head Llama and Qwen call their body "transformer", elsewhere "model"
+        model, missing = load(key_mapping={r"^model\.": f"{model.base_model_prefix}."})
+    if missing:
+        raise ValueError(
+            f"the checkpoint of model {spec.name!r} lacks {len(missing)} weights of its body, or has them in another size "
+            f"({missing[0]}, ...): they would be random; take a complete checkpoint of this architecture"
+        )
+    return model
+
+
 def _check_order_of_classes(spec: ModelSpec, names: Sequence[str]) -> None:
     """Refuse a head that was trained on the same classes in another order: it would answer with the wrong ones."""
-    config = _from_hub_or_folder(spec, AutoConfig.from_pretrained)
+    config = from_hub_or_folder(spec, AutoConfig.from_pretrained)
     theirs = [str(config.id2label[i]) for i in sorted(config.id2label)]
     own, ours = [name.casefold() for name in theirs], [str(name).casefold() for name in names]
     if own != ours and sorted(own) == sorted(ours):
@@ -154,7 +143,13 @@ def _check_order_of_classes(spec: ModelSpec, names: Sequence[str]) -> None:
         )
 
 
-def _from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
+def from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
+    """What `load` makes of the model's hub id or folder.
+
+    Raises:
+        ValueError: if the folder is not there, or does not hold what is to be loaded.
+        OSError: if the hub cannot be reached and there is no local copy.
+    """
     path = str(spec.path)
     looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
     if looks_local and not Path(path).expanduser().is_dir():
@@ -175,13 +170,6 @@ def _from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
         ) from error
 
 
-def _require_tokenizer_files(folder: Path) -> None:
-    """A folder without a tokenizer must not pass: transformers would make up an empty one without a word."""
-    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
-        raise ValueError(f"model.path={folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}); it holds {there}")
-
-
 def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: Mapping[str, Any]) -> PreTrainedConfig:
     fields = dict(spec.config or {})
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
@@ -189,27 +177,3 @@ def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: Map
         return AutoConfig.for_model(fields.pop("model_type"), vocab_size=len(tokenizer), **ids, **head, **fields)
     except (ValueError, TypeError) as error:
         raise ValueError(f"model.config of {spec.name!r} does not make a model: {error}") from error
-
-
-def _train_tokenizer(spec: ModelSpec, texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Byte-level BPE with the special tokens of RoBERTa, or of OPT for a model_type of that name."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=spec.vocab_size,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(texts, trainer)
-    decoder = (spec.config or {}).get("model_type") == "opt"
-    single, pair = ("</s> $A", "</s> $A </s> $B") if decoder else ("<s> $A </s>", "<s> $A </s> </s> $B </s>")
-    bpe.post_processor = processors.TemplateProcessing(
-        single=single, pair=pair, special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    bos = "</s>" if decoder else "<s>"
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token=bos, eos_token="</s>", cls_token="<s>", sep_token="</s>",
-        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip

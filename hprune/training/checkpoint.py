@@ -34,16 +34,20 @@ class History(Checkpoint):
     """The logged metrics of each epoch, as plain values.
 
     A `Checkpoint` too: called after the module has logged its own.
+
+    Args:
+        shown: the metric to say of each epoch, beside the losses.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shown: str) -> None:
+        self.shown = (f"validation/{shown}", "validation/loss", "train/loss")
         self.epochs: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Append the metrics of the epoch."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.epochs.append({"epoch": trainer.current_epoch, **metrics})
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in self.shown)
         log.info("  epoch %d of %s: %s", trainer.current_epoch + 1, trainer.max_epochs, shown)
 
     def state_dict(self) -> dict[str, Any]:

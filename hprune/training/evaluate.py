@@ -24,7 +24,7 @@ def evaluate(
     example in the order of the set.
     """
     batches: list[Any] = trainer.predict(module, datamodule.evaluation_loader(name)) or []
-    found = evaluation_of(module.kind, batches, datamodule.evaluation[name])
+    found = evaluation_of(module.kind, batches, datamodule.evaluation[name], name=name)
     table = pa.table({"sample_id": data.evaluation[name]["sample_id"].combine_chunks(), **found.columns})
     write_table(folder / f"predictions.{name}.parquet", table, {"set": name, "data_hash": data.evaluation_hashes[name]})
     return dict(found.metrics)

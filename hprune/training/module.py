@@ -54,7 +54,8 @@ class FineTuner(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of this epoch."""
         answered, self.answered = self.answered, []
-        evaluation = evaluation_of(self.kind, answered, self.trainer.datamodule.evaluation["validation"])  # type: ignore[attr-defined]
+        data = self.trainer.datamodule.evaluation["validation"]  # type: ignore[attr-defined]
+        evaluation = evaluation_of(self.kind, answered, data, name="validation")
         self.log_dict({f"validation/{name}": value for name, value in evaluation.metrics.items()})
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Answers:

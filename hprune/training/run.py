@@ -93,7 +93,8 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     """Train, continuing from a checkpoint if there is one; save everything; the manifest comes last."""
     started = time.perf_counter()
     parts = assemble(spec, data, subset, root=root)
-    recorder, history, stopwatch = Recorder(subset.sample_ids, spec.record.ways), History(), Stopwatch()
+    recorder, stopwatch = Recorder(subset.sample_ids, spec.record.ways), Stopwatch()
+    history = History(spec.task.kind.primary_metric)
     first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids)]
     trainer = _trainer(spec, [*first, recorder, history, EpochCheckpoint(folder.checkpoint)], root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
@@ -206,6 +207,7 @@ def quiet_libraries() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 with transformers 5.23
         try:
             yield
         finally:

@@ -19,8 +19,9 @@ from hprune.storage.files import sha256_of_json
 from hprune.tasks.columns import every_text
 from hprune.tasks.load import content_hash, load_task
 from hprune.tasks.spec import TaskData, settings_of_kind
-from hprune.training.build import config_of, is_causal, load_tokenizer, longest_input
+from hprune.training.build import config_of, is_causal, longest_input
 from hprune.training.settings import RunSpec
+from hprune.training.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
 

@@ -71,6 +71,18 @@ def test_padded_share_is_its_definition() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
+def test_padded_share_of_rows_with_several_sequences(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [rng.integers(1, 30, size).tolist() for size in rng.integers(1, 5, 23)]  # tokens of each sequence
+    longest = np.array([max(row) for row in rows])
+    plan = plan_batches(longest, batch_size=4, seed=seed)
+    grid = sum(max(max(rows[r]) for r in batch) * sum(len(rows[r]) for r in batch) for batch in plan)
+    real = sum(map(sum, rows))
+    found = padded_share(longest, plan, sequences=np.array([len(row) for row in rows]), tokens=real)
+    assert found == pytest.approx((grid - real) / grid)
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_buckets_pad_far_less_on_skewed_lengths(seed: int) -> None:
     lengths = np.random.default_rng(seed).lognormal(3, 0.8, 4000).astype(np.int64) + 2
     share = {way: padded_share(lengths, plan_batches(lengths, batch_size=32, seed=seed, batching=way)) for way in WAYS}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hprune.data.datamodule import DataSpec, Encoded, FineTuningData, PaddedBatches, PlannedBatches
 from hprune.data.tokenise import TokenTable
@@ -61,6 +64,91 @@ def test_a_batch_is_its_rows_padded_right(types: bool, width: int | None, positi
         assert batch["row"].tolist() == rows.tolist()
         assert set(batch) == {"input_ids", "attention_mask", "labels", "row", *(["token_type_ids"] if types else [])}
         check_batch(batch, data, positions, width)
+
+
+def several(samples: int, seed: int, types: bool) -> Encoded:
+    """Samples of one to four sequences, with targets of each sequence."""
+    rng = np.random.default_rng(seed)
+    first = np.cumsum([0, *rng.integers(1, 5, samples)], dtype=np.int64)
+    offsets = np.cumsum([0, *rng.integers(1, 12, first[-1])], dtype=np.int64)
+    total = int(offsets[-1])
+    tokens = TokenTable(
+        rng.integers(0, 90, total).astype(np.int32),
+        offsets,
+        rng.integers(0, 2, total).astype(np.int8) if types else None,
+        truncated=0,
+        first=first,
+        targets={"start": rng.integers(0, 9, first[-1]), "spans": rng.integers(0, 9, (first[-1], 2, 3))},
+    )
+    return Encoded(tokens, rng.integers(0, 4, samples))
+
+
+@given(st.integers(1, 12), st.integers(0, 2**31), st.sampled_from([None, 12, 20]), st.booleans())
+def test_a_batch_holds_exactly_the_sequences_of_its_rows(
+    samples: int, seed: int, width: int | None, types: bool
+) -> None:
+    data, rng = several(samples, seed, types), np.random.default_rng(seed + 1)
+    tokens, first = data.tokens, data.tokens.first
+    assert first is not None
+    positions = np.sort(rng.choice(samples, int(rng.integers(1, samples + 1)), replace=False))  # a subset is kept
+    rows = rng.permutation(positions.size)[: int(rng.integers(1, positions.size + 1))]
+    batches = PaddedBatches(data, positions, pad_id=PAD, width=width)
+    batch = batches[rows]
+    expected = [(b, j) for b, row in enumerate(rows) for j in range(first[positions[row]], first[positions[row] + 1])]
+    assert list(zip(batch["sample"].tolist(), batch["sequence"].tolist(), strict=True)) == expected
+    longest = max(int(tokens.lengths[j]) for _, j in expected)
+    for m, (_, j) in enumerate(expected):
+        own = slice(tokens.offsets[j], tokens.offsets[j + 1])
+        ids = tokens.input_ids[own].tolist()
+        padding = (width or longest) - len(ids)
+        assert batch["input_ids"][m].tolist() == ids + [PAD] * padding
+        assert batch["attention_mask"][m].tolist() == [1] * len(ids) + [0] * padding
+        if tokens.token_type_ids is not None:
+            assert batch["token_type_ids"][m].tolist() == tokens.token_type_ids[own].tolist() + [0] * padding
+        for name, values in tokens.targets.items():
+            assert batch[name][m].tolist() == values[j].tolist()
+    assert batch["row"].tolist() == rows.tolist()
+    assert batch["labels"].tolist() == data.labels[positions[rows]].tolist()
+    assert all(values.dtype == torch.int64 for values in batch.values())
+    names = {"input_ids", "attention_mask", "labels", "row", "sample", "sequence", *tokens.targets}
+    assert set(batch) == names | ({"token_type_ids"} if types else set())
+    # what batches are planned by, and what a run costs
+    of_row = [range(first[p], first[p + 1]) for p in positions]
+    assert batches.lengths.tolist() == [max(int(tokens.lengths[j]) for j in own) for own in of_row]
+    assert batches.sequences.tolist() == [len(own) for own in of_row]
+    assert batches.tokens == sum(int(tokens.lengths[j]) for own in of_row for j in own)
+
+
+@pytest.mark.parametrize("batching", ["bucketed", "random", "max_length"])
+def test_every_sequence_is_seen_once_where_samples_have_several(batching: Any) -> None:
+    data, other = several(30, 0, types=False), several(17, 1, types=True)
+    spec = DataSpec(batch_size=4, eval_batch_size=5, max_length=16, batching=batching)
+    module = FineTuningData(data, KEPT, {"validation": other}, spec, pad_id=PAD, seed=1)
+    for loader, source, positions in (
+        (module.train_dataloader(), data, KEPT),
+        (module.clean_pass(), data, KEPT),
+        (module.val_dataloader(), other, np.arange(17)),
+    ):
+        batches, first = list(loader), source.tokens.first
+        assert first is not None
+        seen = sorted(j for batch in batches for j in batch["sequence"].tolist())
+        assert seen == [j for p in positions for j in range(first[p], first[p + 1])]
+        for batch in batches:
+            owners = np.searchsorted(first, batch["sequence"].numpy(), side="right") - 1
+            assert positions[batch["row"].numpy()[batch["sample"].numpy()]].tolist() == owners.tolist()
+
+
+def test_one_sequence_a_sample_is_the_same_with_and_without_saying_so() -> None:
+    plain = encoded()
+    said = replace(plain, tokens=replace(plain.tokens, first=np.arange(31)))
+    bare, told = (PaddedBatches(data, KEPT, pad_id=PAD) for data in (plain, said))
+    rows = np.array([3, 0, 7])
+    more = {"sample": torch.arange(3), "sequence": torch.from_numpy(KEPT[rows])}
+    expected, found = bare[rows] | more, told[rows]
+    assert set(expected) == set(found)
+    assert all(torch.equal(expected[name], found[name]) for name in found)
+    assert (bare.lengths.tolist(), bare.tokens) == (told.lengths.tolist(), told.tokens)
+    assert bare.sequences.tolist() == told.sequences.tolist() == [1] * KEPT.size
 
 
 @pytest.mark.parametrize(("batching", "workers"), [("bucketed", 0), ("bucketed", 1), ("random", 0), ("max_length", 0)])

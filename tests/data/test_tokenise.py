@@ -13,7 +13,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from hprune.data.tokenise import TokenTable, cached_tokens, tokenise
+import hprune.data.tokenise as tokenise_module
+from hprune.data.tokenise import TokenTable, cached_tokens, joined, tokenise
 
 WORDS = ["a", "film", "of", "great", "warmth", "and", "no", "plot", "!"]
 TEXTS = ["a film", "no plot and no warmth", "", "great !", "a film of great warmth and no plot !"]
@@ -77,8 +78,90 @@ def assert_equal(a: TokenTable, b: TokenTable) -> None:
     assert a.offsets.tolist() == b.offsets.tolist()
     assert a.truncated == b.truncated
     assert (a.token_type_ids is None) == (b.token_type_ids is None)
-    if a.token_type_ids is not None and b.token_type_ids is not None:
-        assert a.token_type_ids.tolist() == b.token_type_ids.tolist()
+    for name in ("token_type_ids", "first", "chars"):
+        own, other = getattr(a, name), getattr(b, name)
+        assert (own is None) == (other is None), name
+        if own is not None:
+            assert (own.tolist(), own.dtype) == (other.tolist(), other.dtype), name
+    assert list(a.targets) == list(b.targets)
+    for name, values in a.targets.items():
+        assert (values.tolist(), values.dtype) == (b.targets[name].tolist(), b.targets[name].dtype), name
+    assert (a.samples, a.lengths.tolist()) == (b.samples, b.lengths.tolist())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("types", [False, True])
+@pytest.mark.parametrize("columns", [(TEXTS,), (TEXTS, SECOND)], ids=["single", "pair"])
+def test_tokens_do_not_depend_on_how_many_texts_are_taken_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, columns: Any, types: bool, size: int
+) -> None:
+    whole = tokenise(tokenizer(types), columns, 6)
+    monkeypatch.setattr(tokenise_module, "CHUNK", size)
+    assert_equal(tokenise(tokenizer(types), columns, 6), whole)
+
+
+def table_of(samples: int, seed: int, parts: bool = True) -> TokenTable:
+    """A table of random tokens, with everything that a table may have."""
+    rng = np.random.default_rng(seed)
+    first = np.cumsum([0, *rng.integers(1, 4, samples)], dtype=np.int64)
+    sequences = int(first[-1]) if parts else samples
+    offsets = np.cumsum([0, *rng.integers(1, 6, sequences)], dtype=np.int64)
+    size = int(offsets[-1])
+    return TokenTable(
+        rng.integers(0, 90, size).astype(np.int32),
+        offsets,
+        rng.integers(0, 2, size).astype(np.int8),
+        truncated=int(rng.integers(0, 9)),
+        first=first if parts else None,
+        targets={"start": rng.integers(0, 9, sequences), "spans": rng.integers(0, 9, (sequences, 3, 2))},
+        chars=rng.integers(-1, 99, (size, 2)).astype(np.int32),
+    )
+
+
+def rows_of(tokens: TokenTable) -> list[list[tuple[Any, ...]]]:
+    """Everything that a table says of each sample, as nested lists."""
+    first = np.arange(tokens.offsets.size) if tokens.first is None else tokens.first
+    assert tokens.token_type_ids is not None and tokens.chars is not None  # noqa: PT018
+    rows = []
+    for i in range(tokens.samples):
+        rows.append([])
+        for j in range(first[i], first[i + 1]):
+            own = slice(tokens.offsets[j], tokens.offsets[j + 1])
+            values = [tokens.input_ids[own], tokens.token_type_ids[own], tokens.chars[own]]
+            rows[-1].append(tuple(v.tolist() for v in [*values, *(t[j] for t in tokens.targets.values())]))
+    return rows
+
+
+@pytest.mark.parametrize("parts", [True, False])
+@pytest.mark.parametrize("sizes", [[4], [1, 1], [3, 0, 2], [0, 4], [2, 5, 1, 3]])
+def test_joined_tables_hold_the_samples_of_each_in_turn(sizes: list[int], parts: bool) -> None:
+    tables = [table_of(size, seed, parts) for seed, size in enumerate(sizes)]
+    together = joined(tables)
+    assert rows_of(together) == [row for table in tables for row in rows_of(table)]
+    assert together.samples == sum(sizes)
+    assert together.truncated == sum(table.truncated for table in tables)
+    assert (together.input_ids.dtype, together.offsets.dtype) == (np.int32, np.int64)
+    assert (together.first is None) == (not parts)
+
+
+def test_nothing_joined_is_an_empty_table() -> None:
+    assert (joined([]).samples, joined([]).offsets.tolist(), joined([]).truncated) == (0, [0], 0)
+
+
+def test_each_sequence_may_be_a_sample_of_its_own() -> None:
+    tokens = table_of(5, seed=0)
+    apart = tokens.each_sequence()
+    assert apart.samples == tokens.lengths.size == tokens.offsets.size - 1 > tokens.samples
+    assert rows_of(apart) == [[sequence] for row in rows_of(tokens) for sequence in row]
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_the_cache_gives_back_everything_that_a_table_has(tmp_path: Path, parts: bool) -> None:
+    made = table_of(6, seed=1, parts=parts)
+    for tokens in (cached_tokens(tmp_path / "t", lambda: made),
+                   cached_tokens(tmp_path / "t", lambda: pytest.fail("made again"))):  # fmt: skip
+        assert_equal(tokens, made)
+        assert rows_of(tokens) == rows_of(made)
 
 
 @pytest.mark.parametrize("types", [False, True])

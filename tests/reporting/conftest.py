@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from hprune.command import CONF, instantiate
@@ -103,9 +104,9 @@ def study_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         csv.writer(file).writerows(
             [("text", "label"), *((f"sample {i}" + " very" * i, "yn"[i % 2]) for i in range(12))]
         )
-    config = OmegaConf.load(CONF / "task" / "own.yaml")
-    config.update({"train_file": "train.csv", "validation_file": "train.csv"})  # relative, as on a command line
-    config.kind = {"_target_": "types.SimpleNamespace"}  # nobody asks it anything: no need to import torch
+    files = [f"task.{split}_file=train.csv" for split in ("train", "validation")]  # relative, as on a command line
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        config = compose("train", overrides=["task=own", *files]).task
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         data = load_task(instantiate(config))

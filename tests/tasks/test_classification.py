@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from torch.nn import functional as F
 
-from hprune.tasks.classification import Classification
-from hprune.tasks.spec import Judgement
+from hprune.data.datamodule import Encoded
+from hprune.data.tokenise import TokenTable
+from hprune.tasks.classification import Classification, evaluate_classes
+from hprune.tasks.load import load_task
+from hprune.tasks.spec import Judgement, TaskData, TaskSpec
+from hprune.training.answers import Answers, evaluation_of
 
 KIND = Classification()
 
 
 def judged(logits: list, labels: list[int]) -> Judgement:
-    return KIND.judge(torch.tensor(logits, dtype=torch.float32), torch.tensor(labels))
+    return KIND.judge(torch.tensor(logits, dtype=torch.float32), {"labels": torch.tensor(labels)})
 
 
 def reference(logits: NDArray[np.float64], label: int) -> tuple[bool, float, float, float]:
@@ -41,7 +49,7 @@ def test_judging_is_its_definition(seed: int, dtype: torch.dtype) -> None:
     else:
         values = rng.normal(0, 5, (batch, classes))
     logits, labels = torch.tensor(values).to(dtype), rng.integers(0, classes, batch)
-    judgement = KIND.judge(logits.requires_grad_(), torch.tensor(labels))
+    judgement = KIND.judge(logits.requires_grad_(), {"labels": torch.tensor(labels)})
     for i in range(batch):
         correct, true_prob, margin, el2n = reference(logits[i].detach().double().numpy(), int(labels[i]))
         assert bool(judgement.correct[i]) == correct
@@ -92,42 +100,110 @@ def test_the_cartography_example() -> None:
     assert always.tolist() == [True, False, False, False]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_loss_is_the_mean_of_minus_log_prob(dtype: torch.dtype) -> None:
-    logits = torch.randn(16, 4, generator=torch.Generator().manual_seed(0)).to(dtype)
-    labels = torch.arange(16) % 4
-    loss = KIND.loss(logits, labels)
+def test_the_loss_is_the_mean_of_minus_log_prob() -> None:
+    logits = torch.randn(16, 4, generator=torch.Generator().manual_seed(0))
+    batch = {"labels": torch.arange(16) % 4}
+    loss = KIND.loss(logits, batch)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, F.cross_entropy(logits.float(), labels))
-    torch.testing.assert_close(loss, -KIND.judge(logits, labels).true_prob.log().mean())
+    torch.testing.assert_close(loss, F.cross_entropy(logits, batch["labels"]))
+    torch.testing.assert_close(loss, -KIND.judge(logits, batch).true_prob.log().mean())
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_what_the_model_says_is_its_logits_in_float32(dtype: torch.dtype) -> None:
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    given: dict[str, torch.Tensor] = {}
+
+    def model(**inputs: torch.Tensor) -> Any:
+        given.update(inputs)
+        return SimpleNamespace(logits=logits)
+
+    inputs = ("input_ids", "attention_mask", "token_type_ids")
+    for names in (inputs, inputs[:2]):
+        given.clear()
+        batch = {name: torch.zeros(5, 2, dtype=torch.int64) for name in (*names, "labels", "row")}
+        outputs = KIND.outputs(model, batch)  # type: ignore[arg-type]
+        assert outputs.dtype == torch.float32
+        assert torch.equal(outputs, logits.float())
+        assert set(given) == set(names), "nothing that a model does not take, and no labels"
+
+
+def references(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+    predicted = logits.argmax(1)
+    found = {
+        "accuracy": accuracy_score(labels, predicted),
+        "macro_f1": f1_score(labels, predicted, average="macro"),
+        "mcc": matthews_corrcoef(labels, predicted),
+    }
+    return found | ({"f1": f1_score(labels, predicted, pos_label=1)} if logits.shape[1] == 2 else {})
+
+
+def drawn(seed: int, classes: int, n: int = 60) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
-    classes, n = int(rng.integers(2, 6)), 60
     present = classes if seed % 2 else max(2, classes - 1)  # a class may be absent
     labels = rng.integers(0, present, n)
     logits = rng.normal(size=(n, classes)) + 1.5 * np.eye(classes)[labels]
     if present < classes:
         logits[:, -1] = -9
-    metrics = KIND.metrics(classes)
-    for start in range(0, n, 17):  # batches of unequal size
-        metrics.update(torch.tensor(logits[start : start + 17]), torch.tensor(labels[start : start + 17]))
-    found = {name: float(value) for name, value in metrics.compute().items()}
-    predicted = logits.argmax(1)
-    assert found == pytest.approx(
-        {
-            "accuracy": accuracy_score(labels, predicted),
-            "macro_f1": f1_score(labels, predicted, average="macro"),
-            "mcc": matthews_corrcoef(labels, predicted),
-        },
-        abs=1e-6,
-    )
+    return logits, labels
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("seed", range(6))
+def test_metrics_are_those_of_scikit_learn(seed: int, classes: int) -> None:
+    logits, labels = drawn(seed, classes)
+    found = evaluate_classes(torch.tensor(logits), labels)
+    assert found.metrics == pytest.approx(references(logits, labels), abs=1e-6)
+    assert list(found.columns) == ["label", "pred", *(f"prob_{k}" for k in range(classes))]
+    np.testing.assert_array_equal(found.columns["label"], labels)
+    np.testing.assert_array_equal(found.columns["pred"], logits.argmax(1))
+    prob = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(np.stack([found.columns[f"prob_{k}"] for k in range(classes)], axis=1), prob, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_set_is_evaluated_from_its_batches_in_any_order(seed: int) -> None:
+    classes, rng = 2 + seed % 2, np.random.default_rng(seed)
+    logits, labels = drawn(seed, classes)
+    tokens = TokenTable(np.zeros(60, np.int32), np.arange(61), None, 0)
+    batches, losses = [], []
+    for at in np.array_split(rng.permutation(60), [17, 34, 35]):  # of unequal size
+        outputs, batch = torch.tensor(logits[at]), {"labels": torch.tensor(labels[at])}
+        loss = KIND.loss(outputs, batch)
+        batches.append(Answers(KIND.answer(outputs, batch), torch.tensor(at), loss))
+        losses += [-np.log(reference(logits[i], int(labels[i]))[1]) for i in at]
+    found = evaluation_of(KIND, batches, Encoded(tokens, labels), name="validation")
+    expected = {**references(logits, labels), "loss": float(np.mean(losses))}
+    assert found.metrics == pytest.approx(expected, abs=1e-6)
+    np.testing.assert_array_equal(found.columns["pred"], logits.argmax(1))
+    for bad in (torch.nan, torch.inf):
+        batches[2].values["logits"][0, 1] = bad
+        with pytest.raises(FloatingPointError, match="the model gives no numbers on validation"):
+            evaluation_of(KIND, batches, Encoded(tokens, labels), name="validation")
+
+
+def test_the_f1_is_of_the_second_class() -> None:
+    labels = np.array([1, 1, 1, 0, 0])
+    logits = torch.eye(2)[torch.tensor([1, 1, 0, 1, 0])]  # 2 found, 1 missed, 1 too many
+    found = evaluate_classes(logits, labels).metrics["f1"]
+    assert found == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert evaluate_classes(logits.flip(1), 1 - labels).metrics["f1"] == pytest.approx(1 / 2)
 
 
 def test_the_primary_metric_is_one_of_the_metrics() -> None:
-    for name in KIND.metrics(2):
+    for name in evaluate_classes(torch.eye(2), np.arange(2)).metrics:
         assert Classification(name).primary_metric == name
-    with pytest.raises(ValueError, match="must be one of accuracy, macro_f1, mcc, got 'f1'"):
-        Classification("f1")
+    with pytest.raises(ValueError, match="must be one of accuracy, macro_f1, mcc, f1, got 'bleu'"):
+        Classification("bleu")
+
+
+def test_the_f1_of_one_class_needs_two() -> None:
+    def load(classes: int, metric: str) -> TaskData:
+        table = pa.table({"text": [f"t{i}" for i in range(20)], "label": [i % classes for i in range(20)]})
+        splits = {"train": "train", "validation": "validation"}
+        return load_task(TaskSpec("own", Classification(metric), generate=lambda _: table, splits=splits))
+
+    assert len(load(2, "f1").label_names) == 2
+    assert len(load(3, "macro_f1").label_names) == 3
+    with pytest.raises(ValueError, match=r"primary_metric=f1 .* but there are 3 \(0, 1, 2\); use macro_f1"):
+        load(3, "f1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
 from pathlib import Path
@@ -202,6 +203,108 @@ def test_the_hash_sees_every_change() -> None:
     assert content_hash(renamed) != content_hash(renamed.rename_columns(["sample_id", "text", "label"]))
 
 
+def chunked(values: list[Any], kind: pa.DataType, cuts: list[int]) -> pa.ChunkedArray:
+    """The values as an array in pieces, cut where told; pieces are slices of longer arrays."""
+    padded = pa.array([values[0], *values, values[-1]], kind)
+    bounds = [0, *sorted(cuts), len(values)]
+    pieces = [padded.slice(1 + a, b - a) for a, b in itertools.pairwise(bounds)]
+    return pa.chunked_array(pieces, kind)
+
+
+@pytest.mark.parametrize("inner", ["texts", "numbers"])
+@pytest.mark.parametrize("seed", range(10))
+def test_the_hash_of_lists_does_not_depend_on_chunks_and_types(seed: int, inner: str) -> None:
+    rng = np.random.default_rng(seed)
+    values = [
+        [f"é{i}" if inner == "texts" else int(i) for i in rng.integers(0, 99, size)] for size in rng.integers(0, 4, 9)
+    ]
+    small, large = (pa.string(), pa.large_string()) if inner == "texts" else (pa.int16(), pa.int64())
+    kinds = [pa.list_(small), pa.large_list(large), pa.list_(large)]
+    cuts = [sorted(rng.integers(0, 10, size).tolist()) for size in (0, 1, 3, 5)]  # empty pieces, too
+    columns = [chunked(values, kind, cut) for kind in kinds for cut in cuts]
+    assert all(column.to_pylist() == values for column in columns)
+    assert len({content_hash(pa.table({"options": column})) for column in columns}) == 1
+
+
+def test_the_hash_of_lists_sees_lengths_and_order() -> None:
+    changes: list[list[list[str]]] = [
+        [["a", "b"], ["c"]],
+        [["a"], ["b", "c"]],  # an option moved to the next row
+        [["a", "b", "c"], []],
+        [[], ["a", "b", "c"]],
+        [["ab"], ["c"]],  # two options joined
+        [["a", "b"], ["", "c"]],
+        [["b", "a"], ["c"]],
+        [["a", "b"], ["c"], []],
+    ]
+    for kind in (pa.list_(pa.string()), pa.large_list(pa.large_string())):
+        assert len({content_hash(pa.table({"options": pa.array(rows, kind)})) for rows in changes}) == len(changes)
+    numbers = [[[1, 2], [3]], [[1], [2, 3]], [[2, 1], [3]]]
+    assert len({content_hash(pa.table({"starts": rows})) for rows in numbers}) == 3
+    nested = [[[["a"], ["b"]]], [[["a", "b"], []]], [[["a", "b"]]]]
+    assert len({content_hash(pa.table({"lists": rows})) for rows in nested}) == 3
+
+
+# --- rows that are asked for
+
+GENRES = {
+    "text": [f"t{i}" for i in range(12)],
+    "label": [0] * 6 + [1] * 6,
+    "genre": ["fiction", "travel", "Fiction", None, "slate", "fiction/x"] * 2,
+    "year": [1999, 2000, 2001, None, 2003, 2014] * 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        (None, range(6)),
+        ({}, range(6)),
+        ({"genre": "fiction"}, [0, 5]),  # anywhere in the text
+        ({"genre": "^fiction$"}, [0]),
+        ({"genre": "(?i)^fiction"}, [0, 2, 5]),
+        ({"genre": "travel|slate"}, [1, 4]),
+        ({"genre": ""}, [0, 1, 2, 4, 5]),  # what is missing matches nothing
+        ({"year": "^200"}, [1, 2, 4]),  # numbers as they are written
+        ({"year": "^200", "genre": "^[a-z]+$"}, [1, 4]),  # all of them
+    ],
+)
+def test_where_keeps_the_rows_that_match_with_their_ids(where: Any, wanted: Any) -> None:
+    expected = [6 * half + row for half in (0, 1) for row in wanted]
+    data = loaded(GENRES, {**GENRES, "label": [1] * 6 + [0] * 6}, where=where)
+    for table in (data.train, data.evaluation["validation"]):
+        assert table["sample_id"].to_pylist() == expected
+        assert table["text"].to_pylist() == [f"t{row}" for row in expected]
+    assert data.train["label"].to_pylist() == [row // 6 for row in expected]
+    assert data.train.column_names == ["sample_id", "text", "label"]
+
+
+def test_classes_are_those_of_the_rows_that_match() -> None:
+    table = {"text": list("abcd"), "label": ["x", "y", "z", "x"], "part": ["1", "1", "2", "1"]}
+    assert loaded(table, table, where={"part": "1"}).label_names == ("x", "y")
+
+
+def test_where_comes_before_a_set_is_held_out_and_sampled() -> None:
+    table = {**many(), "genre": ["a", "b"] * 150}
+    data = loaded(table, where={"genre": "a"}, max_train_samples=50)
+    held = data.evaluation["validation"]["sample_id"].to_pylist()
+    assert (data.train.num_rows, len(held)) == (50, 15)
+    assert all(row % 2 == 0 for row in data.train["sample_id"].to_pylist() + held)
+
+
+def test_where_that_finds_nothing_is_refused() -> None:
+    no_genre = columns([0, 1])
+    fails("'own': the train split has no column genre, which task.where asks for; it has text, label", no_genre,
+          where={"genre": "x"})  # fmt: skip
+    fails("the validation split has no column genre, which", GENRES, no_genre, where={"genre": "travel|slate"})
+    fails(r"no row of the train split matches task\.where\.genre='poem'; its first value is 'fiction'", GENRES,
+          where={"genre": "poem"})  # fmt: skip
+    fails(r"no row of the validation split matches task\.where\.year='9'; its first value is 7", GENRES,
+          {**OTHER, "year": [7, 8]}, where={"year": "9"})  # fmt: skip
+    fails(r"no row of the train split matches task\.where\.year='2014'", GENRES, where={"genre": "^t", "year": "2014"})
+    fails(r"task\.where\.genre must be a regular expression, got '\['", GENRES, where={"genre": "["})
+
+
 # --- samples and held-out sets
 
 
@@ -222,6 +325,52 @@ def test_a_sample_of_the_train_split_is_fixed_by_its_seed() -> None:
     assert ids(300) == ids(1000) == ids(None) == list(range(300))
     hashes = {loaded(many(), OTHER, max_train_samples=size).data_hash for size in (None, 50, 51)}
     assert len(hashes) == 3
+
+
+def test_a_sample_of_each_set_to_evaluate_on_is_fixed_by_its_seed() -> None:
+    def ids(size: int | None, seed: int = 0) -> dict[str, list[int]]:
+        data = loaded(many(), many(200), many(100), max_eval_samples=size, sample_seed=seed)
+        assert data.train.num_rows == 300, "the train split stays whole"
+        for name, table in data.evaluation.items():
+            assert data.evaluation_hashes[name] == content_hash(table)
+            assert table["text"].to_pylist() == [f"t{i}" for i in table["sample_id"].to_pylist()]
+        return {name: table["sample_id"].to_pylist() for name, table in data.evaluation.items()}
+
+    some = ids(50)
+    assert some == ids(50) == {name: sorted(set(found)) for name, found in some.items()}
+    assert {name: len(found) for name, found in some.items()} == {"validation": 50, "test": 50}
+    assert ids(50, seed=1) != some
+    assert {name: len(found) for name, found in ids(150).items()} == {"validation": 150, "test": 100}
+    assert ids(200) == ids(None) == {"validation": list(range(200)), "test": list(range(100))}
+
+
+def test_a_held_out_set_may_be_sampled_too() -> None:
+    whole, some = loaded(many()), loaded(many(), max_eval_samples=10)
+    assert some.data_hash == whole.data_hash, "what is trained on does not change"
+    held = some.evaluation["validation"]["sample_id"].to_pylist()
+    assert len(held) == 10
+    assert set(held) <= set(whole.evaluation["validation"]["sample_id"].to_pylist())
+
+
+def test_more_sets_are_evaluated_on_under_their_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sets = {"train": many(20), "matched": columns([0, 1, 1]), "mismatched": columns([1, -1, 0]),
+            "hidden": columns([-1, -1]), "bare": {"text": ["x"]}}  # fmt: skip
+    for name, table in sets.items():
+        pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+    splits = {"train": "train", "validation_mismatched": "mismatched", "validation": "matched", "test": None,
+              "hidden": "hidden", "bare": "bare"}  # fmt: skip
+    with caplog.at_level(logging.INFO):
+        data = load_task(spec_of(data_dir=str(tmp_path), splits=splits))
+    assert list(data.evaluation) == ["validation", "validation_mismatched"]
+    assert data.evaluation["validation"]["label"].to_pylist() == [0, 1, 1]
+    assert data.evaluation["validation_mismatched"]["sample_id"].to_pylist() == [0, 2]
+    assert data.evaluation["validation_mismatched"]["label"].to_pylist() == [1, 0]
+    assert set(data.evaluation_hashes) == set(data.evaluation)
+    assert "the hidden split has no labels and is not used" in caplog.text
+    assert "the bare split has no column label and is not used" in caplog.text
+    pq.write_table(pa.table(columns([0, 7])), tmp_path / "mismatched.parquet")
+    with pytest.raises(ValueError, match=r"the validation_mismatched split has labels \['7'\], known are"):
+        load_task(spec_of(data_dir=str(tmp_path), splits=splits))
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5])
@@ -381,6 +530,7 @@ def test_text_that_is_no_text_is_named() -> None:
 @pytest.mark.parametrize("labels", [[-1, -1], [None, None], ["", ""]])
 def test_a_train_split_without_labels_is_refused(labels: Any) -> None:
     fails("'own': no labelled row is left in the train split", columns(labels), OTHER)
+    fails("'own': no labelled row is left in the train split", columns(labels), OTHER, label_names=["0", "1"])
 
 
 @pytest.mark.parametrize(

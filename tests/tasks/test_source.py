@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,11 @@ def test_splits_are_found_by_the_sources_names(tmp_path: Path) -> None:
         "train": ["train"],
         "validation": ["dev"],
     }
+    more = {"hard": "test", "validation": "dev", "train": "train", "absent": "nowhere"}  # ours come first
+    found = read_splits(spec(data_dir=tmp_path, splits=more))
+    assert [(name, *table["text"].to_pylist()) for name, table in found.items()] == [
+        ("train", "train"), ("validation", "dev"), ("hard", "test"),
+    ]  # fmt: skip
     asked = []
 
     def generate(split: str) -> pa.Table:
@@ -284,7 +290,7 @@ def test_without_network_there_are_two_ways_on(monkeypatch: pytest.MonkeyPatch, 
     ids=lambda error: type(error).__name__,
 )
 def test_the_hubs_own_errors_come_with_two_ways_on(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
@@ -294,6 +300,39 @@ def test_the_hubs_own_errors_come_with_two_ways_on(monkeypatch: pytest.MonkeyPat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("revision", [None, "v1.0"])
+def test_the_hub_is_asked_for_the_revision(monkeypatch: pytest.MonkeyPatch, revision: str | None) -> None:
+    asked = []
+
+    def load(*names: Any, **options: Any) -> datasets.DatasetDict:
+        asked.append((names, options))
+        return datasets.DatasetDict(train=datasets.Dataset.from_dict({"text": ["a"], "label": [0]}))
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    read_splits(spec(hub_id="x/y", hub_config="z", hub_revision=revision))
+    assert asked == [(("x/y", "z"), {"revision": revision})]
+
+
+@pytest.mark.parametrize("order", [["b", "a"], ["b", "c", "a"]])
+def test_class_names_in_another_order_than_the_hubs_are_refused(
+    monkeypatch: pytest.MonkeyPatch, order: list[str]
+) -> None:
+    names = sorted(order)
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+    split = datasets.Dataset.from_dict({"text": ["x", "y", "z"], "label": [0, 1, 0]}, features)
+    hub = datasets.DatasetDict(train=split, validation=split)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: hub)
+    message = rf"'own': task\.label_names={re.escape(str(order))} are the classes of the data in another order; "
+    with pytest.raises(ValueError, match=message + rf"there 0, 1, \.\. are {re.escape(str(names))}") as caught:
+        load_task(spec(hub_id="x/y", label_names=order))
+    assert "\n" not in str(caught.value)
+    renamed = [name.upper() for name in order]
+    for given in (names, None, renamed):  # the same order, the hub's own, names of the user's
+        data = load_task(spec(hub_id="x/y", label_names=given))
+        assert data.label_names == tuple(given or names)
+        assert data.train["label"].to_pylist() == [0, 1, 0]
+
+
 def test_a_hub_set_brings_its_class_names(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
 
@@ -301,7 +340,7 @@ def test_a_hub_set_brings_its_class_names(monkeypatch: pytest.MonkeyPatch, caplo
         return datasets.Dataset.from_dict({"text": [f"t{i}" for i in range(len(labels))], "label": labels}, features)
 
     hub = datasets.DatasetDict(train=split([0, 1, 1, 0]), validation=split([1, 0]), test=split([-1, -1]))
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_: hub)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: hub)
     with caplog.at_level(logging.INFO):
         data = load_task(spec(hub_id="x/y"))
     assert data.label_names == ("neg", "pos")
@@ -326,7 +365,13 @@ def test_a_hub_set_brings_its_class_names(monkeypatch: pytest.MonkeyPatch, caplo
         ({"max_train_samples": 0}, r"task\.max_train_samples must be at least 1, got 0"),
         ({"splits": {"validation": "dev"}}, r"task\.splits must name the source's train split"),
         ({"splits": {"train": None}}, r"task\.splits must name the source's train split"),
-        ({"splits": {"train": "train", "dev": "dev"}}, r"task\.splits .* may name validation, test, got"),
+        ({"splits": {"train": None, "dev": "dev"}}, r"task\.splits .* may name validation, test and others, got"),
+        ({"splits": {"train": "train", "a/b": "dev"}}, r"task\.splits must be named by letters.*, got 'a/b'"),
+        ({"splits": {"train": "train", "": "dev"}}, r"task\.splits must be named by letters.*, got ''"),
+        ({"max_eval_samples": 0}, r"task\.max_eval_samples must be at least 1, got 0"),
+        ({"where": {"genre": "("}}, r"task\.where\.genre must be a regular expression, got '\(' \(.*unterminated"),
+        ({"where": {"genre": 3}}, r"task\.where\.genre must be a regular expression, got 3"),
+        ({"where": {"genre": None}}, r"task\.where\.genre must be a regular expression, got None"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
@@ -344,13 +389,13 @@ def test_paths_may_start_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_the_source_that_is_used_is_told_in_plain_values() -> None:
     generate = functools.partial(demo_corpus.generate, seed=3)
     told = [
-        settings_of_source(spec(hub_id="x/y", hub_config="z")),
+        settings_of_source(spec(hub_id="x/y", hub_config="z", hub_revision="v1")),
         settings_of_source(spec(hub_id="x/y", data_dir="d")),
         settings_of_source(spec(data_dir="d", train_file="t.csv", test_file="u.csv")),
         settings_of_source(spec(generate=generate)),
     ]
     assert told == json.loads(json.dumps(told)) == [
-        {"hub_id": "x/y", "hub_config": "z"},
+        {"hub_id": "x/y", "hub_config": "z", "hub_revision": "v1"},
         {"data_dir": "d"},
         {"files": {"train": "t.csv", "test": "u.csv"}},
         {"generator": "hprune.tasks.demo_corpus.generate", "arguments": {"seed": 3}},

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from hprune.tasks.classification import Classification
-from hprune.training.build import load_model, load_tokenizer, longest_input, model_identity
+from hprune.training.build import load_model, longest_input, model_identity
 from hprune.training.spec import ModelSpec
+from hprune.training.tokenizer import load_tokenizer
 
-TEXTS = [["a fine film", "a dull film", "the plot was not boring", "superb acting , but a weak ending"]]
+TEXTS = ["a fine film", "a dull film", "the plot was not boring", "superb acting , but a weak ending"]
 SIZE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "roberta": {"model_type": "roberta", **SIZE, "intermediate_size": 32, "max_position_embeddings": 40,
@@ -27,7 +28,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 def built(architecture: str) -> tuple[Any, Any]:
     spec = ModelSpec("tiny", config=ARCHITECTURES[architecture], vocab_size=300)
     torch.manual_seed(0)
-    tokenizer = load_tokenizer(spec, TEXTS)
+    tokenizer = load_tokenizer(spec, lambda: TEXTS)
     return load_model(spec, Classification(), label_names=("no", "yes"), tokenizer=tokenizer), tokenizer
 
 
@@ -42,7 +43,7 @@ def saved(architecture: str, folder: Path) -> ModelSpec:
 def test_logits_do_not_depend_on_padding(architecture: str) -> None:
     model, tokenizer = built(architecture)
     model.eval()
-    ids = tokenizer(TEXTS[0][3])["input_ids"]
+    ids = tokenizer(TEXTS[3])["input_ids"]
     pad = tokenizer.pad_token_id
     with torch.no_grad():
         bare = model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long)).logits
@@ -57,7 +58,7 @@ def test_logits_do_not_depend_on_padding(architecture: str) -> None:
 def test_a_decoder_answers_from_its_last_real_token(architecture: str) -> None:
     model, tokenizer = built(architecture)
     model.eval()
-    ids = tokenizer(TEXTS[0][3])["input_ids"]
+    ids = tokenizer(TEXTS[3])["input_ids"]
     other = next(token for token in range(10, 200) if token != ids[-1])
     batch = torch.tensor([[*ids, tokenizer.pad_token_id], [*ids[:-1], other, tokenizer.pad_token_id]])
     mask = torch.tensor([[1] * len(ids) + [0]] * 2)
@@ -78,18 +79,40 @@ def test_models_train_with_dropout_in_float32(tmp_path: Path) -> None:
 
 def test_the_head_knows_the_classes(tmp_path: Path) -> None:
     spec = saved("roberta", tmp_path)
-    tokenizer = load_tokenizer(spec, TEXTS)
+    tokenizer = load_tokenizer(spec, lambda: TEXTS)
     model = load_model(spec, Classification(), label_names=("a", "b"), tokenizer=tokenizer)
     assert model.config.id2label == {0: "a", 1: "b"}
 
 
+@pytest.mark.parametrize("names", [("yes", "no"), ("YES", "No")])
+def test_a_head_of_the_same_classes_in_another_order_is_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    spec, tokenizer = saved("roberta", tmp_path), built("roberta")[1]  # no, yes
+    message = rf"model 'tiny' was trained on the classes no, yes, in this order, .* as {', '.join(names)}"
+    with pytest.raises(ValueError, match=message) as caught:
+        load_model(spec, Classification(), label_names=names, tokenizer=tokenizer)
+    assert "\n" not in str(caught.value)
+    assert "task.label_names" in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [("no", "yes"), ("NO", "Yes"), ("yes", "maybe"), ("LABEL_0", "LABEL_1")])
+def test_a_head_in_the_tasks_order_or_of_other_classes_is_taken(tmp_path: Path, names: tuple[str, str]) -> None:
+    spec, tokenizer = saved("roberta", tmp_path), built("roberta")[1]
+    model = load_model(spec, Classification(), label_names=names, tokenizer=tokenizer)
+    assert model.config.id2label == dict(enumerate(names))
+    trained = load_model(spec, Classification(), label_names=("no", "yes"), tokenizer=tokenizer).classifier.state_dict()
+    for name, weights in model.classifier.state_dict().items():
+        assert torch.equal(weights, trained[name]), "the head of the folder, not a new one"
+
+
 def test_a_tokenizer_from_scratch_is_the_same_each_time() -> None:
     spec = ModelSpec("tiny", config=ARCHITECTURES["roberta"], vocab_size=290)
-    first, second = (load_tokenizer(spec, TEXTS).backend_tokenizer.to_str() for _ in range(2))
+    first, second = (load_tokenizer(spec, lambda: TEXTS).backend_tokenizer.to_str() for _ in range(2))
     assert first == second
-    ids = load_tokenizer(spec, TEXTS)("a fine film")["input_ids"]
+    ids = load_tokenizer(spec, lambda: TEXTS)("a fine film")["input_ids"]
     assert (ids[0], ids[-1]) == (0, 2)
-    assert load_tokenizer(ModelSpec("t", config=ARCHITECTURES["opt"]), TEXTS)("a fine film")["input_ids"][0] == 2
+    assert (
+        load_tokenizer(ModelSpec("t", config=ARCHITECTURES["opt"]), lambda: TEXTS)("a fine film")["input_ids"][0] == 2
+    )
 
 
 @pytest.mark.parametrize(("architecture", "longest"), [("roberta", 38), ("bert", 40), ("opt", 40)])
@@ -118,7 +141,7 @@ def test_identity_is_by_content(tmp_path: Path) -> None:
 )
 def test_models_that_are_not_there(path: str, message: str) -> None:
     with pytest.raises((ValueError, OSError), match=message):
-        load_tokenizer(ModelSpec("x", path=path), TEXTS)
+        load_tokenizer(ModelSpec("x", path=path), lambda: TEXTS)
     with pytest.raises((ValueError, OSError), match=message):
         model_identity(ModelSpec("x", path=path))
 
@@ -128,7 +151,7 @@ def test_a_folder_without_tokenizer_or_model_is_refused(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     spec = ModelSpec("x", path=str(tmp_path))
     with pytest.raises(ValueError, match=r"has no tokenizer .* it holds config\.json, model\.safetensors"):
-        load_tokenizer(spec, TEXTS)
+        load_tokenizer(spec, lambda: TEXTS)
     _, tokenizer = built("roberta")
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="cannot load the model in"):
@@ -138,7 +161,7 @@ def test_a_folder_without_tokenizer_or_model_is_refused(tmp_path: Path) -> None:
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     spec = saved("roberta", tmp_path)
     larger = load_tokenizer(
-        ModelSpec("y", config=ARCHITECTURES["roberta"], vocab_size=330), [[f"word{i} b{i}" for i in range(200)]]
+        ModelSpec("y", config=ARCHITECTURES["roberta"], vocab_size=330), lambda: [f"word{i} b{i}" for i in range(200)]
     )
     with pytest.raises(ValueError, match="they do not belong together"):
         load_model(spec, Classification(), label_names=("no", "yes"), tokenizer=larger)
@@ -148,6 +171,6 @@ def test_a_configuration_that_makes_no_model() -> None:
     with pytest.raises(ValueError, match=r"must name a model_type"):
         ModelSpec("x", config={"hidden_size": 8})
     spec = ModelSpec("x", config={"model_type": "nosuch"})
-    tokenizer = load_tokenizer(spec, TEXTS)
+    tokenizer = load_tokenizer(spec, lambda: TEXTS)
     with pytest.raises(ValueError, match="does not make a model"):
         load_model(spec, Classification(), label_names=("no", "yes"), tokenizer=tokenizer)

@@ -19,7 +19,7 @@ TRAINER: Any = SimpleNamespace(current_epoch=0)
 
 def judged(rows: list[int], labels: list[int], seed: int = 0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     logits = torch.from_numpy(np.random.default_rng(seed).normal(size=(len(rows), 3)))
-    return vars(Classification().judge(logits, torch.tensor(labels))), torch.tensor(rows)
+    return vars(Classification().judge(logits, {"labels": torch.tensor(labels)})), torch.tensor(rows)
 
 
 def feed(recorder: Recorder, rows: list[int], labels: list[int], seed: int = 0) -> dict[str, torch.Tensor]:

@@ -132,15 +132,43 @@ def test_settings_leave_out_what_does_not(compose_run, override: str) -> None:  
     assert settings_of(plain, load_task(plain.task), None) == settings_of(changed, load_task(changed.task), None)
 
 
+def test_a_learning_rate_of_pruned_runs_is_for_subsets_only(compose_run) -> None:  # type: ignore[no-untyped-def]
+    for subset, given, used in (
+        ("full", "null", 2e-3),
+        ("full", "5e-4", 2e-3),
+        ("winning_ticket", "null", 2e-3),
+        ("winning_ticket", "5e-4", 5e-4),
+        ("random_like", "5e-4", 5e-4),
+    ):
+        spec = compose_run(f"subset={subset}", "optim.lr=2e-3", f"optim.pruned_lr={given}")
+        assert (spec.optim.lr, spec.optim.pruned_lr) == (used, None), (subset, given)
+        asked = None if given == "null" else float(given)
+        assert (spec.config["optim"]["lr"], spec.config["optim"]["pruned_lr"]) == (2e-3, asked), "as it was asked for"
+
+
+def test_a_learning_rate_is_the_same_setting_however_it_was_given(compose_run) -> None:  # type: ignore[no-untyped-def]
+    data = load_task(compose_run().task)
+
+    def settings(*overrides: str) -> dict[str, Any]:
+        return settings_of(compose_run(*overrides), data, None)
+
+    full = settings("optim.lr=2e-3")
+    assert settings("optim.lr=2e-3", "optim.pruned_lr=5e-4") == full, "of the full set nothing changes"
+    assert "pruned_lr" not in full["optim"]
+    ticket = ("subset=winning_ticket", "optim.lr=2e-3", "optim.pruned_lr=5e-4")
+    assert settings(*ticket) == settings("subset=winning_ticket", "optim.lr=5e-4")
+    assert settings(*ticket) != settings("subset=winning_ticket", "optim.lr=2e-3")
+
+
 def test_nan_stops_the_run_and_names_where(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     spec = compose_run()
     kind = type(spec.task.kind)
     calls = {"n": 0}
     real = kind.loss
 
-    def loss(self: Any, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def loss(self: Any, outputs: torch.Tensor, batch: Any) -> torch.Tensor:
         calls["n"] += 1
-        return real(self, logits, labels) * (torch.nan if calls["n"] == 3 else 1.0)
+        return real(self, outputs, batch) * (torch.nan if calls["n"] == 3 else 1.0)
 
     monkeypatch.setattr(kind, "loss", loss)
     data = load_task(spec.task)
@@ -174,12 +202,29 @@ def test_train_seconds_count_training_only(compose_run, tmp_path: Path, monkeypa
 def test_weights_that_diverge_in_the_last_step_are_refused(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     from hprune.training.module import FineTuner
 
-    def nothing(self: FineTuner, batch: Any, batch_idx: int) -> dict[str, torch.Tensor]:
-        return {"logits": torch.full((batch["row"].numel(), 2), torch.nan), "row": batch["row"]}
+    spec, real = compose_run("trainer.max_epochs=1"), FineTuner.on_validation_epoch_end
 
-    monkeypatch.setattr(FineTuner, "predict_step", nothing)
+    def diverge(self: FineTuner) -> None:
+        real(self)  # in the only epoch: nothing trains after it
+        with torch.no_grad():
+            next(self.model.parameters()).fill_(torch.nan)
+
+    monkeypatch.setattr(FineTuner, "on_validation_epoch_end", diverge)
+    data = load_task(spec.task)
     with pytest.raises(FloatingPointError, match="the model gives no numbers on validation"):
-        trained(compose_run("trainer.max_epochs=1"), tmp_path)
+        fine_tune(spec, data, None, root=tmp_path)
+    assert state_of(locate(spec, data, None, root=tmp_path).path) == "failed"
+
+
+def test_an_answer_that_is_no_number_is_refused_in_training_too(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=1")
+
+    def nothing(self: Any, outputs: torch.Tensor, batch: Any) -> dict[str, torch.Tensor]:
+        return {"logits": outputs * torch.nan}
+
+    monkeypatch.setattr(type(spec.task.kind), "answer", nothing)
+    with pytest.raises(FloatingPointError, match="the model gives no numbers on validation"):
+        trained(spec, tmp_path)
 
 
 def test_tokens_are_made_once(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -36,8 +36,9 @@ def main(work: Path) -> None:
                 [
                     sys.executable, "-m", "hprune.train", "-m", "task=squad_v2", f"task.name={task}",
                     f"task.data_dir={data}", f"task.kind.no_answer={place}", "task.kind.stride=8", "model=tiny_opt",
-                    "optim.lr=2e-3", "optim.warmup=0.1", "data.max_length=64", "data.batch_size=32", "trainer.threads=1",
-                    "trainer.max_epochs=3", f"study={task}_{place}", f"paths.root={work}", "trainer.progress=false",
+                    "optim.lr=2e-3", "optim.warmup=0.1", "data.max_length=64", "data.batch_size=32",
+                    "trainer.threads=1", "trainer.max_epochs=3", f"study={task}_{place}", f"paths.root={work}",
+                    "trainer.progress=false",
                     f"seed={','.join(map(str, SEEDS))}",
                 ],
                 check=True, stderr=subprocess.DEVNULL,

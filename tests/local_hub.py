@@ -26,14 +26,14 @@ def classified(columns: Sequence[str], classes: int, label: str = "label") -> Ca
     return make
 
 
-def exams(size: int, hidden: bool) -> pa.Table:
+def exams(size: int, hidden: bool, options: int = 4) -> pa.Table:
     rows = [
         {
             "example_id": f"{('high', 'middle')[i % 2]}{i}.txt",
             "article": f"My hat is {('red', 'blue')[i % 2]} . I like it .",
             "answer": "ABCD"[i % 4],
             "question": ("It is _ .", "Which colour is the hat?")[i % 2],
-            "options": ["red", "blue", "green", "grey"],
+            "options": ["red", "blue", "green", "grey", "black"][:options],
         }
         for i in range(size)
     ]

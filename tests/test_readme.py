@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.local_hub import exams, paragraphs
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text() + (ROOT / "docs/tasks.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 COMMANDS = [shlex.split(line)[2:] for line in LINES if line.startswith("python -m hprune.")]
@@ -45,6 +47,8 @@ def place(
     (folder / "data/sst2").symlink_to(source)
     table = read_file([source / "train.parquet"])
     write_export(folder / "reviews.csv", table.rename_columns(["review", "stars"]), table["label"].to_numpy())
+    write_export(folder / "questions.jsonl", paragraphs(30, unanswerable=True), np.arange(30))
+    write_export(folder / "exams.jsonl", exams(30, hidden=False, options=5), np.arange(30))
     code, _, err = run_command(
         "train", *tiny, "trainer.max_epochs=1", "trainer.save_model=true", f"paths.root={folder}/made"
     )
@@ -64,7 +68,7 @@ def shrunk(module: str, arguments: list[str]) -> list[str]:
     local.append(f"trainer.max_epochs={3 if task in ('sst2', 'own') else 1}")
     if task not in ("sst2", "own"):
         local += ["data.max_length=128", *(["task.kind.stride=16"] if task == "squad" else [])]
-    if task != "own":
+    if task != "own" and "task.train_file" not in given:
         local.append(f"task.data_dir=data/{'squad_v2' if task == 'squad' else task}")
     # a model this small may never get one class right
     lenient = "{}.allow_missing_class=true"
@@ -83,10 +87,11 @@ def test_every_command_works_in_order(
     assert (place / "multirun/studies/sst2_roberta/report.html").is_file()
     assert (place / "multirun/studies/reviews/report.html").is_file()
     assert (place / "pruned.parquet").is_file()
-    for study in ("mnli_roberta", "race_opt", "squad_v2_roberta", "rte_deberta", "qqp_qwen"):
+    for study in ("mnli_roberta", "race_opt", "squad_v2_roberta", "rte_deberta", "qqp_qwen", "questions", "exams"):
         assert list((place / f"multirun/studies/{study}/runs").glob("*.json")), study
 
 
 def test_the_files_that_it_links_to_exist() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page in ("README.md", "docs/tasks.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / page).read_text()):
+            assert ((ROOT / page).parent / target).exists(), target

@@ -124,8 +124,8 @@ def _pretrained(spec: ModelSpec, loader: Any, head: Mapping[str, Any]) -> PreTra
         model, missing = load(key_mapping={r"^model\.": f"{model.base_model_prefix}."})
     if missing:
         raise ValueError(
-            f"the checkpoint of model {spec.name!r} lacks {len(missing)} weights of its body, or has them in another size "
-            f"({missing[0]}, ...): they would be random; take a complete checkpoint of this architecture"
+            f"the checkpoint of model {spec.name!r} lacks {len(missing)} weights of its body, or has them "
+            f"in another size ({missing[0]}, ...): they would be random; take a complete checkpoint"
         )
     return model
 

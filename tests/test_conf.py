@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from lightning.fabric.connector import _PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS
 
 from hprune.command import CONF, instantiate, plain, run_spec
-from hprune.training.spec import PRECISIONS, SHORT_PRECISIONS, ModelSpec, TrainerSpec
+from hprune.training.spec import PRECISIONS, SHORT_PRECISIONS, LoraSpec, ModelSpec, TrainerSpec
 
 GROUPS = ("task", "model", "optim", "data", "trainer", "record", "subset")
 OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (CONF / group).glob("*.yaml"))
@@ -160,3 +161,24 @@ def test_a_model_may_lie_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("HOME", str(tmp_path))
     assert ModelSpec("x", path="~/weights").path == str(tmp_path / "weights")
     assert ModelSpec("x", path="org/weights").path == "org/weights"
+
+
+@pytest.mark.parametrize(
+    ("task", "override"),
+    [("sst2", "optim.warmup=0"), ("sst2", "optim.clip=1"), ("squad_v2", "task.kind.null_threshold=0")],
+)
+def test_whole_numbers_and_their_floats_are_one_setting(task: str, override: str) -> None:
+    plain, spelled = run_spec(composed("train", f"task={task}")), run_spec(composed("train", f"task={task}", override))
+    assert repr(plain.optim) == repr(spelled.optim)
+    assert repr(plain.task.kind) == repr(spelled.task.kind)
+
+
+def test_whole_numbers_of_an_adapter_are_its_floats() -> None:
+    spelled = run_spec(composed("train", "model/adapter=lora", "model.adapter.alpha=16", "model.adapter.dropout=0"))
+    assert repr(spelled.model.adapter) == repr(LoraSpec(alpha=16.0, dropout=0.0))
+
+
+def test_rows_are_chosen_on_the_command_line_as_the_docs_say() -> None:
+    said = re.search(r"`'(task\.where=.*)'`", (CONF.parent / "docs/tasks.md").read_text())
+    assert said is not None
+    assert run_spec(composed("train", "task=mnli", said[1])).task.where == {"genre": "^fiction"}

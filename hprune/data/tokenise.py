@@ -34,6 +34,7 @@ class TokenTable:
     first: NDArray[np.int64] | None = None  # (n + 1,) sample i is first[i] .. first[i + 1] - 1; None: it is sequence i
     targets: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # (m, ...) each, what a kind of task needs
     chars: NDArray[np.int32] | None = None  # (T, 2) where a token stands in the text that is searched; -1: elsewhere
+    lost: int = 0  # answers that no sequence holds as a whole
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -108,6 +109,7 @@ def joined(parts: Sequence[TokenTable]) -> TokenTable:
         counted("first"),
         {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets},
         together("chars"),
+        sum(part.lost for part in parts),
     )
 
 
@@ -136,6 +138,7 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
         first=stored("first"),
         targets={name.partition(".")[2]: stored(name) for name in facts["arrays"] if name.startswith("targets.")},
         chars=stored("chars"),
+        lost=facts["lost"],
     )
 
 
@@ -147,7 +150,8 @@ def _store(folder: Path, tokens: TokenTable) -> None:
         with whole_file(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, values)
     sizes = {"samples": tokens.samples, "sequences": int(tokens.offsets.size - 1)}
-    write_json(folder / "facts.json", {**sizes, "truncated": tokens.truncated, "arrays": list(arrays)})
+    counts = {"truncated": tokens.truncated, "lost": tokens.lost}
+    write_json(folder / "facts.json", {**sizes, **counts, "arrays": list(arrays)})
 
 
 def _chunks(texts: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:

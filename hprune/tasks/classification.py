@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,7 @@ class Classification:
 
     min_classes = 2
     parts = False
+    encoding: ClassVar[dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
         if self.primary_metric not in METRICS:
@@ -80,8 +81,8 @@ class Classification:
         return tokenise(tokenizer, [table[column].to_pylist() for column in text], max_length)
 
     def part_labels(self, tokens: TokenTable) -> NDArray[np.int64]:
-        """A sample has no parts here."""
-        raise TypeError("a classified text is one sample")
+        """Never asked for: a text is one sample."""
+        raise TypeError("a text that is classified has no parts")
 
     def head(self, model_type: str, label_names: Sequence[str]) -> tuple[Any, Sequence[str]]:
         """The class that loads a model with a classification head; one output a class."""

@@ -76,6 +76,11 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type is that of lists."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def has_text(columns: Sequence[pa.ChunkedArray]) -> NDArray[np.bool_]:
     """(rows,) whether there is more than white space in each of the columns."""
     found = np.ones(len(columns[0]), dtype=bool)
@@ -92,10 +97,21 @@ def usable_rows(spec: TaskSpec, split: str, table: pa.Table, faults: Mapping[str
         split: its split, for the log.
         table: the rows.
         faults: (rows,) by what is wrong with those that are true.
+
+    Raises:
+        ValueError: if no row of the train split is left, or none of a validation split that has labels; the message
+            counts what is wrong.
     """
     bad = np.any(list(faults.values()), axis=0)
+    counts = ", ".join(f"{int(rows.sum())} {fault}" for fault, rows in faults.items() if rows.any())
+    labelled = not faults["without a label"].all()
+    if bad.all() and (split == "train" or (split == "validation" and labelled)):
+        way_out = "; or set task.splits.validation=null to hold out a part of train" if split == "validation" else ""
+        raise ValueError(
+            f"task {spec.name!r}: no row of the {split} split can be used ({counts}, of {bad.size}); "
+            f"correct the data or the names of its columns{way_out}"
+        )
     if bad.any() and not bad.all():
-        counts = ", ".join(f"{int(rows.sum())} {fault}" for fault, rows in faults.items() if rows.any())
         log.warning(
             "%s: dropped %d of %d rows of the %s split (%s); ids keep their gaps",
             spec.name, int(bad.sum()), bad.size, split, counts,
@@ -107,6 +123,6 @@ def every_text(table: pa.Table) -> Iterator[str]:
     """Every text of a table, column by column, those in lists included."""
     for column in table.columns:
         for chunk in column.chunks:
-            inner = chunk.flatten() if pa.types.is_list(chunk.type) or pa.types.is_large_list(chunk.type) else chunk
+            inner = chunk.flatten() if is_list(chunk.type) else chunk
             if is_text(inner.type):
                 yield from inner.to_pylist()

@@ -7,7 +7,6 @@ A row of SQuAD v2 as it comes: {"id": "56be85543aeaaa14008c9063", "title": "Beyo
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,8 +33,6 @@ from hprune.tasks.spans import best_spans, find_spans
 from hprune.tasks.spec import Evaluation, Judgement, TaskSpec
 from hprune.tasks.squad import exact_match, f1, squad_metrics
 
-log = logging.getLogger(__name__)
-
 METRICS = ("exact_match", "f1")
 CLASSES = ("unanswerable", "answerable")
 
@@ -46,7 +43,7 @@ class ExtractiveQA:
 
     A window that does not hold the answer, and every window of a question that has none, is trained towards its null
     position. For an encoder that is the first token, as the H-score authors have it. A decoder knows nothing yet at its
-    first token, whose logits are the same for every input; its null position is the end token that closes the window
+    start token, whose logits are the same for every input; its null position is the end token that closes the window
     (`no_answer: auto`; `first` is the authors' choice for any model).
 
     `unit: question` prunes questions, right iff every window is; `unit: window` prunes windows, as the authors do.
@@ -72,6 +69,7 @@ class ExtractiveQA:
         check_number(
             "task.kind.null_threshold", self.null_threshold, rule="a finite number", low=-math.inf, open_low=True
         )
+        object.__setattr__(self, "null_threshold", float(self.null_threshold))  # 0 and 0.0 are one setting
         if self.unit not in ("question", "window"):
             raise ValueError(f"task.kind.unit must be question or window, got {self.unit!r}")
         if self.no_answer not in ("auto", "first", "last", "never"):
@@ -85,6 +83,11 @@ class ExtractiveQA:
     def parts(self) -> bool:
         """Whether each window is a sample."""
         return self.unit == "window"
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """The options that tokens depend on."""
+        return {"stride": self.stride, "no_answer": self.no_answer}
 
     def normalise(self, spec: TaskSpec, splits: Mapping[str, pa.Table]) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
         """Question, context and answers of the rows that have them; the class is whether there is an answer.
@@ -115,7 +118,7 @@ class ExtractiveQA:
             if self.no_answer == "never":
                 faults["without an answer"] = number == 0
             if split == "train":
-                faults["with an answer that is not at its place in the context"] = _misplaced(table, spec.text[1])
+                faults["with an answer that is not at its place in the context"] = _misplaced(spec, table)
             tables[split] = usable_rows(spec, split, table, faults)
         return tables, CLASSES
 
@@ -131,9 +134,7 @@ class ExtractiveQA:
         null = tokens.lengths - 1 if last else np.zeros_like(tokens.lengths)
         said = zip(table["answers"].to_pylist(), table["answer_start"].to_pylist(), strict=True)
         span, lost = find_spans(tokens, [_place(answers, starts) for answers, starts in said], null)
-        if lost:
-            log.warning("%d answers are in no window as a whole: too long, or over a border", lost)
-        return replace(tokens, targets={"span": span, "null": null})
+        return replace(tokens, targets={"span": span, "null": null}, lost=lost)
 
     def part_labels(self, tokens: TokenTable) -> NDArray[np.int64]:
         """Whether each window holds the answer."""
@@ -235,8 +236,12 @@ def _place(answers: list[str], starts: list[int]) -> tuple[int, int] | None:
     return (starts[0], starts[0] + len(answers[0])) if answers and starts and starts[0] >= 0 else None
 
 
-def _misplaced(table: pa.Table, context: str) -> NDArray[np.bool_]:
-    """(rows,) whether the first answer is not at its place in the context."""
+def _misplaced(spec: TaskSpec, table: pa.Table) -> NDArray[np.bool_]:
+    """(rows,) whether the first answer is not at its place in the context.
+
+    Raises:
+        ValueError: if that is so for every row that has an answer.
+    """
 
     def wrong(text: str | None, answers: list[str] | None, starts: list[int] | None) -> bool:
         if not answers or text is None:
@@ -245,5 +250,15 @@ def _misplaced(table: pa.Table, context: str) -> NDArray[np.bool_]:
             return True
         return starts[0] < 0 or text[starts[0] : starts[0] + len(answers[0])] != answers[0]
 
-    columns = (table[name].to_pylist() for name in (context, "answers", "answer_start"))
-    return np.fromiter(map(wrong, *columns), dtype=bool, count=table.num_rows)
+    columns = (table[name].to_pylist() for name in (spec.text[1], "answers", "answer_start"))
+    found = np.fromiter(map(wrong, *columns), dtype=bool, count=table.num_rows)
+    answered = table["label"].to_numpy() > 0
+    if found.any() and found[answered].all():
+        at = int(found.argmax())
+        answer, start = table["answers"][at].as_py()[0], table["answer_start"][at].as_py()
+        raise ValueError(
+            f"task {spec.name!r}: no answer of the train split is at its place in the column {spec.text[1]!r}; "
+            f"the first, {answer!r}, is not at its answer_start {start[0] if start else None} there. "
+            "answer_start counts characters from 0; task.text must be [QUESTION, CONTEXT], in this order"
+        )
+    return found

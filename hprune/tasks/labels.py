@@ -31,7 +31,7 @@ def class_labels(
     plain = {name: _with_plain_labels(spec, name, raw) for name, raw in splits.items()}
     found, by_name = _classes(spec, plain["train"], names)
     if not found:
-        raise ValueError(f"task {spec.name!r}: no labelled row is left in the train split")
+        raise ValueError(f"task {spec.name!r}: no row of the train split can be used, none has a label")
     if by_name:
         plain = {name: _with_text_labels(raw, spec.label) for name, raw in plain.items()}
     return {name: _label_numbers(spec, name, raw[spec.label], found) for name, raw in plain.items()}, found

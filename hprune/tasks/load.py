@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hprune.tasks.columns import numbered, own_columns
+from hprune.tasks.columns import is_list, numbered, own_columns
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, TaskSpec
 
@@ -67,7 +67,7 @@ def content_hash(table: pa.Table) -> str:
 def _add(digest: Any, column: pa.ChunkedArray) -> None:
     if pa.types.is_integer(column.type):
         digest.update(column.to_numpy().astype("<i8").tobytes())
-    elif pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+    elif is_list(column.type):
         digest.update(pc.list_value_length(column).to_numpy().astype("<i8").tobytes())
         _add(digest, pc.list_flatten(column))
     else:
@@ -87,7 +87,7 @@ def _wanted_rows(spec: TaskSpec, split: str, raw: pa.Table) -> pa.Table:
                 f"task {spec.name!r}: the {split} split has no column {column}, which task.where asks for; "
                 f"it has {', '.join(own_columns(raw))}"
             )
-        matches = re.compile(pattern).search
+        matches = re.compile(str(pattern)).search
         wanted = [value is not None and matches(str(value)) is not None for value in raw[column].to_pylist()]
         if not any(wanted):
             raise ValueError(
@@ -110,8 +110,6 @@ def _labelled(spec: TaskSpec, splits: dict[str, pa.Table]) -> dict[str, pa.Table
 
 def _with_rows(spec: TaskSpec, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     """The tables that hold anything."""
-    if not tables["train"].num_rows:
-        raise ValueError(f"task {spec.name!r}: no labelled row is left in the train split")
     for name in [name for name, table in tables.items() if not table.num_rows]:
         log.info("%s: the %s split has no labels and is not used", spec.name, name)
     return {name: table for name, table in tables.items() if table.num_rows}

@@ -6,8 +6,9 @@ A row of RACE as it comes: {"example_id": "high19432.txt", "article": "Last week
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any, Literal
 
@@ -30,9 +31,11 @@ from hprune.data.checks import check_whole
 from hprune.data.datamodule import Batch, Encoded
 from hprune.data.tokenise import TokenTable, tokenise
 from hprune.tasks.classification import evaluate_classes, judge_classes, model_inputs
-from hprune.tasks.columns import ROW, has_text, is_text, require_columns, texts, usable_rows
+from hprune.tasks.columns import ROW, has_text, is_list, is_text, require_columns, texts, usable_rows
 from hprune.tasks.labels import class_labels
 from hprune.tasks.spec import Evaluation, Judgement, TaskSpec
+
+BLANK = re.compile(r"(?<!\w)_+|([^\W_])_+(?!\w)")  # "celebrated_." has one, "file_name" has none
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ class MultipleChoice:
         return self.unit == "option"
 
     @property
+    def encoding(self) -> dict[str, Any]:
+        """The options that tokens depend on."""
+        return {"num_options": self.num_options}
+
+    @property
     def letters(self) -> tuple[str, ...]:
         """The names of the options."""
         return tuple(ascii_uppercase[: self.num_options])
@@ -113,27 +121,17 @@ class MultipleChoice:
     ) -> TokenTable:
         """Article against question and option, for each option; the article is cut at `max_length`.
 
-        An option takes the place of the blank `_` in the question, if there is one.
+        An option takes the place of a blank in the question, `_` or `____`, if there is one.
         """
         articles, questions = (table[column].to_pylist() for column in text)
         options = table["options"].to_pylist()
-        asked = [
-            question.replace("_", option, 1) if "_" in question else f"{question} {option}"
-            for question, own in zip(questions, options, strict=True)
-            for option in own
-        ]
+        asked = [_asked(question, option) for question, own in zip(questions, options, strict=True) for option in own]
         repeated = [article for article in articles for _ in range(self.num_options)]
         tokens = tokenise(tokenizer, (repeated, asked), max_length)
         right = np.zeros((table.num_rows, self.num_options), dtype=np.int64)
         right[np.arange(table.num_rows), table["label"].to_numpy()] = 1
-        return TokenTable(
-            tokens.input_ids,
-            tokens.offsets,
-            tokens.token_type_ids,
-            tokens.truncated,
-            first=np.arange(table.num_rows + 1, dtype=np.int64) * self.num_options,
-            targets={"right": right.ravel()},
-        )
+        first = np.arange(table.num_rows + 1, dtype=np.int64) * self.num_options
+        return replace(tokens, first=first, targets={"right": right.ravel()})
 
     def part_labels(self, tokens: TokenTable) -> NDArray[np.int64]:
         """Whether each option is the right one."""
@@ -183,8 +181,7 @@ class MultipleChoice:
     ) -> tuple[pa.ChunkedArray, NDArray[np.bool_]]:
         """The options as lists of texts, and (rows,) whether there are as many as there should be."""
         kind = column.type
-        lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-        if not lists or not is_text(kind.value_type):
+        if not is_list(kind) or not is_text(kind.value_type):
             raise ValueError(
                 f"task {spec.name!r}: column {self.options!r} of the {split} split must hold lists of texts, it is "
                 f"{kind}; set task.kind.options to another column, or use Parquet or JSON lines, which have lists"
@@ -199,3 +196,9 @@ class MultipleChoice:
                 f"the first has {int(number[0])}; set task.kind.num_options"
             )
         return column, (number == self.num_options) & (nulls == 0)
+
+
+def _asked(question: str, option: str) -> str:
+    """The question with the option in its blank, or behind it."""
+    filled, blanks = BLANK.subn(lambda blank: ("" if blank[1] is None else f"{blank[1]} ") + option, question)
+    return filled if blanks else f"{question} {option}"

@@ -139,6 +139,11 @@ class TaskKind(Protocol):
         """Whether each sequence is a sample of its own: windows rather than questions."""
         ...
 
+    @property
+    def encoding(self) -> Mapping[str, Any]:
+        """The options that tokens depend on, and no others."""
+        ...
+
     def normalise(self, spec: TaskSpec, splits: Mapping[str, pa.Table]) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
         """Read the columns of each split: the normalised tables, rows that cannot be used dropped, and class names."""
         ...
@@ -191,8 +196,8 @@ def _check_splits(splits: Mapping[str, str | None]) -> None:
 
 def _check_pattern(column: str, pattern: Any) -> None:
     try:
-        re.compile(pattern)
-    except (re.error, TypeError) as error:
+        re.compile(str(pattern))
+    except re.error as error:
         raise ValueError(f"task.where.{column} must be a regular expression, got {pattern!r} ({error})") from error
 
 

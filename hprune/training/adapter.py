@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
 from transformers import PreTrainedModel
 
 from hprune.training.spec import LoraSpec
@@ -32,9 +37,10 @@ def with_adapter(model: PreTrainedModel, spec: LoraSpec | None) -> PreTrainedMod
         target_modules=spec.targets if isinstance(spec.targets, str) else list(spec.targets),
         exclude_modules=rf"(.*\.)?({'|'.join(head)})(\..*)?",
     )
+    _check_targets(model, spec, head)
     try:
         adapted = peft.get_peft_model(model, config)
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise ValueError(
             f"model.adapter.targets={spec.targets} names no layer of this model outside its head; "
             "use all-linear, or names of its linear layers, such as [query, value] or [q_proj, v_proj]"
@@ -42,6 +48,19 @@ def with_adapter(model: PreTrainedModel, spec: LoraSpec | None) -> PreTrainedMod
     for module in head.values():
         module.requires_grad_(True)
     return adapted  # type: ignore[return-value]
+
+
+def _check_targets(model: PreTrainedModel, spec: LoraSpec, head: Mapping[str, Any]) -> None:
+    """Refuse a list of layers with a name that no layer outside the head has; peft takes what it finds."""
+    layers = {name for name, _ in model.named_modules() if name.split(".")[0] not in head}
+    names = [] if isinstance(spec.targets, str) else spec.targets
+    unknown = [name for name in names if not any(f".{layer}".endswith(f".{name}") for layer in layers)]
+    if unknown:
+        linear = (name for name, layer in model.base_model.named_modules() if isinstance(layer, nn.Linear))
+        raise ValueError(
+            f"model.adapter.targets={spec.targets} names no layer of this model outside its head by {unknown[0]!r}; "
+            f"use all-linear, or names of its linear layers: {', '.join(sorted({n.split('.')[-1] for n in linear}))}"
+        )
 
 
 def merged(model: PreTrainedModel) -> PreTrainedModel:

@@ -59,6 +59,8 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
         if found.truncated:
             cut = (found.truncated, found.offsets.size - 1, longest)
             log.warning("%s: %d of %d texts are longer than %d tokens and were cut", name, *cut)
+        if found.lost:
+            log.warning("%s: %d answers are in no window as a whole, and are learned as no answer", name, found.lost)
         return found
 
     train = tokens("train", whole, digest)
@@ -66,8 +68,11 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
         name: Encoded(tokens(name, table, data.evaluation_hashes[name]), table["label"].to_numpy(), table, data.text)
         for name, table in data.evaluation.items()
     }
+    if data.uncut is not None:
+        train = train.each_sequence()
+    assert train.samples == data.train.num_rows, "samples and tokens are cut alike"
     datamodule = FineTuningData(
-        Encoded(train.each_sequence() if data.uncut else train, data.train["label"].to_numpy()),
+        Encoded(train, data.train["label"].to_numpy()),
         np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids),
         evaluation,
         replace(spec.data, max_length=longest),

@@ -159,7 +159,13 @@ def from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
         )
     try:
         return load(str(Path(path).expanduser()) if looks_local else path, **options)
-    except (OSError, ValueError, RuntimeError) as error:  # weights of another shape are a RuntimeError
+    except (OSError, ValueError, RuntimeError) as error:
+        if "Unrecognized configuration class" in str(error):
+            kind = getattr(getattr(load, "__self__", None), "__name__", "such a head")
+            raise ValueError(
+                f"transformers has no {kind} for the architecture of model {path}: it cannot learn this kind of task; "
+                "choose another model"
+            ) from error
         if looks_local:
             raise ValueError(f"cannot load the model in {path}: {str(error).splitlines()[0]}") from error
         raise OSError(

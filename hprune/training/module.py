@@ -39,11 +39,11 @@ class FineTuner(L.LightningModule):
         """The loss, and the judgement by the very outputs that the step learns from."""
         outputs = self(batch)
         loss = self.kind.loss(outputs, batch)
-        self.train_loss.update(loss.detach(), batch["row"].numel())
+        self.train_loss.update(loss.detach(), batch["input_ids"].shape[0])
         return {"loss": loss, **vars(self.kind.judge(outputs, batch))}
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean loss over the samples of the epoch."""
+        """Log the mean loss over the sequences of the epoch."""
         self.log("train/loss", self.train_loss.compute())
         self.train_loss.reset()
 

@@ -92,7 +92,7 @@ def _chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
 def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, root: Path) -> None:
     """Train, continuing from a checkpoint if there is one; save everything; the manifest comes last."""
     started = time.perf_counter()
-    parts = assemble(spec, data, subset, root=root)
+    made = assemble(spec, data, subset, root=root)
     recorder, stopwatch = Recorder(subset.sample_ids, spec.record.ways), Stopwatch()
     history = History(spec.task.kind.primary_metric)
     first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids)]
@@ -100,15 +100,15 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         log.info("%s: continues from its checkpoint", folder.key)
-    trainer.fit(parts.module, datamodule=parts.datamodule, ckpt_path=resume, weights_only=True if resume else None)
+    trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
     _save_tables(spec, data, subset, recorder, folder)
     metrics = {
-        name: evaluate(trainer, parts.module, parts.datamodule, name, data, folder.path) for name in data.evaluation
+        name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
     }
     if spec.trainer.save_model:
-        _save_model(parts, folder.path / "model")
-    train, plan = parts.datamodule.train, parts.datamodule.plan.batches()
+        _save_model(made, folder.path / "model")
+    train, plan = made.datamodule.train, made.datamodule.plan.batches()
     cost = {
         "train_seconds": stopwatch.seconds,
         "total_seconds": time.perf_counter() - started,  # of this start, with loading, evaluation and clean passes
@@ -141,9 +141,9 @@ def _save_tables(spec: RunSpec, data: TaskData, subset: Subset, recorder: Record
     save_subset(folder, subset)
 
 
-def _save_model(parts: Assembled, path: Path) -> None:
-    merged(parts.module.model).save_pretrained(path)
-    parts.tokenizer.save_pretrained(path)
+def _save_model(made: Assembled, path: Path) -> None:
+    merged(made.module.model).save_pretrained(path)
+    made.tokenizer.save_pretrained(path)
 
 
 def _facts(spec: RunSpec, data: TaskData, subset: Subset) -> dict[str, Any]:

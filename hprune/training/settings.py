@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from typing import Any
 
 import lightning as L
@@ -92,6 +94,7 @@ def versions() -> dict[str, str]:
         "transformers": transformers.__version__,
         "torchmetrics": torchmetrics.__version__,
         "numpy": np.__version__,
+        **{name: metadata.version(name) for name in ("tokenizers", "peft") if importlib.util.find_spec(name)},
         "platform": platform.platform(),
     }
 

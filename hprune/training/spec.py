@@ -34,6 +34,7 @@ class LoraSpec:
         check_whole("model.adapter.rank", self.rank, low=1)
         check_number("model.adapter.alpha", self.alpha, rule="a finite number above 0", open_low=True)
         check_number("model.adapter.dropout", self.dropout, rule="a share in [0, 1)", high=1)
+        _as_floats(self, "alpha", "dropout")
         if not isinstance(self.targets, str):
             object.__setattr__(self, "targets", list(self.targets))
 
@@ -95,6 +96,8 @@ class OptimSpec:
         object.__setattr__(self, "betas", tuple(self.betas))
         for beta in self.betas:
             check_number("optim.betas", beta, rule="two numbers in [0, 1)", high=1)
+        object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
+        _as_floats(self, "lr", "weight_decay", "eps", "warmup", "clip")
         if self.schedule not in ("linear", "cosine", "constant"):
             raise ValueError(f"optim.schedule must be linear, cosine or constant, got {self.schedule!r}")
 
@@ -150,3 +153,9 @@ class RecordSpec:
     def ways(self) -> tuple[Measured, ...]:
         """The ways of measuring, each with a record of its own."""
         return get_args(Measured) if self.measured == "both" else (self.measured,)
+
+
+def _as_floats(spec: Any, *names: str) -> None:
+    """16 and 16.0 are one setting: equal runs have equal settings."""
+    for name in names:
+        object.__setattr__(spec, name, float(getattr(spec, name)))

@@ -18,14 +18,14 @@ from hprune.science.units import part_ids, part_numbers
 from hprune.storage.files import sha256_of_json
 from hprune.tasks.columns import every_text
 from hprune.tasks.load import content_hash, load_task
-from hprune.tasks.spec import TaskData, settings_of_kind
+from hprune.tasks.spec import TaskData
 from hprune.training.build import config_of, is_causal, longest_input
 from hprune.training.settings import RunSpec
 from hprune.training.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 2
+LAYOUT = 3
 """Of cached token tables: a change makes them anew."""
 
 
@@ -60,9 +60,15 @@ def cut_into_parts(spec: RunSpec, data: TaskData, *, root: Path) -> TaskData:
     assert tokens.first is not None
     owners, parts = part_numbers(tokens.first)
     rows = data.train["sample_id"].to_numpy()[owners]
-    shown = {name: data.train[name].take(pa.array(owners)) for name in data.text}
-    columns = {"sample_id": part_ids(rows, parts), "row": rows, "part": parts, **shown, **_shown_part(tokens)}
-    train = pa.table({**columns, "label": spec.task.kind.part_labels(tokens)})
+    own = {"sample_id": part_ids(rows, parts), "row": rows, "part": parts, **_shown_part(tokens)}
+    # every column: the hash must cover whatever is learned from
+    of_rows = data.train.drop_columns(["sample_id", "label"]).take(pa.array(owners))
+    taken = sorted(set(own) & set(of_rows.column_names))
+    if taken:
+        raise ValueError(f"task.text must not name a column {taken[0]!r} where samples are parts of a row; rename it")
+    train = pa.table({**own, **dict(zip(of_rows.column_names, of_rows.columns, strict=True))}).append_column(
+        "label", pa.array(spec.task.kind.part_labels(tokens))
+    )
     log.info("%s: %d questions make %d samples", spec.task.name, data.train.num_rows, train.num_rows)
     return replace(data, train=train, data_hash=content_hash(train), uncut=(data.train, data.data_hash))
 
@@ -74,15 +80,9 @@ def tokens_of(
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()  # these two are traces of its last use
     backend.no_padding()
-    identity = [
-        LAYOUT,
-        settings_of_kind(spec.task.kind),
-        backend.to_str(),
-        digest,
-        list(spec.task.text),
-        longest,
-        causal,
-    ]
+    kind = [type(spec.task.kind).__name__, dict(spec.task.kind.encoding)]
+    beside = [tokenizer.model_input_names, tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.truncation_side]
+    identity = [LAYOUT, kind, backend.to_str(), beside, digest, list(spec.task.text), longest, causal]
     folder = root / "cache" / "tokens" / sha256_of_json(identity)[:16]
     return cached_tokens(
         folder, lambda: spec.task.kind.encode(tokenizer, table, spec.task.text, longest, causal=causal)

@@ -179,7 +179,7 @@ def test_an_evaluation_set_in_which_nothing_has_an_answer_is_read() -> None:
 
 def test_no_answerable_row_is_left() -> None:
     rows = rows_of(4, none_every=1)
-    with pytest.raises(ValueError, match="no labelled row is left in the train split"):
+    with pytest.raises(ValueError, match="no row of the train split can be used"):
         loaded(rows, kind=ExtractiveQA(no_answer="never"))
 
 
@@ -264,13 +264,12 @@ def test_spans_of_byte_level_tokens_are_the_answers(architecture: str) -> None:
         assert [a, b] == [touching[0], touching[-1]], "with every token that a character has"
 
 
-def test_answers_that_no_window_holds_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_answers_that_no_window_holds_are_counted() -> None:
     rows = rows_of(3, none_every=99)
     rows["context"][1] = context = " ".join(f"w{k:02}" for k in range(50))
     rows["answers"][1] = place(context, " ".join(f"w{k:02}" for k in range(2, 40)))
-    with caplog.at_level(logging.WARNING):
-        encoded(KIND, rows, max_length=24)
-    assert "1 answers are in no window as a whole: too long, or over a border" in caplog.text
+    assert encoded(KIND, rows, max_length=24).tokens.lost == 1
+    assert encoded(KIND, rows_of(3, none_every=99), max_length=24).tokens.lost == 0
 
 
 # --- the model's answer ---------------------------------------------------------------------------------------------
@@ -498,3 +497,13 @@ def test_windows_as_samples_map_back_to_their_rows(compose_run, tmp_path: Path) 
             assert not inside or answers["text"][0] in shown
     assert parts.evaluation == data.evaluation, "evaluation stays by question"
     assert parts.uncut == (data.train, data.data_hash)
+
+
+@pytest.mark.parametrize("text", [("question", "context"), ("context", "question")])
+def test_a_train_split_without_any_answer_at_its_place_is_refused(text: tuple[str, str]) -> None:
+    rows = rows_of(none_every=3)
+    if text == ("question", "context"):
+        for own in rows["answers"]:
+            own["answer_start"] = [start + 1 for start in own["answer_start"]]
+    with pytest.raises(ValueError, match=rf"no answer of the train split is at its place in the column '{text[1]}'"):
+        loaded(rows, text=text)

@@ -529,8 +529,8 @@ def test_text_that_is_no_text_is_named() -> None:
 
 @pytest.mark.parametrize("labels", [[-1, -1], [None, None], ["", ""]])
 def test_a_train_split_without_labels_is_refused(labels: Any) -> None:
-    fails("'own': no labelled row is left in the train split", columns(labels), OTHER)
-    fails("'own': no labelled row is left in the train split", columns(labels), OTHER, label_names=["0", "1"])
+    fails("'own': no row of the train split can be used", columns(labels), OTHER)
+    fails("'own': no row of the train split can be used", columns(labels), OTHER, label_names=["0", "1"])
 
 
 @pytest.mark.parametrize(
@@ -548,3 +548,12 @@ def test_sst2_is_the_official_one() -> None:
     assert Counter(data.train["label"].to_pylist()) == {0: 29_780, 1: 37_569}
     assert data.train["sentence"][0].as_py().strip() == "hide new secretions from the parental units"
     assert data.train["sample_id"].to_pylist() == list(range(67_349))
+
+
+def test_a_validation_split_that_cannot_be_used_is_refused_with_its_counts() -> None:
+    faulty = columns([0, -1], ["", "x"])
+    with pytest.raises(
+        ValueError, match=r"no row of the validation split can be used \(1 without a label, 1 without text, of 2\)"
+    ) as found:
+        loaded(columns([0, 1] * 4), faulty)
+    assert "set task.splits.validation=null to hold out a part of train" in str(found.value)

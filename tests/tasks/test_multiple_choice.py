@@ -18,7 +18,7 @@ from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassif
 from hprune.data.datamodule import Batch, Encoded, PaddedBatches
 from hprune.science.units import row_of
 from hprune.tasks.load import load_task
-from hprune.tasks.multiple_choice import MultipleChoice
+from hprune.tasks.multiple_choice import MultipleChoice, _asked
 from hprune.tasks.spec import TaskData, TaskSpec
 from hprune.training.answers import Answers, evaluation_of
 from hprune.training.units import cut_into_parts
@@ -174,14 +174,31 @@ def test_the_sequences_are_article_against_question_with_option(kind: MultipleCh
     assert kind.part_labels(tokens).tolist() == right.ravel().tolist()
 
 
-def test_an_option_takes_the_place_of_the_first_blank() -> None:
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("It is _ .", "It is red. ."),
+        ("It is ____ now", "It is red. now"),
+        ("It was called_.", "It was called red.."),
+        ("_ and _ ?", "red. and red. ?"),
+        ("What is file_name ?", "What is file_name ? red."),
+        ("Which ?", "Which ? red."),
+        ("a___b ?", "a___b ? red."),
+    ],
+)
+def test_an_option_fills_the_blanks_of_its_question(question: str, asked: str) -> None:
+    assert _asked(question, "red.") == asked
+    assert _asked(question, r"\1\g<0>").count(r"\1\g<0>") >= 1  # an option is no pattern
+
+
+def test_an_option_takes_the_place_of_a_blank_as_it_is() -> None:
     rows = rows_of()
     rows["question"][0], rows["options"][0] = "sea_road _ hill", ["sun", "sun _", "cat", "dog"]
-    whole = tokenizer_of({**rows, "question": ["seasunroad _ hill", "seasun", "_road _ hill"]})
+    whole = tokenizer_of({**rows, "question": ["sea_road sun _ hill"]})
     data = KIND.encode(whole, loaded(rows).train, ("article", "question"), 64, causal=False)
     first, second = (data.input_ids[a:b].tolist() for a, b in zip(data.offsets[:2], data.offsets[1:3], strict=True))
-    assert first == whole(rows["article"][0], "seasunroad _ hill")["input_ids"]
-    assert second == whole(rows["article"][0], "seasun _road _ hill")["input_ids"]
+    assert first == whole(rows["article"][0], "sea_road sun hill")["input_ids"]
+    assert second == whole(rows["article"][0], "sea_road sun _ hill")["input_ids"]
 
 
 def test_only_the_article_is_cut() -> None:

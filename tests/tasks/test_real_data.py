@@ -243,7 +243,7 @@ def test_a_set_is_read_as_it_stands(folder: str) -> None:
 @pytest.mark.parametrize("folder", [name for name, case in CASES.items() if [] in case.counts.values()])
 def test_hidden_labels_are_no_train_split(folder: str) -> None:
     spec = spec_of(CASES[folder].task, folder, {"train": "test"})
-    with pytest.raises(ValueError, match=rf"task {CASES[folder].task!r}: no labelled row is left in the train split"):
+    with pytest.raises(ValueError, match=rf"task {CASES[folder].task!r}: no row of the train split can be used"):
         load_task(spec)
 
 

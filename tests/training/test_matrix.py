@@ -317,8 +317,14 @@ def test_adapters_go_where_they_are_asked_for(tmp_path: Path) -> None:
     names = [name for name, _ in built(spec, tmp_path).module.model.named_parameters() if "lora_A" in name]
     assert {name.split(".lora_A")[0].rpartition(".")[2] for name in names} == {"query", "value"}
     assert len(names) == 4  # two layers
-    with pytest.raises(ValueError, match=r"model\.adapter\.targets=\['nosuch'\] names no layer"):
-        built(adapted(run_of("roberta", "classification"), targets=["nosuch"]), tmp_path)
+    for targets in (["nosuch"], ["query", "nosuch"], ["out_proj"]):  # the last is the head's alone
+        with pytest.raises(
+            ValueError, match=r"model\.adapter\.targets=\[.*\] names no layer .* by '(nosuch|out_proj)'"
+        ):
+            built(adapted(run_of("roberta", "classification"), targets=targets), tmp_path)
+    for targets in ("nosuch", "[query"):  # one text is a regular expression, which may not be one
+        with pytest.raises(ValueError, match=r"model\.adapter\.targets=\S+ names no layer"):
+            built(adapted(run_of("roberta", "classification"), targets=targets), tmp_path)
 
 
 @pytest.mark.parametrize("model", ["roberta", "opt"])

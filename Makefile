@@ -19,7 +19,7 @@ demo: $(READY)
 	$(BIN)/python -m hprune.study +experiment=demo
 
 test: $(DEV)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --maxprocesses 8 --dist loadfile
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -q -m slow

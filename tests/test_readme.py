@@ -48,7 +48,7 @@ def place(
     table = read_file([source / "train.parquet"])
     write_export(folder / "reviews.csv", table.rename_columns(["review", "stars"]), table["label"].to_numpy())
     write_export(folder / "questions.jsonl", paragraphs(30, unanswerable=True), np.arange(30))
-    write_export(folder / "exams.jsonl", exams(30, hidden=False, options=5), np.arange(30))
+    write_export(folder / "exams.jsonl", exams(60, hidden=False, options=5), np.arange(60))
     code, _, err = run_command(
         "train", *tiny, "trainer.max_epochs=1", "trainer.save_model=true", f"paths.root={folder}/made"
     )

@@ -87,7 +87,7 @@ def _wanted_rows(spec: TaskSpec, split: str, raw: pa.Table) -> pa.Table:
                 f"task {spec.name!r}: the {split} split has no column {column}, which task.where asks for; "
                 f"it has {', '.join(own_columns(raw))}"
             )
-        matches = re.compile(str(pattern)).search
+        matches = re.compile(pattern).search
         wanted = [value is not None and matches(str(value)) is not None for value in raw[column].to_pylist()]
         if not any(wanted):
             raise ValueError(

@@ -51,7 +51,7 @@ class TaskSpec:
     splits: Mapping[str, str | None] = field(default_factory=lambda: {name: name for name in SPLITS})
     """The name of each split in the source; null: not used. Names beside ours are further sets to evaluate on."""
     where: Mapping[str, str] | None = None
-    """Rows to use: patterns (regular expressions) that columns must match; ids keep their gaps."""
+    """Rows to use: regular expressions that columns must match, null for none; ids keep their gaps."""
     encoding: str = "utf8"
     """Of CSV and TSV files."""
     validation_fraction: float = 0.1
@@ -86,7 +86,9 @@ class TaskSpec:
                 f"got {list(self.text)}; rename column {taken[0]!r} in the data"
             )
         _check_splits(self.splits)
-        for column, pattern in (self.where or {}).items():
+        where = {column: str(pattern) for column, pattern in (self.where or {}).items() if pattern is not None}
+        object.__setattr__(self, "where", where or None)
+        for column, pattern in where.items():
             _check_pattern(column, pattern)
 
 
@@ -194,9 +196,9 @@ def _check_splits(splits: Mapping[str, str | None]) -> None:
         raise ValueError(f"task.splits must be named by letters, digits, _ and -, got {odd[0]!r}")
 
 
-def _check_pattern(column: str, pattern: Any) -> None:
+def _check_pattern(column: str, pattern: str) -> None:
     try:
-        re.compile(str(pattern))
+        re.compile(pattern)
     except re.error as error:
         raise ValueError(f"task.where.{column} must be a regular expression, got {pattern!r} ({error})") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -12,6 +13,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from hprune.data.datamodule import Batch, Encoded, PaddedBatches
 from hprune.tasks.spec import TaskKind
 from hprune.training.build import load_model
 from hprune.training.spec import ModelSpec
@@ -42,6 +44,12 @@ def word_tokenizer(texts: Iterable[str], style: Style = "bert", types: bool = Fa
         tokenizer_object=made, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>",
         model_input_names=names,
     )  # fmt: skip
+
+
+def batch_of(data: Encoded, rows: list[int] | None = None, width: int | None = None) -> Batch:
+    """The batch of some rows of a table, or of all."""
+    chosen = np.arange(data.labels.size) if rows is None else np.array(rows)
+    return PaddedBatches(data, np.arange(data.labels.size), pad_id=1, width=width)[chosen]
 
 
 def model_of(architecture: str, kind: TaskKind, names: tuple[str, ...], tokenizer: Any, seed: int = 0) -> Any:

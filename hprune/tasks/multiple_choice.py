@@ -141,9 +141,8 @@ class MultipleChoice:
         """The model's own multiple-choice head, else one output, else two for pairs of question and option."""
         if self.parts:
             return AutoModelForSequenceClassification, ("wrong", "right")
-        return (AutoModelForMultipleChoice if model_type in OWN_HEAD else AutoModelForSequenceClassification), (
-            "right",
-        )
+        loader = AutoModelForMultipleChoice if model_type in OWN_HEAD else AutoModelForSequenceClassification
+        return loader, ("right",)
 
     def outputs(self, model: PreTrainedModel, batch: Batch) -> Tensor:
         """Logits: (B, options), or for pairs (sequences, 2)."""

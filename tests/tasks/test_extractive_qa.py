@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering
 
-from hprune.data.datamodule import Batch, Encoded, PaddedBatches
+from hprune.data.datamodule import Encoded
 from hprune.science.units import row_of
 from hprune.tasks.extractive_qa import ExtractiveQA
 from hprune.tasks.joint import judge_jointly
@@ -25,7 +25,7 @@ from hprune.training.answers import Answers, evaluation_of
 from hprune.training.spec import ModelSpec
 from hprune.training.tokenizer import load_tokenizer
 from hprune.training.units import cut_into_parts
-from tests.tiny import MODELS, Style, model_of, word_tokenizer
+from tests.tiny import MODELS, Style, batch_of, model_of, word_tokenizer
 
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
 LOWEST = torch.finfo(torch.float32).min
@@ -71,11 +71,6 @@ def encoded(kind: ExtractiveQA, rows: Any, style: Style = "bert", max_length: in
     table = data.evaluation["validation"]
     tokens = kind.encode(tokenizer, table, data.text, max_length, causal=style != "bert")
     return Encoded(tokens, table["label"].to_numpy(), table, data.text)
-
-
-def batch_of(data: Encoded, rows: list[int] | None = None, width: int | None = None) -> Batch:
-    chosen = np.arange(data.labels.size) if rows is None else np.array(rows)
-    return PaddedBatches(data, np.arange(data.labels.size), pad_id=1, width=width)[chosen]
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------

@@ -15,14 +15,14 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 
-from hprune.data.datamodule import Batch, Encoded, PaddedBatches
+from hprune.data.datamodule import Encoded
 from hprune.science.units import row_of
 from hprune.tasks.load import load_task
 from hprune.tasks.multiple_choice import MultipleChoice, _asked
 from hprune.tasks.spec import TaskData, TaskSpec
 from hprune.training.answers import Answers, evaluation_of
 from hprune.training.units import cut_into_parts
-from tests.tiny import Style, model_of, word_tokenizer
+from tests.tiny import Style, batch_of, model_of, word_tokenizer
 
 LETTERS = "ABCD"
 KIND, PAIRS = MultipleChoice(), MultipleChoice(unit="option")
@@ -60,11 +60,6 @@ def encoded(kind: MultipleChoice, rows: Any, style: Style = "bert", max_length: 
 def tokenizer_of(rows: Any, style: Style = "bert", **options: Any) -> Any:
     texts = [*rows["article"], *rows["question"], *(option for own in rows["options"] for option in own)]
     return word_tokenizer(texts, style, **options)
-
-
-def batch_of(data: Encoded, rows: list[int] | None = None, width: int | None = None) -> Batch:
-    chosen = np.arange(data.labels.size) if rows is None else np.array(rows)
-    return PaddedBatches(data, np.arange(data.labels.size), pad_id=1, width=width)[chosen]
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------

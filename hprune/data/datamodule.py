@@ -31,6 +31,8 @@ class DataSpec:
     batching: Batching = "bucketed"
     order: Literal["fixed", "reshuffled"] = "fixed"
     """One order for all epochs of a run (the paper's way), or a new one in each epoch."""
+    packed: bool = True
+    """Compute no padding, where the architecture allows it; `batching: max_length` computes all of it regardless."""
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -58,11 +60,21 @@ class PaddedBatches(Dataset[Batch]):
     """Item i is batch i: the sequences of its rows, padded on the right to the longest (or to `width`).
 
     `row` (B,) says which rows those are, `labels` (B,) what is right. Where a row may have several sequences, `sample`
-    (M,) says whose row of the batch a sequence is, and `sequence` (M,) its number in the table.
+    (M,) says whose row of the batch a sequence is, and `sequence` (M,) its number in the table. For a model that
+    computes no padding (`packed`), `real` (T,) are the places of the real tokens in the flattened grid, and `starts`
+    (M,) the places of the first tokens of the sequences among them.
     """
 
-    def __init__(self, data: Encoded, positions: NDArray[np.int64], *, pad_id: int, width: int | None = None) -> None:
-        self.data, self.positions, self.pad_id, self.width = data, positions, pad_id, width
+    def __init__(
+        self,
+        data: Encoded,
+        positions: NDArray[np.int64],
+        *,
+        pad_id: int,
+        width: int | None = None,
+        packed: bool = False,
+    ) -> None:
+        self.data, self.positions, self.pad_id, self.width, self.packed = data, positions, pad_id, width, packed
         lengths, first = data.tokens.lengths, data.tokens.first
         self.sequences = np.ones(positions.size, dtype=np.int64) if first is None else np.diff(first)[positions]
         longest = lengths if first is None or not lengths.size else np.maximum.reduceat(lengths, first[:-1])
@@ -83,6 +95,11 @@ class PaddedBatches(Dataset[Batch]):
         }
         if tokens.token_type_ids is not None:
             batch["token_type_ids"] = self._grid(mask, tokens.token_type_ids[source], 0)
+        if self.packed:
+            batch |= {
+                "real": torch.from_numpy(np.flatnonzero(mask)),
+                "starts": torch.from_numpy(np.cumsum(lengths) - lengths),
+            }
         if owner is not None:
             batch |= {"sample": torch.from_numpy(owner), "sequence": torch.from_numpy(sequences)}
         return batch | {name: torch.from_numpy(values[sequences]) for name, values in tokens.targets.items()}
@@ -146,6 +163,7 @@ class FineTuningData(L.LightningDataModule):
         spec: how to batch.
         pad_id: the tokenizer's pad token.
         seed: of the run.
+        packed: whether the model computes no padding, and batches carry what that takes.
     """
 
     def __init__(
@@ -157,11 +175,12 @@ class FineTuningData(L.LightningDataModule):
         *,
         pad_id: int,
         seed: int,
+        packed: bool = False,
     ) -> None:
         super().__init__()
         width = spec.max_length if spec.batching == "max_length" else None
-        self.spec, self.pad_id = spec, pad_id
-        self.train = PaddedBatches(train, kept, pad_id=pad_id, width=width)
+        self.spec, self.pad_id, self.packed = spec, pad_id, packed
+        self.train = PaddedBatches(train, kept, pad_id=pad_id, width=width, packed=packed)
         self.plan = PlannedBatches(self.train.lengths, spec, seed)
         self.evaluation = dict(evaluation)
 
@@ -184,7 +203,7 @@ class FineTuningData(L.LightningDataModule):
     def evaluation_loader(self, name: str) -> DataLoader[Batch]:
         """One evaluation set, every row once."""
         data = self.evaluation[name]
-        batches = PaddedBatches(data, np.arange(data.labels.size), pad_id=self.pad_id)
+        batches = PaddedBatches(data, np.arange(data.labels.size), pad_id=self.pad_id, packed=self.packed)
         return _loader(batches, by_length(batches.lengths, self.spec.eval_batch_size), 0)
 
     def val_dataloader(self) -> DataLoader[Batch]:

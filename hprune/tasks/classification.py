@@ -32,6 +32,8 @@ from hprune.tasks.spec import Evaluation, Judgement, TaskSpec
 
 METRICS = ("accuracy", "macro_f1", "mcc", "f1")
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+PACKING = ("real", "starts")
+"""What a model that computes no padding takes beside, and the grid (`hprune.training.packing`)."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Classification:
     """`accuracy`, `macro_f1`, `mcc` (Matthews' correlation), or `f1` of the second of two classes."""
 
     min_classes = 2
+    pooled = True
     parts = False
     encoding: ClassVar[dict[str, Any]] = {}
 
@@ -90,7 +93,7 @@ class Classification:
 
     def outputs(self, model: PreTrainedModel, batch: Batch) -> Tensor:
         """Logits, (B, K)."""
-        logits: Tensor = model(**model_inputs(batch)).logits
+        logits: Tensor = model(**model_inputs(batch), **packing(batch)).logits
         return logits.float()
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -115,6 +118,11 @@ def model_inputs(batch: Batch) -> Batch:
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
 
 
+def packing(batch: Batch) -> Batch:
+    """What a model takes beside, if its batches are packed."""
+    return {name: batch[name] for name in PACKING} | {"grid": batch["attention_mask"]} if "real" in batch else {}
+
+
 def judge_classes(logits: Tensor, labels: Tensor) -> Judgement:
     """Right iff the largest logit (the first of equals) is the label's.
 
@@ -124,14 +132,14 @@ def judge_classes(logits: Tensor, labels: Tensor) -> Judgement:
     """
     logits = logits.detach().float()
     prob = logits.softmax(dim=-1)  # (B, K)
-    onehot = F.one_hot(labels, logits.shape[-1])
-    other = logits.masked_fill(onehot.bool(), -torch.inf)
     at_label = labels.unsqueeze(-1)
+    onehot = at_label == torch.arange(logits.shape[-1], device=labels.device)  # F.one_hot looks at the values first
+    other = logits.masked_fill(onehot, -torch.inf)
     return Judgement(
         correct=logits.argmax(dim=-1) == labels,
         true_prob=prob.gather(-1, at_label).squeeze(-1),
         margin=logits.gather(-1, at_label).squeeze(-1) - other.amax(dim=-1),
-        el2n=(prob - onehot).norm(dim=-1),
+        el2n=(prob - onehot.to(prob.dtype)).norm(dim=-1),
     )
 
 

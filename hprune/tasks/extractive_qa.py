@@ -26,7 +26,7 @@ from hprune.data.checks import check_number, check_whole
 from hprune.data.datamodule import Batch, Encoded
 from hprune.data.tokenise import TokenTable
 from hprune.data.windows import tokenise_windows
-from hprune.tasks.classification import model_inputs
+from hprune.tasks.classification import model_inputs, packing
 from hprune.tasks.columns import ROW, has_text, require_columns, texts, usable_rows
 from hprune.tasks.joint import judge_jointly
 from hprune.tasks.spans import best_spans, find_spans
@@ -62,6 +62,7 @@ class ExtractiveQA:
     primary_metric: str = "f1"
 
     min_classes = 1
+    pooled = False
 
     def __post_init__(self) -> None:
         for name, low in {"stride": 0, "n_best": 1, "max_answer_length": 1}.items():
@@ -146,7 +147,7 @@ class ExtractiveQA:
 
     def outputs(self, model: PreTrainedModel, batch: Batch) -> Tensor:
         """Start and end logits, (windows, tokens, 2); those of padding are the lowest number that there is."""
-        said = model(**model_inputs(batch))
+        said = model(**model_inputs(batch), **packing(batch))
         logits = torch.stack([said.start_logits, said.end_logits], dim=-1).float()
         return logits.masked_fill(batch["attention_mask"][..., None] == 0, torch.finfo(logits.dtype).min)
 

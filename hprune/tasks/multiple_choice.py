@@ -30,7 +30,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIPLE_CHOICE_MAP
 from hprune.data.checks import check_whole
 from hprune.data.datamodule import Batch, Encoded
 from hprune.data.tokenise import TokenTable, tokenise
-from hprune.tasks.classification import evaluate_classes, judge_classes, model_inputs
+from hprune.tasks.classification import evaluate_classes, judge_classes, model_inputs, packing
 from hprune.tasks.columns import ROW, has_text, is_list, is_text, require_columns, texts, usable_rows
 from hprune.tasks.labels import class_labels
 from hprune.tasks.spec import Evaluation, Judgement, TaskSpec
@@ -57,6 +57,7 @@ class MultipleChoice:
     primary_metric: str = "accuracy"
 
     min_classes = 1
+    pooled = True
 
     def __post_init__(self) -> None:
         check_whole("task.kind.num_options", self.num_options, low=2)
@@ -149,7 +150,7 @@ class MultipleChoice:
         inputs = model_inputs(batch)
         if not self.parts and model.config.model_type in OWN_HEAD:
             inputs = {name: values.unflatten(0, (-1, self.num_options)) for name, values in inputs.items()}
-        logits: Tensor = model(**inputs).logits.float()
+        logits: Tensor = model(**inputs, **packing(batch)).logits.float()
         return logits if self.parts else logits.reshape(-1, self.num_options)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:

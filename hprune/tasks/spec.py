@@ -135,6 +135,8 @@ class TaskKind(Protocol):
     """The metric that arms are compared by, one of those of `evaluate`."""
     min_classes: int
     """Classes that the train split must have at least."""
+    pooled: bool
+    """Whether the head of an encoder reads the first token of a sequence only."""
 
     @property
     def parts(self) -> bool:

@@ -20,6 +20,7 @@ from hprune.tasks.spec import TaskData
 from hprune.training.adapter import with_adapter
 from hprune.training.build import is_causal, load_model, longest_input
 from hprune.training.module import FineTuner
+from hprune.training.packing import pack
 from hprune.training.settings import RunSpec
 from hprune.training.tokenizer import load_tokenizer
 from hprune.training.units import tokens_of
@@ -71,6 +72,7 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     if data.uncut is not None:
         train = train.each_sequence()
     assert train.samples == data.train.num_rows, "samples and tokens are cut alike"
+    packed = spec.data.packed and spec.data.batching != "max_length" and pack(model, pooled=spec.task.kind.pooled)
     datamodule = FineTuningData(
         Encoded(train, data.train["label"].to_numpy()),
         np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids),
@@ -78,6 +80,7 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
         replace(spec.data, max_length=longest),
         pad_id=tokenizer.pad_token_id,
         seed=spec.seed,
+        packed=packed,
     )
     model = with_adapter(model, spec.model.adapter)
     return Assembled(FineTuner(model, spec.task.kind, spec.optim), datamodule, tokenizer)

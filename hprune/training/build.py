@@ -55,6 +55,7 @@ def load_model(
             "they do not belong together"
         )
     model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.use_cache = False  # of keys and values, for text that is yet to come
     return model.train()  # from_pretrained returns it in evaluation mode, without dropout
 
 

@@ -19,7 +19,7 @@ COLUMNS = ("correct", "true_prob", "margin", "el2n")
 
 
 class SampleJudgement(Metric):
-    """The judgement on each row of the train table in one epoch: 17 bytes a sample, on the model's device.
+    """The judgement on each row of the train table in one epoch: 14 bytes a sample, on the model's device.
 
     Args:
         num_samples: N, the rows that are trained on.
@@ -30,17 +30,17 @@ class SampleJudgement(Metric):
     true_prob: Tensor  # (N,) float32
     margin: Tensor  # (N,) float32
     el2n: Tensor  # (N,) float32
-    seen: Tensor  # (N,) int32, must end at 1
+    seen: Tensor  # (N,) uint8, must end at 1
 
     def __init__(self, num_samples: int) -> None:
         super().__init__()
-        unseen = torch.full((num_samples,), -torch.inf)  # "max" over devices keeps the one that saw the sample
-        self.add_state(
-            "correct", torch.full((num_samples,), -1, dtype=torch.int8), dist_reduce_fx="max", persistent=True
-        )
-        for name in COLUMNS[1:]:
-            self.add_state(name, unseen.clone(), dist_reduce_fx="max", persistent=True)
-        self.add_state("seen", torch.zeros(num_samples, dtype=torch.int32), dist_reduce_fx="sum", persistent=True)
+        blank = {"correct": (-1, torch.int8), "seen": (0, torch.uint8)}
+        for name in (*COLUMNS, "seen"):
+            value, dtype = blank.get(name, (-torch.inf, torch.float32))
+            default = torch.full((num_samples,), value, dtype=dtype)
+            # "max" over devices keeps the one that saw the sample
+            self.add_state(name, default, dist_reduce_fx="sum" if name == "seen" else "max", persistent=True)
+            self._defaults[name] = default[:1].clone().expand(num_samples)  # what a reset copies takes no room itself
 
     def update(self, judgement: Judgement, row: Tensor) -> None:
         """Write down a batch: `row` (B,) says which rows of the train table were judged."""
@@ -48,7 +48,7 @@ class SampleJudgement(Metric):
         self.true_prob[row] = judgement.true_prob
         self.margin[row] = judgement.margin
         self.el2n[row] = judgement.el2n
-        self.seen.index_add_(0, row, torch.ones_like(row, dtype=torch.int32))
+        self.seen.index_add_(0, row, torch.ones_like(row, dtype=torch.uint8))
 
     def compute(self) -> dict[str, Tensor]:
         """The columns of the epoch."""
@@ -118,7 +118,7 @@ class Recorder(L.Callback):
             self.judged["eval_pass"].update(pl_module.kind.judge(outputs, batch), batch["row"])
         pl_module.train()
 
-    def _check_once(self, seen: NDArray[np.int32], way: Measured, epoch: int) -> None:
+    def _check_once(self, seen: NDArray[np.uint8], way: Measured, epoch: int) -> None:
         for wrong, what in ((seen == 0, "not recorded"), (seen > 1, "recorded more than once")):
             if wrong.any():
                 ids = self.sample_ids[wrong]

@@ -96,11 +96,18 @@ def test_state_survives_a_checkpoint_in_the_middle_of_an_epoch(tmp_path) -> None
         np.testing.assert_array_equal(whole.arrays("train_pass")[name], halves.arrays("train_pass")[name])
 
 
-def test_memory_is_17_bytes_a_sample() -> None:
-    metric = SampleJudgement(1000)
-    outputs, row = judged([0], [1])
-    metric.update(Judgement(**outputs), row)
-    assert sum(state.element_size() for state in metric.compute().values()) == 17
+def test_memory_is_14_bytes_a_sample_and_13_an_epoch() -> None:
+    """What a reset restores takes no room of its own; nothing grows with the length of a text."""
+    recorder = Recorder(np.arange(1000), ["train_pass"])
+    metric = recorder.judged["train_pass"]
+    for epoch in range(3):
+        feed(recorder, list(range(1000)), [0] * 1000, seed=epoch)
+        held = [*metric.compute().values(), *metric._defaults.values()]
+        assert sum(state.untyped_storage().nbytes() for state in held) <= 14 * 1000 + 5 * 4
+        recorder.on_train_epoch_end(TRAINER, None)  # type: ignore[arg-type]
+    kept = [values for epoch in recorder.epochs["train_pass"] for values in epoch.values()]
+    assert sum(values.untyped_storage().nbytes() for values in kept) == 3 * 13 * 1000
+    assert (metric.seen == 0).all()
 
 
 def test_merging_two_devices_keeps_who_saw_the_sample() -> None:

@@ -250,7 +250,7 @@ def test_predictions_give_the_metrics_back(compose_run, tmp_path: Path) -> None:
 
 
 def test_the_record_is_what_a_plain_loop_sees(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """An independent training loop, dropout off, gives the same correctness and probabilities."""
+    """An independent training loop, padded, dropout off, gives the same correctness and probabilities."""
     from transformers import get_linear_schedule_with_warmup
 
     spec = compose_run(
@@ -269,7 +269,7 @@ def test_the_record_is_what_a_plain_loop_sees(compose_run, tmp_path: Path) -> No
         spec.subset, None, sample_ids=data.train["sample_id"].to_numpy().copy(), labels=data.train["label"].to_numpy(),
         label_names=data.label_names, data_hash=data.data_hash, seed=spec.seed,
     )  # fmt: skip
-    parts = assemble(spec, data, subset, root=tmp_path)
+    parts = assemble(replace(spec, data=replace(spec.data, packed=False)), data, subset, root=tmp_path)
     module, datamodule = parts.module, parts.datamodule
     optimizer = torch.optim.AdamW(module.model.parameters(), lr=spec.optim.lr, weight_decay=0.0)
     plan = PlannedBatches(datamodule.train.lengths, spec.data, spec.seed)

@@ -1,31 +1,36 @@
 """From records to a score: `python -m hprune.score study=<study>`.
 
-Stacks the records of the study's scoring runs, computes one number a sample, writes `scores/<name>.parquet`.
+Goes through the records of the study's scoring runs in step, computes one number a sample, and writes
+`scores/<name>.parquet` as it goes: nothing is held for all samples.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig
 
 from hprune.command import command, instantiate
-from hprune.science.records import Direction, Dynamics, Measured, Scores
-from hprune.storage.runs import load_record, state_of
-from hprune.storage.scores import save_scores, score_path
+from hprune.science.distribution import Distribution
+from hprune.science.records import COLUMNS, Direction, Dynamics, Measured, Scores
+from hprune.storage.dynamics import StoredDynamics, ahead
+from hprune.storage.runs import state_of
+from hprune.storage.scores import save_pieces, score_path
 from hprune.storage.studies import StudyRun, planned_seeds, runs_of
 
 log = logging.getLogger(__name__)
 
+PROGRESS_SECONDS = 10
+
 
 @dataclass(frozen=True)
 class ScoreSpec:
-    """One score, and the runs and epochs that it looks at."""
+    """One score, and the columns, runs and epochs that it looks at."""
 
     name: str
     function: Callable[[Dynamics], Any]
@@ -35,6 +40,12 @@ class ScoreSpec:
     epochs: int | None = None
     seeds: list[int] | None = None
     allow_missing: bool = False
+    needs: Sequence[str] = ("correct",)
+
+    def __post_init__(self) -> None:
+        listed = isinstance(self.needs, (list, tuple)) and bool(self.needs)
+        if not listed or any(name not in COLUMNS for name in self.needs):
+            raise ValueError(f"score.needs must list columns of a record, of {', '.join(COLUMNS)}, got {self.needs!r}")
 
     @property
     def table(self) -> str:
@@ -62,41 +73,49 @@ def score_study(root: Path, study: str, spec: ScoreSpec) -> Path:
         The path of the score table.
 
     Raises:
-        ValueError: if planned runs are missing, runs do not fit together, or another score stands under this name.
+        ValueError: if planned runs are missing, runs do not fit together, a record was altered, or another score stands
+            under this name.
     """
     runs = _scoring_runs(root, study, spec)
-    dynamics = Dynamics.stack([load_record(run.path, spec.measured) for run in runs]).prefix(
-        runs=spec.runs, epochs=spec.epochs
-    )
-    scores = Scores(
-        name=spec.table,
-        sample_ids=dynamics.sample_ids.copy(),
-        values=spec.function(dynamics),
-        higher_is=spec.higher_is,
-        seeds=dynamics.seeds,
-        epochs=dynamics.epochs,
-        measured=spec.measured,
-        data_hash=dynamics.data_hash,
-        conventions={"score": spec.name, "missing_runs_allowed": spec.allow_missing},
-    )
-    path = score_path(root, study, spec.table)
-    save_scores(path, scores)
-    log.info("%s", describe(scores))
+    dynamics = StoredDynamics.open([run.path for run in runs], spec.measured)
+    dynamics = dynamics.prefix(runs=spec.runs, epochs=spec.epochs)
+    path, values = score_path(root, study, spec.table), Distribution(dynamics.samples, top=dynamics.runs)
+    save_pieces(path, ahead(_scored(dynamics, spec, values)))  # reads, computes and writes at the same time
+    log.info("%s", describe(spec, dynamics, values))
     return path
 
 
-def describe(scores: Scores) -> str:
+def _scored(dynamics: StoredDynamics, spec: ScoreSpec, values: Distribution) -> Iterator[Scores]:
+    """The scores of one piece of the samples after the other; what takes long says how far it is."""
+    told = time.monotonic()
+    for piece in dynamics.pieces(spec.needs):
+        scores = Scores(
+            name=spec.table,
+            sample_ids=piece.sample_ids,
+            values=spec.function(piece),
+            higher_is=spec.higher_is,
+            seeds=piece.seeds,
+            epochs=piece.epochs,
+            measured=spec.measured,
+            data_hash=piece.data_hash,
+            conventions={"score": spec.name, "missing_runs_allowed": spec.allow_missing},
+        )
+        values.add(scores.values)
+        yield scores
+        if time.monotonic() - told >= PROGRESS_SECONDS and values.seen < values.samples:
+            log.info("scored %s of %s samples", f"{values.seen:,}", f"{values.samples:,}")
+            told = time.monotonic()
+
+
+def describe(spec: ScoreSpec, dynamics: StoredDynamics, values: Distribution) -> str:
     """The distribution of a score, for the log."""
-    n = scores.values.size
-    runs = f"S = {scores.runs} runs, E = {scores.epochs} epochs ({scores.measured})"
-    head = f"{scores.name} of {n:,} samples from {runs}, higher is {scores.higher_is}"
-    if not np.issubdtype(scores.values.dtype, np.integer):
-        low, middle, high = np.quantile(scores.values, [0, 0.5, 1])
-        return f"{head}: from {low:.4g} to {high:.4g}, median {middle:.4g}"
-    counts = np.bincount(scores.values, minlength=scores.runs + 1)
+    runs = f"S = {dynamics.runs} runs, E = {dynamics.epochs} epochs ({spec.measured})"
+    head = f"{spec.table} of {values.samples:,} samples from {runs}, higher is {spec.higher_is}"
+    if values.real is not None:
+        return f"{head}: from {values.low:.4g} to {values.high:.4g}, median {values.median():.4g}"
+    shares = [(value, count, count / values.samples) for value, count in enumerate(values.counts.tolist())]
     bars = "\n".join(
-        f"  {value:>3} {count:>10,} {count / n:>7.1%} {'#' * round(40 * count / n)}"
-        for value, count in enumerate(counts)
+        f"  {value:>3} {count:>10,} {share:>7.1%} {'#' * round(40 * share)}" for value, count, share in shares
     )
     return f"{head}\n{bars}"
 

@@ -203,6 +203,10 @@ def refused(run_command: Command, *arguments: str) -> str:
         (("train", "study=null"), "study must be a plain name"),
         (("study", "scoring.seeds=3"), "scoring.seeds must be a list of whole numbers"),
         (("score", "study=s", "score.name=../evil"), "study"),
+        (
+            ("score", "study=s", "score.needs=[logits]"),
+            "score.needs must list columns of a record, of correct, true_prob",
+        ),
         (("report", "study=../up"), "study must be a plain name"),
         (("export", "study=s", "out=x.docx"), "must end in one of .parquet"),
         (
@@ -330,7 +334,7 @@ def test_a_full_disk_loses_nothing(tiny: list[str], tmp_path: Path, run_command:
 
     root = f"paths.root={tmp_path}"
     with monkeypatch.context() as patch:
-        patch.setattr(files.pq, "write_table", full)
+        patch.setattr(files.pq.ParquetWriter, "write_table", full)
         err = refused(run_command, "train", *tiny, root, "study=s", "seed=1", "trainer.max_epochs=1")
     assert "No space left on device; nothing was changed there" in err
     _, out, _ = run_command("status", root)

@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hprune.science.together import RecordFacts, check_same_ids, check_together
+
 Measured = Literal["train_pass", "eval_pass"]
 """When a sample was judged: by the training step (dropout on, before the update) or by a clean pass after the epoch."""
 
@@ -21,6 +23,9 @@ Direction = Literal["easier", "harder"]
 
 CONTINUOUS = ("true_prob", "margin", "el2n")
 """The real-valued columns of a record, beside `correct`."""
+
+COLUMNS = ("correct", *CONTINUOUS)
+"""All columns of a record."""
 
 
 @dataclass(frozen=True, order=True)
@@ -66,6 +71,12 @@ class RunRecord:
             raise ValueError(f"RunRecord.measured must be one of {get_args(Measured)}, got {self.measured!r}")
         _freeze(self.sample_ids, self.correct, *(getattr(self, name) for name in CONTINUOUS))
 
+    @property
+    def facts(self) -> RecordFacts:
+        """What it is of."""
+        epochs, samples = self.correct.shape
+        return RecordFacts(self.key, self.data_hash, samples, epochs, self.measured, self.settings_hash)
+
 
 @dataclass(frozen=True, eq=False)
 class Dynamics:
@@ -110,20 +121,15 @@ class Dynamics:
             ValueError: no records; a repeated seed; or runs that differ in data, samples, epochs, way of measuring or
                 settings.
         """
-        if not records:
-            raise ValueError("Dynamics.stack needs at least one record, got none")
         records = sorted(records, key=lambda record: record.key.seed)
-        seeds = tuple(record.key.seed for record in records)
-        repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
-        if repeated:
-            raise ValueError(f"each run must have its own seed, got {repeated} more than once in {list(seeds)}")
-        first = records[0]
-        for other in records[1:]:
-            _check_same_kind(first, other)
+        check_together([record.facts for record in records])
+        first, *others = records
+        for other in others:
+            check_same_ids(first.key, first.sample_ids, other.key, other.sample_ids)
         return cls(
             sample_ids=first.sample_ids,
             correct=np.stack([record.correct for record in records]),
-            seeds=seeds,
+            seeds=tuple(record.key.seed for record in records),
             data_hash=first.data_hash,
             measured=first.measured,
             true_prob=np.stack([record.true_prob for record in records]),
@@ -137,12 +143,7 @@ class Dynamics:
         Raises:
             ValueError: if more is asked for than was logged, or less than one.
         """
-        runs, epochs = self.runs if runs is None else runs, self.epochs if epochs is None else epochs
-        for name, asked, logged in (("runs", runs, self.runs), ("epochs", epochs, self.epochs)):
-            if not 1 <= asked <= logged:
-                raise ValueError(
-                    f"{name} must be in 1..{logged}, what was logged, got {asked}; collect more to go further"
-                )
+        runs, epochs = prefix_of("runs", runs, self.runs), prefix_of("epochs", epochs, self.epochs)
 
         def cut(values: NDArray[Any] | None) -> Any:
             return None if values is None else values[:runs, :epochs]
@@ -216,8 +217,9 @@ class Subset:
 def _check_ids(owner: str, ids: NDArray[Any]) -> None:
     if ids.dtype != np.int64 or ids.ndim != 1:
         raise ValueError(f"{owner}.sample_ids must be a 1-d int64 array, got {ids.dtype} of shape {ids.shape}")
-    if ids.size > 1 and not (np.diff(ids) > 0).all():
-        at = int(np.argmin(np.diff(ids) > 0))
+    rising = ids[1:] > ids[:-1]
+    if not rising.all():
+        at = int(np.argmin(rising))
         raise ValueError(f"{owner}.sample_ids must be strictly increasing, got {ids[at]} before {ids[at + 1]}")
 
 
@@ -227,25 +229,17 @@ def _check_bool(owner: str, values: NDArray[Any], *, axes: str, samples: int) ->
         raise ValueError(f"{owner} must be bool {expected}, one column per id, got {values.dtype} {values.shape}")
 
 
-def _check_same_kind(first: RunRecord, other: RunRecord) -> None:
-    """Runs may differ in their seed only."""
-    facts = {
-        "data": (first.data_hash, other.data_hash),
-        "number of samples": (first.sample_ids.size, other.sample_ids.size),
-        "epochs": (first.correct.shape[0], other.correct.shape[0]),
-        "measured": (first.measured, other.measured),
-        "task": (first.key.task, other.key.task),
-        "model": (first.key.model, other.key.model),
-        "settings": (first.settings_hash, other.settings_hash),
-    }
-    differing = [f"{name} ({a} and {b})" for name, (a, b) in facts.items() if a != b]
-    if not differing and not np.array_equal(first.sample_ids, other.sample_ids):
-        differing = ["sample ids"]
-    if differing:
-        raise ValueError(
-            "runs of one score must differ in their seed only; "
-            f"{first.key} and {other.key} differ in {', '.join(differing)}"
-        )
+def prefix_of(name: str, asked: int | None, logged: int) -> int:
+    """How many of the runs or epochs that were logged to look at; None is all.
+
+    Raises:
+        ValueError: if more is asked for than was logged, or less than one.
+    """
+    if asked is None:
+        return logged
+    if not isinstance(asked, int) or not 1 <= asked <= logged:
+        raise ValueError(f"{name} must be in 1..{logged}, what was logged, got {asked}; collect more to go further")
+    return asked
 
 
 def _freeze(*arrays: NDArray[Any]) -> None:

@@ -6,8 +6,9 @@ one setting lie side by side.
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +16,14 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from hprune.science.records import CONTINUOUS, Measured, RunKey, RunRecord, Subset
+from hprune.science.records import COLUMNS, Measured, RunKey, RunRecord, Subset
 from hprune.storage.files import (
     as_json,
     check_name,
     read_json,
     read_table,
     sha256_of_file,
+    sha256_of_footer,
     sha256_of_json,
     write_json,
     write_table,
@@ -103,7 +105,7 @@ def fail_run(folder: RunFolder, message: str) -> None:
 
 
 def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    """Write `run.json`, with the checksum of every file of the run, and remove what only a resume needs."""
+    """Write `run.json`, with the checksums of every file of the run, and remove what only a resume needs."""
     files = sorted(p for p in folder.path.iterdir() if p.suffix == ".parquet")
     write_json(
         folder.manifest,
@@ -114,6 +116,7 @@ def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
             "settings": dict(folder.settings),
             **facts,
             "files": {p.name: sha256_of_file(p) for p in files},
+            "footers": {p.name: sha256_of_footer(p) for p in files},
         },
     )
     folder.checkpoint.unlink(missing_ok=True)  # after the manifest: a crash in between loses nothing
@@ -155,29 +158,22 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def save_record(folder: RunFolder, record: RunRecord) -> None:
     """Write `record.<measured>.parquet`: sample_id, then correct_e, true_prob_e, margin_e, el2n_e for each epoch e."""
     columns: dict[str, Any] = {"sample_id": record.sample_ids}
-    for name in ("correct", *CONTINUOUS):
+    for name in COLUMNS:
         columns |= {f"{name}_{epoch}": values for epoch, values in enumerate(getattr(record, name))}
-    facts = {"measured": record.measured, "data_hash": record.data_hash, "settings_hash": record.settings_hash}
-    write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), facts)
+    write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), _record_facts(record))
 
 
 def load_record(path: Path, measured: Measured) -> RunRecord:
-    """Read the record of a complete run and check it against the manifest.
+    """Read the whole record of a complete run and check it against the manifest.
 
     Raises:
         ValueError: if the run is not complete, was not measured this way, or the file was altered.
     """
     manifest = read_manifest(path)
-    file = path / f"record.{measured}.parquet"
-    if not file.exists():
-        has = sorted(p.name.split(".")[1] for p in path.glob("record.*.parquet"))
-        raise ValueError(
-            f"the run at {path} was not measured by {measured}, only by {', '.join(has) or 'nothing'}; "
-            f"set score.measured, or collect with record.measured={measured}"
-        )
+    file = record_file(path, measured)
     check_file(file, manifest)
     table, facts = read_table(file)
-    epochs = sum(name.startswith("correct_") for name in table.column_names)
+    epochs = epochs_of(table.column_names)
 
     def column(name: str) -> np.ndarray:  # (E, N)
         return np.stack([table[f"{name}_{epoch}"].to_numpy() for epoch in range(epochs)])
@@ -195,17 +191,68 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     )
 
 
+def _record_facts(record: RunRecord) -> dict[str, Any]:
+    """What a record's metadata says: whose it is, and a digest of its numbers, so that no two records end alike."""
+    digest = hashlib.sha256()
+    for name in ("sample_ids", *COLUMNS):
+        digest.update(np.ascontiguousarray(getattr(record, name)).data)
+    return {
+        "run": str(record.key),
+        "measured": record.measured,
+        "data_hash": record.data_hash,
+        "settings_hash": record.settings_hash,
+        "content": digest.hexdigest(),
+    }
+
+
+def record_file(path: Path, measured: Measured) -> Path:
+    """The record of a run.
+
+    Raises:
+        ValueError: if it was not measured this way; the message lists how it was.
+    """
+    file = path / f"record.{measured}.parquet"
+    if not file.exists():
+        has = sorted(p.name.split(".")[1] for p in path.glob("record.*.parquet"))
+        raise ValueError(
+            f"the run at {path} was not measured by {measured}, only by {', '.join(has) or 'nothing'}; "
+            f"set score.measured, or collect with record.measured={measured}"
+        )
+    return file
+
+
+def epochs_of(columns: Sequence[str]) -> int:
+    """How many epochs a record with these columns holds."""
+    return sum(name.startswith("correct_") for name in columns)
+
+
 def check_file(file: Path, manifest: Mapping[str, Any]) -> None:
-    """Compare a file of a run with the checksum in its manifest.
+    """Compare a file of a run, read as a whole, with the checksum in its manifest.
 
     Raises:
         ValueError: if it differs.
     """
     if sha256_of_file(file) != manifest["files"].get(file.name):
-        raise ValueError(
-            f"{file} was altered after the run: its checksum is not the one in run.json; "
-            "remove the run's folder to train it again"
-        )
+        raise _altered(file, "checksum")
+
+
+def check_footer(file: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare the footer of a file of a run with its manifest, or the file if an older manifest has none.
+
+    Raises:
+        ValueError: if it differs.
+    """
+    if "footers" not in manifest:
+        check_file(file, manifest)
+    elif sha256_of_footer(file) != manifest["footers"].get(file.name):
+        raise _altered(file, "footer")
+
+
+def _altered(file: Path, what: str) -> ValueError:
+    return ValueError(
+        f"{file} was altered after the run: its {what} is not the one in run.json; "
+        "remove the run's folder to train it again"
+    )
 
 
 def save_subset(folder: RunFolder, subset: Subset) -> None:

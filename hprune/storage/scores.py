@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pyarrow as pa
 
 from hprune.science.records import Scores
 from hprune.science.subset import SubsetSpec
-from hprune.storage.files import as_json, check_name, read_table, write_table
+from hprune.storage.files import OpenTable, array_of, as_json, check_name, column_of, open_table, table_writer
 from hprune.storage.studies import study_folder
 
 
@@ -26,21 +28,51 @@ def save_scores(path: Path, scores: Scores) -> None:
     Raises:
         ValueError: if another score table stands there; the message names the facts, or counts the values, that differ.
     """
-    facts = _facts(scores)
+    save_pieces(path, iter([scores]))
+
+
+def save_pieces(path: Path, pieces: Iterator[Scores]) -> None:
+    """Write a score table as its pieces come; an equal one that is already there stays.
+
+    Args:
+        path: where the table lies.
+        pieces: one score of the samples by increasing id, of one size but the last, which may be smaller.
+
+    Raises:
+        ValueError: as in `save_scores`; or there are no samples.
+    """
+    first = next(pieces, None)
+    if first is None or not first.values.size:
+        raise ValueError(f"there are no samples to score for {path}")
+    pieces = itertools.chain([first], pieces)
     if path.exists():
-        there = load_scores(path)
-        differing = [f"{k} ({v} there, {facts[k]} here)" for k, v in _facts(there).items() if v != facts[k]]
-        if not differing and not np.array_equal(there.sample_ids, scores.sample_ids):
-            differing = ["the samples"]
-        if not differing and not np.array_equal(there.values, scores.values):
-            differing = [f"the values of {int((there.values != scores.values).sum())} samples"]
+        differing = _differences(_open_scores(path), _facts(first), pieces, size=first.values.size)
         if differing:
             raise ValueError(
                 f"{path} holds another score, differing in {', '.join(differing)}; "
                 "give this one its own name with score.name=NAME, or remove that file"
             )
         return
-    write_table(path, pa.table({"sample_id": scores.sample_ids, "value": scores.values}), facts)
+    schema = pa.schema({"sample_id": pa.int64(), "value": pa.from_numpy_dtype(first.values.dtype)})
+    with table_writer(path, schema, _facts(first)) as write:
+        for piece in pieces:
+            write(pa.table({"sample_id": column_of(piece.sample_ids), "value": column_of(piece.values)}))
+
+
+def _differences(there: OpenTable, facts: dict[str, Any], pieces: Iterator[Scores], *, size: int) -> list[str]:
+    """In what a table differs from the score that comes in pieces of `size` samples."""
+    both = {name: (there.facts.get(name), here) for name, here in facts.items()}
+    found = [f"{name} ({a} there, {b} here)" for name, (a, b) in both.items() if a != b]
+    if found:
+        return found
+    other = 0
+    for piece, batch in itertools.zip_longest(pieces, there.batches(size)):
+        if piece is None or batch is None:
+            return ["the samples"]
+        if not np.array_equal(piece.sample_ids, array_of(batch.column("sample_id"))):
+            return ["the samples"]
+        other += int((piece.values != array_of(batch.column("value"))).sum())
+    return [f"the values of {other} samples"] if other else []
 
 
 def load_scores(path: Path) -> Scores:
@@ -51,9 +83,8 @@ def load_scores(path: Path) -> Scores:
     """
     if not path.exists():
         raise ValueError(f"no score table at {path}; make it with: python -m hprune.score study=NAME")
-    table, facts = read_table(path)
-    if "higher_is" not in facts or "value" not in table.column_names:
-        raise ValueError(f"{path} is not a score table of hprune: it has the columns {table.column_names}")
+    stored = _open_scores(path)
+    table, facts = stored.read(), stored.facts
     return Scores(
         name=facts["name"],
         sample_ids=table["sample_id"].to_numpy().copy(),
@@ -65,6 +96,14 @@ def load_scores(path: Path) -> Scores:
         data_hash=facts["data_hash"],
         conventions=facts["conventions"],
     )
+
+
+def _open_scores(path: Path) -> OpenTable:
+    table = open_table(path)
+    columns = table.parquet.schema_arrow.names
+    if "higher_is" not in table.facts or "value" not in columns:
+        raise ValueError(f"{path} is not a score table of hprune: it has the columns {columns}")
+    return table
 
 
 def scores_for(spec: SubsetSpec, *, root: Path, study: str) -> Scores | None:

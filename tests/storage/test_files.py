@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hprune.storage import files
 from hprune.storage.files import (
     as_json,
     check_name,
+    open_table,
     read_json,
     read_table,
     sha256_of_file,
+    sha256_of_footer,
     sha256_of_json,
+    table_writer,
     whole_file,
     write_json,
     write_table,
@@ -122,6 +127,79 @@ def test_ids_are_small_and_readable_without_our_code(tmp_path: Path) -> None:
     write_table(tmp_path / "a.parquet", pa.table({"sample_id": np.arange(100_000)}))
     assert (tmp_path / "a.parquet").stat().st_size < 10_000
     assert pq.read_table(tmp_path / "a.parquet")["sample_id"].to_pylist()[-1] == 99_999
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [100, 101, 400], [64, 128, 192], [0, 500]])
+@pytest.mark.parametrize("group", [64, 1000])
+def test_pieces_make_the_bytes_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: list[int], group: int
+) -> None:
+    monkeypatch.setattr(files, "ROW_GROUP", group)
+    write_table(tmp_path / "whole", table(), {"x": 1})
+    with table_writer(tmp_path / "pieces", table().schema, {"x": 1}) as write:
+        for start, end in itertools.pairwise([0, *cuts, 500]):
+            write(table().slice(start, end - start))
+    assert (tmp_path / "pieces").read_bytes() == (tmp_path / "whole").read_bytes()
+    groups = pq.read_metadata(tmp_path / "whole")
+    sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+    assert sizes == [group] * (500 // group) + ([500 % group] if 500 % group else [])
+
+
+def test_a_table_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "ROW_GROUP", 64)
+    with pytest.raises(KeyError), table_writer(tmp_path / "a.parquet", table().schema) as write:  # noqa: PT012
+        write(table())
+        raise KeyError
+    assert files_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("size", [1, 64, 77, 500, 1000])
+def test_batches_are_of_one_size_whatever_the_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(files, "ROW_GROUP", 96)
+    write_table(tmp_path / "a.parquet", table(), {"x": 1})
+    opened = open_table(tmp_path / "a.parquet")
+    assert (opened.rows, opened.facts) == (500, {"x": 1})
+    batches = list(opened.batches(size, ["sample_id", "right"]))
+    assert [batch.num_rows for batch in batches] == [size] * (500 // size) + ([500 % size] if 500 % size else [])
+    assert pa.Table.from_batches(batches).equals(table().select(["sample_id", "right"]))
+    assert opened.read().equals(table())
+
+
+def test_numbers_are_written_and_read_as_pyarrow_does() -> None:
+    rng = np.random.default_rng(0)
+    for values in (rng.random(100) < 0.5, rng.integers(0, 9, 100), rng.random(100).astype(np.float32)):
+        column = pa.array(values)
+        for start, length in ((0, 100), (3, 50), (8, 8), (99, 1), (50, 0)):
+            part = files.array_of(column.slice(start, length))
+            assert (part.dtype, part.tolist()) == (values.dtype, values[start : start + length].tolist())
+        if values.dtype != np.bool_:
+            assert files.column_of(values[::3]).equals(pa.array(values[::3]))
+
+
+def test_a_broken_page_is_named_whichever_way_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_table(path, table())
+    column = pq.read_metadata(path).row_group(0).column(2)
+    content = bytearray(path.read_bytes())
+    content[column.data_page_offset + column.total_compressed_size - 5] ^= 1
+    path.write_bytes(content)
+    assert [batch.num_columns for batch in open_table(path).batches(300, ["sample_id", "right"])] == [2, 2]
+    for read in (read_table, lambda path: list(open_table(path).batches(300))):
+        with pytest.raises(ValueError, match=r"a\.parquet is not readable Parquet .*CRC.*; it was altered or cut off$"):
+            read(path)
+
+
+def test_the_digest_of_a_footer_is_that_of_the_end_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_table(path, table(), {"x": 1})
+    content = path.read_bytes()
+    length = pq.read_metadata(path).serialized_size
+    assert sha256_of_footer(path) == hashlib.sha256(content[-length - 8 :]).hexdigest()
+    for broken in (b"", b"PAR1", content[:-1], b"\xff" * 20):
+        path.write_bytes(broken)
+        assert sha256_of_footer(path) != hashlib.sha256(content[-length - 8 :]).hexdigest()
 
 
 @pytest.mark.parametrize("at", [4, 10, -8, -60])

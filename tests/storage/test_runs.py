@@ -13,7 +13,7 @@ import pytest
 from hprune import RunRecord
 from hprune.science.records import RunKey, Subset
 from hprune.storage import runs
-from hprune.storage.files import read_json, read_table, write_json
+from hprune.storage.files import read_json, read_table, sha256_of_footer, write_json
 from hprune.storage.runs import (
     RunFolder,
     differing_keys,
@@ -140,7 +140,24 @@ def test_the_record_is_plain_columns(tmp_path: Path) -> None:
     table, facts = read_table(finished(tmp_path, record(epochs=2)).path / "record.train_pass.parquet")
     names = [f"{name}_{epoch}" for name in ("correct", "true_prob", "margin", "el2n") for epoch in range(2)]
     assert table.column_names == ["sample_id", *names]
-    assert facts == {"measured": "train_pass", "data_hash": "data", "settings_hash": "settings"}
+    assert len(facts.pop("content")) == 64
+    assert facts == {
+        "run": "sst2/tiny/full/seed=3", "measured": "train_pass", "data_hash": "data", "settings_hash": "settings"
+    }  # fmt: skip
+
+
+def test_no_two_records_end_alike(tmp_path: Path) -> None:
+    """Nor do those that differ in one answer, or in whose they are."""
+    made = record(samples=8, epochs=1)
+    other = made.correct.copy()
+    other[0, 3] ^= True
+    changes = [{}, {"correct": other}, {"sample_ids": made.sample_ids + 1}, {"key": replace(KEY, seed=4)}]
+    ends = set()
+    for change in changes:
+        folder = run_folder(tmp_path, KEY, SETTINGS)
+        save_record(folder, replace(made, **change))
+        ends.add(sha256_of_footer(folder.path / "record.train_pass.parquet"))
+    assert len(ends) == len(changes)
 
 
 def test_a_record_that_was_not_measured_names_those_that_were(tmp_path: Path) -> None:
@@ -190,7 +207,7 @@ def test_the_manifest_comes_last_and_the_checkpoint_goes(tmp_path: Path, monkeyp
     assert folder.complete
     assert not folder.checkpoint.exists()
     manifest = read_manifest(folder.path)
-    assert set(manifest["files"]) == {"record.train_pass.parquet", "subset.parquet"}
+    assert set(manifest["files"]) == set(manifest["footers"]) == {"record.train_pass.parquet", "subset.parquet"}
     assert manifest["settings"] == json.loads(json.dumps(SETTINGS))
     assert manifest["settings_hash"] == folder.settings_hash
     assert manifest["key"] == {"task": "sst2", "model": "tiny", "subset": "full", "seed": 3}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from hprune import Scores
 from hprune.science.select import by_value
 from hprune.science.subset import SubsetSpec
 from hprune.storage.files import write_table
-from hprune.storage.scores import load_scores, save_scores, score_path, scores_for
+from hprune.storage.scores import load_scores, save_pieces, save_scores, score_path, scores_for
 
 IDS = np.array([1, 4, 9])
 
@@ -70,6 +72,61 @@ def test_another_score_of_the_same_name_is_refused(tmp_path: Path, change: dict[
     with pytest.raises(ValueError, match=rf"holds another score, differing in {message}.*score\.name=NAME"):
         save_scores(tmp_path / "s.parquet", scores(**change))
     assert (tmp_path / "s.parquet").read_bytes() == before
+
+
+def many(**changes: Any) -> Scores:
+    rng = np.random.default_rng(0)
+    ids, values = np.cumsum(rng.integers(1, 5, 100)), rng.integers(0, 4, 100).astype(np.int16)
+    return scores(**({"sample_ids": ids, "values": values} | changes))
+
+
+def cut(made: Scores, size: int) -> Iterator[Scores]:
+    for start in range(0, made.values.size, size):
+        part = slice(start, start + size)
+        yield replace(made, sample_ids=made.sample_ids[part], values=made.values[part])
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 100, 200])
+def test_pieces_are_saved_as_the_whole(tmp_path: Path, size: int) -> None:
+    save_scores(tmp_path / "whole.parquet", many())
+    save_pieces(tmp_path / "pieces.parquet", cut(many(), size))
+    assert (tmp_path / "pieces.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    save_pieces(tmp_path / "whole.parquet", cut(many(), size))
+    save_scores(tmp_path / "pieces.parquet", many())
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 200])
+def test_pieces_of_another_score_are_refused_as_the_whole_is(tmp_path: Path, size: int) -> None:
+    save_scores(tmp_path / "s.parquet", many())
+    before, made = (tmp_path / "s.parquet").read_bytes(), many()
+    values, ids = made.values.copy(), made.sample_ids.copy()
+    values[[3, 70, 99]] += 1
+    ids[80:] += 1
+    others = [
+        ({"values": values}, "the values of 3 samples"),
+        ({"values": values, "sample_ids": ids}, "the samples"),
+        ({"values": values[:70].copy(), "sample_ids": made.sample_ids[:70].copy()}, "the samples"),
+        ({"values": np.append(values, values), "sample_ids": np.append(ids, ids + 1000)}, "the samples"),
+        ({"values": values, "epochs": 9}, r"epochs \(2 there, 9 here\)"),
+    ]
+    for change, message in others:
+        with pytest.raises(ValueError, match=rf"holds another score, differing in {message}; give"):
+            save_pieces(tmp_path / "s.parquet", cut(many(**change), size))
+        with pytest.raises(ValueError, match=rf"holds another score, differing in {message}; give"):
+            save_scores(tmp_path / "s.parquet", many(**change))
+    assert (tmp_path / "s.parquet").read_bytes() == before
+
+
+def test_pieces_that_break_off_leave_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[Scores]:
+        yield from itertools.islice(cut(many(), 10), 4)
+        raise ValueError("damaged")
+
+    with pytest.raises(ValueError, match="damaged"):
+        save_pieces(tmp_path / "s.parquet", broken())
+    with pytest.raises(ValueError, match=r"there are no samples to score for .*s\.parquet"):
+        save_pieces(tmp_path / "s.parquet", iter([]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_a_score_table_is_named(tmp_path: Path) -> None:

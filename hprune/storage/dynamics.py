@@ -1,0 +1,121 @@
+"""The records of the runs of one score, opened together and read in step, so that they need not fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hprune.science.records import Dynamics, Measured, RunKey, prefix_of
+from hprune.science.together import RecordFacts, check_same_ids, check_together
+from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
+from hprune.storage.runs import check_footer, epochs_of, read_manifest, record_file
+
+PIECE_BYTES = 2**27
+"""A piece has as many samples as fit in here, at most a row group: fewer where there are many runs or epochs."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredDynamics:
+    """What S runs knew about N samples in each of E epochs, on disk."""
+
+    records: tuple[tuple[RecordFacts, OpenTable], ...]  # by seed
+    epochs: int
+
+    @classmethod
+    def open(cls, runs: Sequence[Path], measured: Measured) -> StoredDynamics:
+        """Open the records of complete runs, in the order of their seeds; nothing is read but their footers.
+
+        Raises:
+            ValueError: a run is not complete, was not measured this way, or its record was altered; or the runs do not
+                fit together, as in `Dynamics.stack`.
+        """
+        records = sorted((_open(run, measured) for run in runs), key=lambda record: record[0].key.seed)
+        check_together([facts for facts, _ in records])
+        return cls(tuple(records), records[0][0].epochs)
+
+    @property
+    def runs(self) -> int:
+        """S."""
+        return len(self.records)
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return self.records[0][0].samples
+
+    def prefix(self, *, runs: int | None = None, epochs: int | None = None) -> StoredDynamics:
+        """Look at the first `runs` runs (by seed) and the first `epochs` epochs only; the others are not read.
+
+        Raises:
+            ValueError: if more is asked for than was logged, or less than one.
+        """
+        runs = prefix_of("runs", runs, self.runs)
+        return replace(self, records=self.records[:runs], epochs=prefix_of("epochs", epochs, self.epochs))
+
+    def pieces(self, columns: Sequence[str] = ("correct",)) -> Iterator[Dynamics]:
+        """Read the samples in pieces of one size, by increasing id; the last may be smaller.
+
+        Args:
+            columns: what to read of a record, beside `correct`, which is always there.
+
+        Raises:
+            ValueError: if a record is damaged where it is read, or the runs know different samples.
+        """
+        columns = tuple(dict.fromkeys(("correct", *columns)))
+        wanted = ["sample_id", *(f"{name}_{epoch}" for name in columns for epoch in range(self.epochs))]
+        size = self._piece_size(columns)
+        facts, (first, *others) = self.records[0][0], [facts.key for facts, _ in self.records]
+        last = None
+        for batches in zip(*(ahead(table.batches(size, wanted)) for _, table in self.records), strict=True):
+            ids, *other_ids = (array_of(batch.column("sample_id")) for batch in batches)
+            for key, there in zip(others, other_ids, strict=True):
+                check_same_ids(first, ids, key, there)
+            if last is not None and ids[0] <= last:
+                raise ValueError(f"the sample ids of {first} must be strictly increasing, got {last} before {ids[0]}")
+            last = ids[-1]
+            yield Dynamics(
+                sample_ids=ids,
+                seeds=tuple(facts.key.seed for facts, _ in self.records),
+                data_hash=facts.data_hash,
+                measured=facts.measured,
+                **{name: self._stack(batches, name) for name in columns},
+            )
+
+    def _piece_size(self, columns: Sequence[str]) -> int:
+        a_sample = self.runs * (8 + self.epochs * sum(1 if name == "correct" else 4 for name in columns))
+        return min(max(PIECE_BYTES // a_sample, 1), ROW_GROUP)
+
+    def _stack(self, batches: Sequence[pa.RecordBatch], name: str) -> NDArray[Any]:
+        shape = (len(batches), self.epochs, batches[0].num_rows)
+        stacked: NDArray[Any] = np.empty(shape, np.bool_ if name == "correct" else np.float32)  # (S, E, n)
+        for run, batch in enumerate(batches):
+            for epoch in range(self.epochs):
+                stacked[run, epoch] = array_of(batch.column(f"{name}_{epoch}"))
+        return stacked
+
+
+def _open(run: Path, measured: Measured) -> tuple[RecordFacts, OpenTable]:
+    manifest, file = read_manifest(run), record_file(run, measured)
+    check_footer(file, manifest)
+    table = open_table(file)
+    key, epochs = RunKey(**manifest["key"]), epochs_of(table.parquet.schema_arrow.names)
+    return RecordFacts(key, table.facts["data_hash"], table.rows, epochs, measured, table.facts["settings_hash"]), table
+
+
+def ahead(source: Iterator[T]) -> Iterator[T]:
+    """The same items; each is made in another thread while the one before it is used."""
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, source, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, source, end)
+            yield item  # type: ignore[misc]

@@ -1,0 +1,59 @@
+"""Every score in conf/score depends on each sample alone: scoring pieces is scoring the whole."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from hprune import Dynamics
+from hprune.command import CONF, instantiate
+from hprune.science.records import CONTINUOUS
+from hprune.score import ScoreSpec
+
+SCORES = sorted(path.stem for path in (CONF / "score").glob("*.yaml"))
+
+
+def spec_of(name: str) -> ScoreSpec:
+    return ScoreSpec(**instantiate(OmegaConf.load(CONF / "score" / f"{name}.yaml")))
+
+
+def known(runs: int, epochs: int, samples: int, seed: int, needs: Any) -> Dynamics:
+    """Dynamics with the columns that a score says it needs, and no others."""
+    rng, shape = np.random.default_rng(seed), (runs, epochs, samples)
+    real = {name: rng.random(shape, dtype=np.float32) for name in CONTINUOUS if name in needs}
+    return Dynamics(np.cumsum(rng.integers(1, 9, samples)), rng.random(shape) < rng.random(), **real)
+
+
+def part(dynamics: Dynamics, start: int, end: int) -> Dynamics:
+    cut = {name: getattr(dynamics, name) for name in ("correct", *CONTINUOUS)}
+    cut = {name: values[:, :, start:end] for name, values in cut.items() if values is not None}
+    return replace(dynamics, sample_ids=dynamics.sample_ids[start:end], **cut)
+
+
+def test_there_are_scores() -> None:
+    assert "h_score" in SCORES
+
+
+@pytest.mark.parametrize("name", SCORES)
+@settings(deadline=None)
+@given(
+    runs=st.integers(1, 5), epochs=st.integers(1, 4), samples=st.integers(1, 40), seed=st.integers(0, 99),
+    cuts=st.lists(st.integers(0, 40), max_size=5),
+)  # fmt: skip
+def test_scoring_pieces_is_scoring_the_whole(
+    name: str, runs: int, epochs: int, samples: int, seed: int, cuts: list[int]
+) -> None:
+    spec = spec_of(name)
+    dynamics = known(runs, epochs, samples, seed, spec.needs)
+    whole = spec.function(dynamics)
+    bounds = sorted({0, samples, *(at for at in cuts if at < samples)})
+    pieces = [spec.function(part(dynamics, start, end)) for start, end in itertools.pairwise(bounds)]
+    assert {piece.dtype for piece in pieces} == {whole.dtype}
+    assert np.concatenate(pieces).tobytes() == whole.tobytes()

@@ -1,0 +1,146 @@
+"""Scoring a stored study: what is written is the score of the whole, and nothing is written when anything is wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+from hprune import Dynamics, RunKey, RunRecord, h_score
+from hprune import score as module
+from hprune.score import ScoreSpec, score_study
+from hprune.storage import dynamics as storage
+from hprune.storage.runs import finish_run, load_record, run_folder, save_record, start_run
+from hprune.storage.scores import load_scores
+from hprune.storage.studies import add_run, runs_of
+
+SEEDS, EPOCHS, SAMPLES = (3, 1, 20), 3, 101
+H = ScoreSpec("h_score", h_score, "easier")
+
+
+def mean_error(dynamics: Dynamics) -> NDArray[np.float32]:
+    assert dynamics.el2n is not None
+    return dynamics.el2n.mean(axis=(0, 1))
+
+
+ERROR = ScoreSpec("error", mean_error, "harder", needs=["el2n"])
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with study `s` of three complete runs; records are read in pieces of about 20 samples."""
+    monkeypatch.setattr(storage, "PIECE_BYTES", 20 * 3 * 11)
+    for seed in SEEDS:
+        rng, folder = np.random.default_rng(seed), run_folder(tmp_path, RunKey("t", "m", "full", seed), {})
+        start_run(folder)
+        correct = rng.random((EPOCHS, SAMPLES)) < 0.8
+        real = [rng.random((EPOCHS, SAMPLES), dtype=np.float32) for _ in range(3)]
+        ids, digest = np.arange(0, 2 * SAMPLES, 2), folder.settings_hash
+        save_record(folder, RunRecord(folder.key, ids, correct, *real, "train_pass", "data", digest))
+        finish_run(folder, {})
+        add_run(tmp_path, "s", folder, "scoring", SEEDS)
+    return tmp_path
+
+
+def whole(root: Path, **prefix: Any) -> Dynamics:
+    return Dynamics.stack([load_record(run.path, "train_pass") for run in runs_of(root, "s")]).prefix(**prefix)
+
+
+@pytest.mark.parametrize("spec", [H, ERROR], ids=["whole", "real"])
+@pytest.mark.parametrize("prefix", [{}, {"runs": 2}, {"epochs": 1}, {"runs": 1, "epochs": 2}], ids=str)
+def test_the_table_is_the_score_of_the_whole(root: Path, spec: ScoreSpec, prefix: dict[str, Any]) -> None:
+    scores, dynamics = load_scores(score_study(root, "s", replace(spec, **prefix))), whole(root, **prefix)
+    expected = spec.function(dynamics)
+    assert (scores.values.dtype, scores.values.tobytes()) == (expected.dtype, expected.tobytes())
+    assert scores.sample_ids.tolist() == dynamics.sample_ids.tolist()
+    assert (scores.seeds, scores.epochs, scores.data_hash) == (dynamics.seeds, dynamics.epochs, "data")
+    assert scores.conventions == {"score": spec.name, "missing_runs_allowed": False}
+
+
+def test_the_size_of_the_pieces_does_not_show(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = score_study(root, "s", H)
+    before = path.read_bytes()
+    for size in (1, 1000, 2**27):
+        monkeypatch.setattr(storage, "PIECE_BYTES", size)
+        score_study(root, "s", H)  # an equal table stays
+        path.unlink()
+        score_study(root, "s", H)
+        assert path.read_bytes() == before
+
+
+def test_the_log_says_how_the_values_are_distributed(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "hprune.score")
+    for spec in (H, ERROR):
+        score_study(root, "s", spec)
+    counted, real = caplog.messages
+    first, *bars = counted.splitlines()
+    assert first == "h_score of 101 samples from S = 3 runs, E = 3 epochs (train_pass), higher is easier"
+    counts = np.bincount(h_score(whole(root)), minlength=4)
+    assert [(int(bar.split()[0]), int(bar.split()[1])) for bar in bars] == list(enumerate(counts))
+    low, middle, high = np.quantile(mean_error(whole(root)), [0, 0.5, 1])
+    assert real.endswith(f"higher is harder: from {low:.4g} to {high:.4g}, median {middle:.4g}")
+
+
+def test_only_what_takes_long_says_how_far_it_is(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "hprune.score")
+    path = score_study(root, "s", H)
+    assert len(caplog.messages) == 1
+    path.unlink()
+    caplog.clear()
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0)
+    score_study(root, "s", H)
+    assert caplog.messages[:-1] == [f"scored {done} of 101 samples" for done in (20, 40, 60, 80, 100)]
+
+
+def nothing_written(root: Path) -> bool:
+    return list((root / "studies/s/scores").glob("*")) == []
+
+
+def test_a_record_that_is_damaged_leaves_no_table(root: Path, run_command: Callable[..., tuple[int, str, str]]) -> None:
+    file = runs_of(root, "s")[1].path / "record.train_pass.parquet"
+    before = file.read_bytes()
+    column = pq.read_metadata(file).row_group(0).column(3)
+    assert column.path_in_schema == "correct_2"
+    end = column.data_page_offset + column.total_compressed_size
+    page = bytearray(before)
+    page[end - 1] ^= 1
+    for content, message in ((bytes(page), "is not readable Parquet"), (before[:-100], "was altered after the run")):
+        file.write_bytes(content)
+        code, _, err = run_command("score", "study=s", f"paths.root={root}")
+        assert code == 1
+        assert err.startswith(f"hprune score: {file} {message}")
+        assert "Traceback" not in err
+        assert nothing_written(root)
+    file.write_bytes(before)
+    score_study(root, "s", H)
+
+
+def test_values_that_are_no_numbers_are_refused_in_whatever_piece(root: Path) -> None:
+    def broken(dynamics: Dynamics) -> NDArray[np.float32]:
+        return np.where(dynamics.sample_ids == 150, np.nan, 1).astype(np.float32)
+
+    with pytest.raises(ValueError, match=r"must be finite, got 1 that are not, first ids \[150\]"):
+        score_study(root, "s", ScoreSpec("broken", broken, "easier"))
+    assert nothing_written(root)
+
+
+def test_another_score_of_the_same_name_is_refused(root: Path) -> None:
+    score_study(root, "s", H)
+    flipped = replace(H, function=lambda dynamics: h_score(dynamics) + (dynamics.sample_ids > 150).astype(np.int16))
+    with pytest.raises(ValueError, match=r"holds another score, differing in the values of 25 samples; give this one"):
+        score_study(root, "s", flipped)
+
+
+@pytest.mark.parametrize("needs", [["logits"], [], "correct", None, ["correct", "label"], 3, [["correct"]]])
+def test_a_score_needs_columns_that_a_record_has(needs: Any) -> None:
+    with pytest.raises(ValueError, match=r"score\.needs must list columns of a record, of correct, .*, got "):
+        ScoreSpec("x", h_score, "easier", needs=needs)

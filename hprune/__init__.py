@@ -3,11 +3,21 @@
 The commands are the interface (`python -m hprune.train --help`). For notebooks, the science imports without torch.
 """
 
-from hprune.science.records import Dynamics as Dynamics
-from hprune.science.records import RunKey as RunKey
-from hprune.science.records import RunRecord as RunRecord
-from hprune.science.records import Scores as Scores
-from hprune.science.records import Subset as Subset
-from hprune.science.scores.h_score import h_score as h_score
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from hprune.science.records import Dynamics, RunKey, RunRecord, Scores, Subset
+    from hprune.science.scores.h_score import h_score
+
+__all__ = ["Dynamics", "RunKey", "RunRecord", "Scores", "Subset", "h_score"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is: `--help` needs no numpy."""
+    if name not in __all__:
+        raise AttributeError(f"module 'hprune' has no attribute {name!r}")
+    return getattr(
+        import_module("hprune.science.scores.h_score" if name == "h_score" else "hprune.science.records"), name
+    )

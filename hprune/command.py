@@ -18,6 +18,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from hprune.help import asks_for_help, help_page
+
 if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
     from hprune.training.settings import RunSpec
 
@@ -48,7 +50,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
 
         @functools.wraps(function)
         def main() -> None:
-            _check_root(sys.argv[1:])
+            arguments = sys.argv[1:]
+            if asks_for_help(arguments):
+                sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
+                return
+            _check_root(arguments)
             try:
                 run()
             except KeyboardInterrupt:

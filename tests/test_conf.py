@@ -115,6 +115,7 @@ def test_keep_sets_need_no_quotes(text: str, value: object) -> None:
         ("data.eval_batch_size=x", r"data\.eval_batch_size must be a whole number, got 'x'"),
         ("data.max_length=1", r"data\.max_length must be at least 2, got 1"),
         ("data.workers=-1", r"data\.workers must be at least 0, got -1"),
+        ("data.packed=perhaps", r"data\.packed must be true or false, got 'perhaps'"),
         ("optim.schedule=magic", r"linear, cosine or constant, got 'magic'"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs must be at least 1, got 0"),
         ("trainer.devices=2", r"trainer\.devices must be 1, got 2"),

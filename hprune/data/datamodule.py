@@ -39,6 +39,8 @@ class DataSpec:
         lows = {"batch_size": 1, "eval_batch_size": 1, "max_length": 2, "workers": 0}  # 2: the special tokens
         for name, low in lows.items():
             check_whole(f"data.{name}", getattr(self, name), low=low)
+        if not isinstance(self.packed, bool):
+            raise ValueError(f"data.packed must be true or false, got {self.packed!r}")
         if self.order not in ("fixed", "reshuffled"):
             raise ValueError(f"data.order must be fixed or reshuffled, got {self.order!r}")
         plan_batches(np.ones(1, dtype=np.int64), batch_size=1, seed=0, batching=self.batching)

@@ -130,16 +130,14 @@ def judge_classes(logits: Tensor, labels: Tensor) -> Judgement:
         logits: (B, K).
         labels: (B,) int64 in 0..K-1.
     """
-    logits = logits.detach().float()
+    logits, at_label = logits.detach().float(), labels.unsqueeze(-1)
     prob = logits.softmax(dim=-1)  # (B, K)
-    at_label = labels.unsqueeze(-1)
-    onehot = at_label == torch.arange(logits.shape[-1], device=labels.device)  # F.one_hot looks at the values first
-    other = logits.masked_fill(onehot, -torch.inf)
+    true_prob = prob.gather(-1, at_label)
     return Judgement(
         correct=logits.argmax(dim=-1) == labels,
-        true_prob=prob.gather(-1, at_label).squeeze(-1),
-        margin=logits.gather(-1, at_label).squeeze(-1) - other.amax(dim=-1),
-        el2n=(prob - onehot.to(prob.dtype)).norm(dim=-1),
+        true_prob=true_prob.squeeze(-1),
+        margin=logits.gather(-1, at_label).squeeze(-1) - logits.scatter(-1, at_label, -torch.inf).amax(dim=-1),
+        el2n=torch.linalg.vector_norm(prob.scatter(-1, at_label, true_prob - 1), dim=-1),
     )
 
 

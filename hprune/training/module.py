@@ -67,6 +67,18 @@ class FineTuner(L.LightningModule):
             loss=self.kind.loss(outputs, batch).cpu(),
         )
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm; Lightning itself refuses a fused optimizer in bf16-mixed, where no gradient is scaled."""
+        if self.trainer.precision == "16-mixed":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """AdamW (no decay on biases and norms) and a schedule that ends with the run's own last step."""
         steps = int(self.trainer.estimated_stepping_batches)

@@ -41,7 +41,8 @@ def pack(model: PreTrainedModel, *, pooled: bool) -> bool:
     Returns:
         Whether it was done; if not, the model is as it was, and takes padded batches.
     """
-    if model.config.model_type not in LAYERS:
+    shaped = getattr(model.config, "chunk_size_feed_forward", 0) or getattr(model.config, "layerdrop", 0)
+    if model.config.model_type not in LAYERS or shaped:  # layers that are cut in equal pieces, or left out at random
         return False
     layers = model.base_model.get_submodule(LAYERS[model.config.model_type])
     assert isinstance(layers, nn.ModuleList)

@@ -125,9 +125,13 @@ def test_matrix_products_are_those_of_real_tokens(name: str, pooled: bool, last:
     assert linear == layers + beside
 
 
-@pytest.mark.parametrize("name", ["modernbert", "llama", "qwen3"])
-def test_other_architectures_are_left_alone(name: str) -> None:
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("modernbert", {}), ("llama", {}), ("qwen3", {}), ("bert", {"chunk_size_feed_forward": 4}),
+     ("opt", {"layerdrop": 0.1})],
+)  # fmt: skip
+def test_other_architectures_are_left_alone(name: str, more: dict[str, Any]) -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, **more}
     ids = {f"{token}_token_id": 1 for token in ("pad", "bos", "eos", "cls", "sep")}
     config = AutoConfig.for_model(name, vocab_size=50, **ids, **small)
     model = AutoModelForSequenceClassification.from_config(config)

@@ -249,6 +249,20 @@ def test_predictions_give_the_metrics_back(compose_run, tmp_path: Path) -> None:
     assert manifest["epochs"][-1]["validation/accuracy"] == pytest.approx(manifest["metrics"]["validation"]["accuracy"])
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+def test_other_precisions_train_clip_and_record(precision: str, compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """The same run in other numbers: near the record of 32 bits, and further from it where there are fewer."""
+    calm = ("+model.config.hidden_dropout_prob=0.0", "+model.config.attention_probs_dropout_prob=0.0")
+    records = [
+        load_record(
+            trained(compose_run(f"trainer.precision={p}", "trainer.max_epochs=1", *calm), tmp_path).path, "train_pass"
+        )
+        for p in (precision, "32-true")
+    ]
+    apart = np.abs(records[0].true_prob - records[1].true_prob).max()
+    assert (1e-12 < apart < 1e-5) if precision == "64-true" else (1e-6 < apart < 0.1)
+
+
 def test_the_record_is_what_a_plain_loop_sees(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """An independent training loop, padded, dropout off, gives the same correctness and probabilities."""
     from transformers import get_linear_schedule_with_warmup

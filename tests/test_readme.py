@@ -92,6 +92,6 @@ def test_every_command_works_in_order(
 
 
 def test_the_files_that_it_links_to_exist() -> None:
-    for page in ("README.md", "docs/tasks.md"):
+    for page in ("README.md", "docs/tasks.md", "docs/scaling.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), target

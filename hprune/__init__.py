@@ -21,3 +21,7 @@ def __getattr__(name: str) -> Any:
     return getattr(
         import_module("hprune.science.scores.h_score" if name == "h_score" else "hprune.science.records"), name
     )
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-import logging.handlers
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,12 +18,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hprune.collect import collect_run
+from joblib import cpu_count
+
+from hprune.collect import register_run, train_run
+from hprune.storage.runs import RunFolder
 from hprune.storage.studies import Purpose
 from hprune.tasks.spec import TaskData
 from hprune.training.settings import RunSpec, accelerator_of
 from hprune.training.spec import TrainerSpec
 from hprune.training.units import load_samples
+
+log = logging.getLogger(__name__)
+
+MOST = 8
+"""Runs that `auto` trains at once: each has the libraries, the data and a model in memory."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +52,34 @@ class StudyPlace:
     study: str
     scoring_seeds: tuple[int, ...]
 
-    def collect(self, run: Planned, data: TaskData) -> None:
-        """Train one run, unless it is complete."""
-        collect_run(
-            run.spec, data, root=self.root, study=self.study, scoring_seeds=self.scoring_seeds, purpose=run.purpose
-        )
+    def register(self, run: Planned, data: TaskData) -> RunFolder:
+        """Let the study refer to a run."""
+        where = {"root": self.root, "study": self.study, "scoring_seeds": self.scoring_seeds}
+        return register_run(run.spec, data, purpose=run.purpose, **where)  # type: ignore[arg-type]
+
+    def train(self, run: Planned, data: TaskData) -> None:
+        """Train it, unless it is complete."""
+        train_run(run.spec, data, root=self.root, study=self.study)
 
 
 def at_once_of(asked: Any, trainer: TrainerSpec, *, runs: int) -> int:
     """How many runs train at the same time.
 
     Args:
-        asked: a number, or `auto`: on a CPU as many as it has cores for, at `trainer.threads` each; elsewhere one.
+        asked: a number, or `auto`: on a CPU as many as this process has cores for, at `trainer.threads` each, but no
+            more than 8; elsewhere one.
         trainer: of the runs.
         runs: how many there are.
 
     Raises:
         ValueError: if it is neither.
     """
+    on_cpu, threads = accelerator_of(trainer) == "cpu", trainer.threads
     if asked == "auto":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        asked = 1 if accelerator_of(trainer) != "cpu" or trainer.threads is None else max(1, cores // trainer.threads)
+        asked = min(MOST, max(1, cpu_count() // threads)) if on_cpu and threads is not None else 1
     if type(asked) is not int or asked < 1:
         raise ValueError(f"at_once must be a whole number from 1, or auto, got {asked!r}")
-    if asked > 1 and trainer.threads is None and accelerator_of(trainer) == "cpu":
+    if asked > 1 and threads is None and on_cpu:
         raise ValueError(
             f"at_once={asked} on a CPU needs trainer.threads, how many each run has, as that is part of what a run is: "
             "give trainer.threads=1, or as many as there are cores for each"
@@ -75,13 +88,12 @@ def at_once_of(asked: Any, trainer: TrainerSpec, *, runs: int) -> int:
 
 
 Train = Callable[[Iterable[Planned]], Iterator[Planned]]
-"""Trains runs in the order given, and yields each when it is complete. The first failure ends it, once the others at
-work are done."""
+"""Trains runs in the order given, and yields each when it is complete."""
 
 
 @contextmanager
 def training(place: StudyPlace, data: TaskData, *, at_once: int) -> Iterator[Train]:
-    """What trains the runs of a study.
+    """What trains the runs of a study. If one fails, no other starts, and those at work are finished first.
 
     Args:
         place: where they go.
@@ -95,50 +107,106 @@ def training(place: StudyPlace, data: TaskData, *, at_once: int) -> Iterator[Tra
         yield functools.partial(_one_by_one, place, data)
         return
     context = multiprocessing.get_context("spawn")  # torch and tokenizers have threads, which a fork would not
-    said = context.Queue()
-    listener = logging.handlers.QueueListener(said, *logging.getLogger().handlers)
-    listener.start()
     try:
-        with ProcessPoolExecutor(at_once, mp_context=context, initializer=_start, initargs=(said,)) as pool:
-            yield functools.partial(_several, place, pool, at_once)
+        with ProcessPoolExecutor(at_once, mp_context=context, initializer=_start, initargs=(_log_settings(),)) as pool:
+            try:
+                yield functools.partial(_several, place, data, pool, at_once)
+            except KeyboardInterrupt:
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
     except BrokenProcessPool as error:
         raise OSError(
-            "a process that trained was ended from outside, for lack of memory perhaps; complete runs are safe: "
+            f"a process that trained was ended, for lack of memory perhaps ({error}); complete runs are safe: "
             "the same command continues, and at_once=1 needs less memory"
         ) from error
-    finally:
-        listener.stop()
 
 
 def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Planned]:
-    for run in runs:
-        place.collect(run, data)
+    for run in _to_train(place, data, runs):
+        place.train(run, data)
         yield run
 
 
-def _several(place: StudyPlace, pool: Executor, at_once: int, runs: Iterable[Planned]) -> Iterator[Planned]:
-    waiting, working = iter(runs), dict[Future[None], Planned]()
+def _several(
+    place: StudyPlace, data: TaskData, pool: ProcessPoolExecutor, at_once: int, runs: Iterable[Planned]
+) -> Iterator[Planned]:
+    waiting, working = _to_train(place, data, runs), dict[Future[None], Planned]()
     while True:
         for run in islice(waiting, at_once - len(working)):  # none is handed out before it can start
-            working[pool.submit(_collect, run, place)] = run
+            with _interrupts_ignored():  # a process that starts here inherits that: Ctrl-C is for this one to handle
+                working[pool.submit(_train, run, place)] = run
         if not working:
             return
         for future in wait(working, return_when=FIRST_COMPLETED).done:
-            future.result()
+            if future.exception() is not None:
+                _finish(future, working)
             yield working.pop(future)
 
 
-_running = ""
-_data: TaskData | None = None
+def _to_train(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Planned]:
+    """Refer to each run, here, as one process must not read what another writes; leave out what needs no training."""
+    handed_out = set()
+    for run in runs:
+        folder = place.register(run, data)
+        if folder.path in handed_out:
+            log.info("[%s] is the same run as another one, %s", run.label, folder.key)
+        elif folder.complete:
+            place.train(run, data)  # says so
+        else:
+            handed_out.add(folder.path)
+            yield run
 
 
-def _start(said: Any) -> None:
-    """At the start of a process: log to its parent, and end when the parent does, whatever ended it."""
+def _finish(failed: Future[None], working: dict[Future[None], Planned]) -> None:
+    """Tell a failure when it happens, let the others at work come to their end, and raise it."""
+    log.error("[%s] failed: %s", working.pop(failed).label, failed.exception())
+    if working and not isinstance(failed.exception(), BrokenProcessPool):
+        log.info("waiting for %s, which are at work", ", ".join(f"[{run.label}]" for run in working.values()))
+        for future in wait(working).done:
+            if future.exception() is not None:
+                log.error("[%s] failed, too: %s", working[future].label, future.exception())
+    failed.result()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+LogSettings = tuple[str | None, str | None, dict[str, int]]
+
+
+def _log_settings() -> LogSettings:
+    """How this process logs: the form of its first handler, and the levels that were set."""
+    root = logging.getLogger()
+    named = {name: found for name, found in root.manager.loggerDict.items() if isinstance(found, logging.Logger)}
+    levels = {name: found.level for name, found in {"": root, **named}.items() if found.level}
+    form = next((handler.formatter for handler in root.handlers if handler.formatter), logging.Formatter())
+    return form._fmt, form.datefmt, levels
+
+
+_running = ""  # what the run of this process is called
+_data: TaskData | None = None  # of the study: its runs differ in subset and seed
+
+
+def _start(settings: LogSettings) -> None:
+    """At the start of a process: log as its parent does, and end when the parent does, whatever ended it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    handler = logging.handlers.QueueHandler(said)
+    handler = logging.StreamHandler(sys.stderr)
+    form, dates, levels = settings
+    handler.setFormatter(logging.Formatter(form, dates))
     handler.addFilter(_named)
     logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _end_with_parent() -> None:
@@ -154,12 +222,11 @@ def _named(record: logging.LogRecord) -> bool:
     return True
 
 
-def _collect(run: Planned, place: StudyPlace) -> None:
+def _train(run: Planned, place: StudyPlace) -> None:
     """In a process of its own: load the data once, train."""
     global _running, _data
     _running = run.label
     run = replace(run, spec=replace(run.spec, trainer=replace(run.spec.trainer, progress=False)))
-    _data = (
-        load_samples(run.spec, root=place.root) if _data is None else _data
-    )  # runs of a study differ in subset and seed
-    place.collect(run, _data)
+    if _data is None:
+        _data = load_samples(run.spec, root=place.root)
+    place.train(run, _data)

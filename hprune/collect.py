@@ -15,14 +15,27 @@ from hprune.training.settings import RunSpec
 def collect_run(
     spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
 ) -> RunFolder:
-    """Train one run of a study, unless it is complete, and let the study refer to it.
+    """Let a study refer to a run, and train it unless it is complete.
 
     Raises:
         ValueError: if its score table is missing, or a scoring run's settings differ from those of the study's others.
     """
-    scores = scores_for(spec.subset, root=root, study=study)
-    add_run(root, study, locate(spec, data, scores, root=root), purpose, scoring_seeds)
-    return fine_tune(spec, data, scores, root=root)
+    register_run(spec, data, root=root, study=study, scoring_seeds=scoring_seeds, purpose=purpose)
+    return train_run(spec, data, root=root, study=study)
+
+
+def register_run(
+    spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
+) -> RunFolder:
+    """Let a study refer to a run; its folder, complete or not."""
+    folder = locate(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
+    add_run(root, study, folder, purpose, scoring_seeds)
+    return folder
+
+
+def train_run(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunFolder:
+    """Train a run that its study refers to, unless it is complete."""
+    return fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
 
 
 def purpose_of(spec: RunSpec, scoring_seeds: tuple[int, ...], *, allow_seed_overlap: bool = False) -> Purpose:

@@ -1,7 +1,7 @@
 """From records to a score: `python -m hprune.score study=<study>`.
 
 Goes through the records of the study's scoring runs in step, computes one number a sample, and writes
-`scores/<name>.parquet` as it goes: nothing is held for all samples.
+`scores/<name>.parquet` as it goes: of whole-numbered scores nothing is held for all samples.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from hprune.storage.studies import StudyRun, planned_seeds, runs_of
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10
+MOST_BARS = 50
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _scored(dynamics: StoredDynamics, spec: ScoreSpec, values: Distribution) -> 
         scores = Scores(
             name=spec.table,
             sample_ids=piece.sample_ids,
-            values=spec.function(piece),
+            values=_values(spec, piece),
             higher_is=spec.higher_is,
             seeds=piece.seeds,
             epochs=piece.epochs,
@@ -107,13 +108,26 @@ def _scored(dynamics: StoredDynamics, spec: ScoreSpec, values: Distribution) -> 
             told = time.monotonic()
 
 
+def _values(spec: ScoreSpec, piece: Dynamics) -> Any:
+    try:
+        return spec.function(piece)
+    except (TypeError, AttributeError) as error:
+        if "NoneType" not in str(error):
+            raise
+        raise ValueError(
+            f"score {spec.name} looks at a column that score.needs does not list, it lists {list(spec.needs)} ({error})"
+        ) from error
+
+
 def describe(spec: ScoreSpec, dynamics: StoredDynamics, values: Distribution) -> str:
     """The distribution of a score, for the log."""
     runs = f"S = {dynamics.runs} runs, E = {dynamics.epochs} epochs ({spec.measured})"
     head = f"{spec.table} of {values.samples:,} samples from {runs}, higher is {spec.higher_is}"
     if values.real is not None:
         return f"{head}: from {values.low:.4g} to {values.high:.4g}, median {values.median():.4g}"
-    shares = [(value, count, count / values.samples) for value, count in enumerate(values.counts.tolist())]
+    if len(values.counts) > MOST_BARS:
+        return f"{head}: from {min(values.counts)} to {max(values.counts)}, {len(values.counts):,} different values"
+    shares = [(value, count, count / values.samples) for value, count in sorted(values.counts.items())]
     bars = "\n".join(
         f"  {value:>3} {count:>10,} {share:>7.1%} {'#' * round(40 * share)}" for value, count, share in shares
     )

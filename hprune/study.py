@@ -93,15 +93,15 @@ class _Progress:
             yield Planned(label, spec, purpose)
 
     def watch(self, done: Iterator[Planned]) -> None:
-        """Count runs as they are done."""
+        """Count runs as they are trained."""
         for _ in done:
             self.done += 1
 
     def _left(self) -> str:
-        """A first guess of the time that is left: as if every run took as long as those so far."""
+        """A first guess of the time that is left: as if every run took as long as those that were trained so far."""
         if self.done == 0:
             return ""
-        seconds = (time.perf_counter() - self.since) / self.done * (self.total - self.done)
+        seconds = (time.perf_counter() - self.since) / self.done * (self.total - self.number + 1)
         about = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
         return f" (at most about {about} left)"
 

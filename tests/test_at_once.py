@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from joblib import cpu_count
 
-from hprune.at_once import Planned, StudyPlace, at_once_of, training
+from hprune.at_once import MOST, Planned, StudyPlace, at_once_of, training
+from hprune.storage.runs import RunFolder, run_folder
 from hprune.tasks.spec import TaskData
 from hprune.training.spec import TrainerSpec
 from tests.conftest import ROOT
@@ -24,12 +26,17 @@ from tests.conftest import ROOT
 def test_runs_at_once_are_those_one_after_the_other(
     tiny: list[str], tmp_path: Path, run_command: Callable[..., tuple[int, str, str]]
 ) -> None:
-    """Every record, prediction and score is equal to the byte."""
+    """Every record, prediction and score is equal to the byte; an arm that is another by name is not trained twice."""
     said = {}
     for at_once in (1, 2):
-        options = ("study=s", f"paths.root={tmp_path}/{at_once}", f"at_once={at_once}", "~arms.random_like")
-        code, _, said[at_once] = run_command("study", *tiny, *options)
-        assert code == 0, said[at_once]
+        options = ["study=s", f"paths.root={tmp_path}/{at_once}", f"at_once={at_once}", "~arms.random_like"]
+        options.append("+subset@arms.again=full")
+        done = subprocess.run(
+            [sys.executable, "-m", "hprune.study", *tiny, *options],
+            cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        said[at_once] = done.stderr
     files = {at_once: sorted((tmp_path / str(at_once)).rglob("*.parquet")) for at_once in (1, 2)}
     assert len(files[1]) > 20
     for one, two in zip(files[1], files[2], strict=True):
@@ -37,19 +44,26 @@ def test_runs_at_once_are_those_one_after_the_other(
         assert one.read_bytes() == two.read_bytes(), one
     assert "2 at once" in said[2]
     assert "at once" not in said[1]
-    for number in range(1, 8):  # each run is announced, and says for itself that it is done
-        assert f"[{number} of 7] " in said[1]
-        assert said[2].count(f"[{number} of 7] ") >= 2
+    for number in range(1, 10):  # each run is announced, and says for itself what becomes of it
+        assert f"[{number} of 9] " in said[1]
+        assert said[2].count(f"[{number} of 9] ") >= 2 or number >= 8
+    code, _, err = run_command("study", *tiny, *options)  # again: nothing is left to train
+    assert code == 0
+    assert err.count("is complete, skipped") == 9
 
 
 class Written(StudyPlace):
     """Writes when a run began and ended, in which process; seed 3 fails, seed 9 kills its process."""
 
-    def collect(self, run: Planned, data: TaskData) -> None:
+    def register(self, run: Planned, data: TaskData) -> RunFolder:
+        """Somewhere."""
+        return run_folder(self.root / "runs", run.spec.key, {})
+
+    def train(self, run: Planned, data: TaskData) -> None:
         """In place of training."""
         logging.getLogger("hprune").info("this is seed %d", run.spec.seed)
         began = time.monotonic()
-        time.sleep(0.5)
+        time.sleep(2 if run.spec.seed == 6 else 0.5)
         if run.spec.seed == 9:
             os.kill(os.getpid(), signal.SIGKILL)
         if run.spec.seed == 3:
@@ -70,8 +84,10 @@ def test_two_train_at_a_time_and_a_failure_ends_it(
     with training(place, None, at_once=2) as train:  # type: ignore[arg-type]
         done = [run.spec.seed for run in train(runs_of(spec, 1, 2, 4, 5))]
         assert sorted(done) == [1, 2, 4, 5]
-        with pytest.raises(FloatingPointError, match="the loss is nan"):
+        with pytest.raises(FloatingPointError, match="the loss is nan"), caplog.at_level(logging.INFO):
             list(train(runs_of(spec, 3, 6, 7, 8, 10)))
+    assert "[3] failed: the loss is nan" in caplog.text
+    assert "waiting for [6], which are at work" in caplog.text
     times = {int(file.name): file.read_text().split() for file in tmp_path.iterdir()}
     assert not set(times) & {3, 8, 10}  # what had not started never does
     assert {1, 2, 4, 5, 6} <= set(times)
@@ -84,7 +100,7 @@ def test_two_train_at_a_time_and_a_failure_ends_it(
 
 def test_a_process_that_is_killed_is_told(compose_run: Callable[..., Any], tmp_path: Path) -> None:
     with (
-        pytest.raises(OSError, match=r"ended from outside.*the same command continues"),
+        pytest.raises(OSError, match=r"a process that trained was ended.*the same command continues"),
         training(Written(tmp_path, "s", (1,)), None, at_once=2) as train,  # type: ignore[arg-type]
     ):
         list(train(runs_of(compose_run(), 9, 1, 2)))
@@ -105,10 +121,37 @@ def test_processes_end_with_the_study(tiny: list[str], tmp_path: Path) -> None:
     assert len(children) >= 2
     study.kill()
     study.communicate(timeout=60)
+    assert all_end(children)
+
+
+@pytest.mark.parametrize("whom", ["the command", "its group"])
+def test_ctrl_c(whom: str, tiny: list[str], tmp_path: Path) -> None:
+    """Only the command is interrupted, or everybody at the terminal: it ends in seconds, with one line."""
+    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}", "at_once=2"]
+    study = subprocess.Popen(
+        [*command, "trainer.max_epochs=1000"], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert study.stderr is not None
+    for line in study.stderr:
+        if "of 1000: validation" in line:
+            break
+    children = Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split()
+    (os.kill if whom == "the command" else os.killpg)(study.pid, signal.SIGINT)
+    _, rest = study.communicate(timeout=60)
+    assert study.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert "interrupted; the same command continues where it stopped" in rest
+    assert all_end(children)
+    assert not list(tmp_path.rglob("run.json"))
+
+
+def all_end(processes: list[str]) -> bool:
+    """Whether none is left within a minute."""
     deadline = time.monotonic() + 60
-    while any(alive(process) for process in children) and time.monotonic() < deadline:
+    while any(alive(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not any(alive(process) for process in children)
+    return not any(alive(process) for process in processes)
 
 
 def alive(process: str) -> bool:
@@ -122,7 +165,7 @@ def alive(process: str) -> bool:
 
 def test_how_many_at_once() -> None:
     cpu = TrainerSpec(accelerator="cpu", threads=1)
-    cores = len(os.sched_getaffinity(0))
+    cores = min(MOST, cpu_count())
     assert at_once_of("auto", cpu, runs=100) == cores
     assert at_once_of("auto", replace(cpu, threads=cores), runs=100) == 1
     assert at_once_of("auto", replace(cpu, threads=None), runs=100) == 1

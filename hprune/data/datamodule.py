@@ -35,6 +35,11 @@ class DataSpec:
     """Compute no padding, where the architecture allows it; `batching: max_length` computes all of it regardless."""
     workers: int = 0
 
+    @property
+    def pads_all(self) -> bool:
+        """Whether every sequence is padded to `max_length`, and the padding computed: the paper's way."""
+        return self.batching == "max_length"
+
     def __post_init__(self) -> None:
         lows = {"batch_size": 1, "eval_batch_size": 1, "max_length": 2, "workers": 0}  # 2: the special tokens
         for name, low in lows.items():
@@ -180,7 +185,7 @@ class FineTuningData(L.LightningDataModule):
         packed: bool = False,
     ) -> None:
         super().__init__()
-        width = spec.max_length if spec.batching == "max_length" else None
+        width = spec.max_length if spec.pads_all else None
         self.spec, self.pad_id, self.packed = spec, pad_id, packed
         self.train = PaddedBatches(train, kept, pad_id=pad_id, width=width, packed=packed)
         self.plan = PlannedBatches(self.train.lengths, spec, seed)

@@ -14,21 +14,20 @@ class Distribution:
 
     Args:
         samples: how many values will come.
-        top: the counts go up to here at least.
+        top: the values 0..top are counted even if there are none.
     """
 
     def __init__(self, samples: int, top: int) -> None:
         self.samples, self.seen = samples, 0
-        self.counts = np.zeros(top + 1, dtype=np.int64)  # by value
+        self.counts = dict.fromkeys(range(top + 1), 0)
         self.real: NDArray[np.float32] | None = None  # (N,) as they came
         self.low, self.high = math.inf, -math.inf
 
     def add(self, values: NDArray[Any]) -> None:
         """Take the next values."""
         if np.issubdtype(values.dtype, np.integer):
-            counts = np.bincount(values, minlength=self.counts.size)
-            counts[: self.counts.size] += self.counts
-            self.counts = counts
+            for value, count in zip(*_occurring(values), strict=True):
+                self.counts[value] = self.counts.get(value, 0) + count
         else:
             self.real = np.empty(self.samples, dtype=np.float32) if self.real is None else self.real
             self.real[self.seen : self.seen + values.size] = values
@@ -41,3 +40,13 @@ class Distribution:
         middle = [(self.samples - 1) // 2, self.samples // 2]
         self.real.partition(middle)
         return float(self.real[middle].mean(dtype=np.float64))
+
+
+def _occurring(values: NDArray[np.integer]) -> tuple[list[int], list[int]]:
+    """The values that occur, and how often."""
+    low, high = int(values.min()), int(values.max())
+    if high - low >= 2**16:
+        found, counts = np.unique(values, return_counts=True)
+        return found.tolist(), counts.tolist()
+    counts = np.bincount(values.astype(np.int64) - low)  # no sorting
+    return (np.flatnonzero(counts) + low).tolist(), counts[counts > 0].tolist()

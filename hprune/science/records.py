@@ -181,6 +181,8 @@ class Scores:
         _check_ids("Scores", self.sample_ids)
         if self.values.shape != self.sample_ids.shape:
             raise ValueError(f"Scores.values must be one a sample, {self.sample_ids.shape}, got {self.values.shape}")
+        if self.values.dtype.kind not in "iuf":
+            raise ValueError(f"Scores.values must be whole or real numbers, got {self.values.dtype}; cast them")
         if self.higher_is not in get_args(Direction):
             raise ValueError(f"Scores.higher_is must be one of {get_args(Direction)}, got {self.higher_is!r}")
         if not np.isfinite(self.values).all():

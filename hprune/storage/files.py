@@ -176,6 +176,7 @@ def array_of(column: pa.Array) -> NDArray[Any]:
 
 def column_of(numbers: NDArray[Any]) -> pa.Array:
     """A column over the memory of an array, as `pyarrow.array` makes it; that would import pandas."""
+    assert numbers.dtype != np.bool_, "truths are bits there"
     buffer = pa.py_buffer(np.ascontiguousarray(numbers))
     return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), numbers.size, [None, buffer])
 

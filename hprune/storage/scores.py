@@ -15,6 +15,9 @@ from hprune.science.subset import SubsetSpec
 from hprune.storage.files import OpenTable, array_of, as_json, check_name, column_of, open_table, table_writer
 from hprune.storage.studies import study_folder
 
+FACTS = ("name", "higher_is", "seeds", "epochs", "measured", "data_hash", "conventions")
+"""What the metadata of a table tells."""
+
 
 def score_path(root: Path, study: str, name: str) -> Path:
     """Where the table of one score of a study lies."""
@@ -101,8 +104,11 @@ def load_scores(path: Path) -> Scores:
 def _open_scores(path: Path) -> OpenTable:
     table = open_table(path)
     columns = table.parquet.schema_arrow.names
-    if "higher_is" not in table.facts or "value" not in columns:
-        raise ValueError(f"{path} is not a score table of hprune: it has the columns {columns}")
+    lacking = [*({"sample_id", "value"} - set(columns)), *(name for name in FACTS if name not in table.facts)]
+    if lacking:
+        raise ValueError(
+            f"{path} is not a score table of hprune: it has the columns {columns}, and lacks {', '.join(lacking)}"
+        )
     return table
 
 

@@ -72,7 +72,7 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     if data.uncut is not None:
         train = train.each_sequence()
     assert train.samples == data.train.num_rows, "samples and tokens are cut alike"
-    packed = spec.data.packed and spec.data.batching != "max_length" and pack(model, pooled=spec.task.kind.pooled)
+    packed = spec.data.packed and not spec.data.pads_all and pack(model, pooled=spec.task.kind.pooled)
     datamodule = FineTuningData(
         Encoded(train, data.train["label"].to_numpy()),
         np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids),

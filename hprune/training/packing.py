@@ -2,8 +2,8 @@
 
 A batch is a grid of sequences, padded to the longest. All that a layer does but attention looks at one token at a time,
 so layers see the real tokens in one row, (1, T, D), and attention alone lays them out as the grid. Embeddings, poolers
-and heads see the grid, as ever. Where the head reads the first token only, an encoder's last layer stops computing the
-others once they were attended to.
+and heads see the grid, as ever. Where the head reads the first token only, the last layer of a BERT or its like stops
+computing the others once they were attended to.
 
 Batches carry what this takes (`hprune.data.datamodule.PaddedBatches`), and transformers hands it down to every layer:
 `real` (T,) the places of the real tokens in the flattened grid, `starts` (B,) the places of the first tokens among the
@@ -41,11 +41,12 @@ def pack(model: PreTrainedModel, *, pooled: bool) -> bool:
     Returns:
         Whether it was done; if not, the model is as it was, and takes padded batches.
     """
-    shaped = getattr(model.config, "chunk_size_feed_forward", 0) or getattr(model.config, "layerdrop", 0)
-    if model.config.model_type not in LAYERS or shaped:  # layers that are cut in equal pieces, or left out at random
+    cut, dropped = (getattr(model.config, name, 0) for name in ("chunk_size_feed_forward", "layerdrop"))
+    if model.config.model_type not in LAYERS or cut or dropped:
         return False
     layers = model.base_model.get_submodule(LAYERS[model.config.model_type])
     assert isinstance(layers, nn.ModuleList)
+    pooled = pooled and getattr(model.config, "summary_type", "first") == "first"  # ELECTRA's choice among options
     AttentionInterface.register("packed", packed_attention)
     model.config._attn_implementation = "packed"  # masks are made for known names only: none is made
     layers[0].register_forward_pre_hook(_take_out, with_kwargs=True)
@@ -113,8 +114,10 @@ def packed_attention(
 def _take_out(layer: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Before the first layer: (B, L, D) -> (1, T, D)."""
     hidden, *rest = inputs
-    rows = hidden.flatten(0, 1)
-    return (_at(rows, named["real"]).unsqueeze(0), *rest), named
+    rows, real = hidden.flatten(0, 1), named["real"]
+    if real.numel() < rows.shape[0]:
+        rows = rows.index_select(0, real)
+    return (rows.unsqueeze(0), *rest), named
 
 
 def _put_back(layer: nn.Module, inputs: Any, named: dict[str, Any], hidden: Tensor) -> Tensor:
@@ -137,7 +140,3 @@ def _keep_firsts(firsts: list[Tensor], behind_attention: nn.Module, inputs: tupl
 def _as_grid_of_firsts(layer: nn.Module, inputs: Any, hidden: Tensor) -> Tensor:
     """After the last layer: (1, B, D) -> (B, 1, D), a grid of first tokens."""
     return hidden[0].unsqueeze(1)
-
-
-def _at(rows: Tensor, real: Tensor) -> Tensor:
-    return rows if real.numel() == rows.shape[0] else rows.index_select(0, real)

@@ -40,7 +40,7 @@ class SampleJudgement(Metric):
             default = torch.full((num_samples,), value, dtype=dtype)
             # "max" over devices keeps the one that saw the sample
             self.add_state(name, default, dist_reduce_fx="sum" if name == "seen" else "max", persistent=True)
-            self._defaults[name] = default[:1].clone().expand(num_samples)  # what a reset copies takes no room itself
+        self._apply(lambda state: state)
 
     def update(self, judgement: Judgement, row: Tensor) -> None:
         """Write down a batch: `row` (B,) says which rows of the train table were judged."""
@@ -49,6 +49,14 @@ class SampleJudgement(Metric):
         self.margin[row] = judgement.margin
         self.el2n[row] = judgement.el2n
         self.seen.index_add_(0, row, torch.ones_like(row, dtype=torch.uint8))
+
+    def _apply(self, *given: Any, **named: Any) -> Any:
+        """As torch moves it to a device; what a reset copies takes no room itself."""
+        moved = super()._apply(*given, **named)
+        for name, value in self._defaults.items():
+            assert isinstance(value, Tensor)
+            self._defaults[name] = value[:1].clone().expand(value.shape)
+        return moved
 
     def compute(self) -> dict[str, Tensor]:
         """The columns of the epoch."""

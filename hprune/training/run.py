@@ -142,7 +142,9 @@ def _save_tables(spec: RunSpec, data: TaskData, subset: Subset, recorder: Record
 
 
 def _save_model(made: Assembled, path: Path) -> None:
-    merged(made.module.model).save_pretrained(path)
+    model = merged(made.module.model)
+    model.config.use_cache = True  # as models come
+    model.save_pretrained(path)
     made.tokenizer.save_pretrained(path)
 
 

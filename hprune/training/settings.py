@@ -64,7 +64,7 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         },
         "model": model_identity(spec.model),
         "optim": {**_without(asdict(spec.optim), "pruned_lr"), "betas": list(spec.optim.betas)},
-        "data": _without(asdict(spec.data), "workers"),
+        "data": _without(asdict(spec.data), "workers") | {"packed": spec.data.packed and not spec.data.pads_all},
         "trainer": trainer,
         "record": {"measured": spec.record.measured},
         "subset": _subset_identity(spec.subset, scores),

@@ -17,10 +17,13 @@ def gathered(values: np.ndarray, size: int, top: int = 3) -> Distribution:
     return made
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 20))
+@given(
+    st.lists(st.integers(-3, 9) | st.sampled_from([-(2**31), 2**17, 2**31 - 1]), min_size=1, max_size=60),
+    st.integers(1, 20),
+)
 def test_whole_values_are_counted(values: list[int], size: int) -> None:
-    made = gathered(np.array(values, dtype=np.int16), size)
-    assert made.counts.tolist() == [values.count(value) for value in range(max(3, *values) + 1)]
+    made = gathered(np.array(values, dtype=np.int32), size)
+    assert made.counts == {value: values.count(value) for value in {0, 1, 2, 3, *values}}
     assert (made.seen, made.real) == (len(values), None)
 
 

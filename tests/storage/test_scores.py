@@ -156,3 +156,8 @@ def test_a_subset_finds_its_scores(tmp_path: Path) -> None:
     assert name_of(select=choose, scores=str(tmp_path / "own.parquet")) == "own"
     with pytest.raises(ValueError, match=r"subset 't' needs the score table .*aum\.parquet, .*hprune\.score study=a"):
         name_of(select=choose, scores="aum")
+
+
+def test_truths_are_not_numbers() -> None:
+    with pytest.raises(ValueError, match=r"Scores\.values must be whole or real numbers, got bool; cast them"):
+        replace(scores(), values=np.array([True, False, True]))

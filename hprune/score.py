@@ -115,7 +115,7 @@ def _values(spec: ScoreSpec, piece: Dynamics) -> Any:
         if "NoneType" not in str(error):
             raise
         raise ValueError(
-            f"score {spec.name} looks at a column that score.needs does not list, it lists {list(spec.needs)} ({error})"
+            f"score {spec.name} looks at a column that score.needs does not list, only {list(spec.needs)} ({error})"
         ) from error
 
 
@@ -125,8 +125,9 @@ def describe(spec: ScoreSpec, dynamics: StoredDynamics, values: Distribution) ->
     head = f"{spec.table} of {values.samples:,} samples from {runs}, higher is {spec.higher_is}"
     if values.real is not None:
         return f"{head}: from {values.low:.4g} to {values.high:.4g}, median {values.median():.4g}"
-    if len(values.counts) > MOST_BARS:
-        return f"{head}: from {min(values.counts)} to {max(values.counts)}, {len(values.counts):,} different values"
+    occurring = [value for value, count in values.counts.items() if count]
+    if len(occurring) > MOST_BARS:
+        return f"{head}: from {min(occurring)} to {max(occurring)}, {len(occurring):,} different values"
     shares = [(value, count, count / values.samples) for value, count in sorted(values.counts.items())]
     bars = "\n".join(
         f"  {value:>3} {count:>10,} {share:>7.1%} {'#' * round(40 * share)}" for value, count, share in shares

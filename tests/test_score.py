@@ -144,3 +144,26 @@ def test_another_score_of_the_same_name_is_refused(root: Path) -> None:
 def test_a_score_needs_columns_that_a_record_has(needs: Any) -> None:
     with pytest.raises(ValueError, match=r"score\.needs must list columns of a record, of correct, .*, got "):
         ScoreSpec("x", h_score, "easier", needs=needs)
+
+
+def test_a_column_that_is_not_asked_for_is_named(root: Path) -> None:
+    def greedy(dynamics: Dynamics) -> Any:
+        return dynamics.margin.mean(axis=(0, 1))  # type: ignore[union-attr]
+
+    with pytest.raises(ValueError, match=r"greedy looks at a column that score\.needs does not list.*\['correct'\]"):
+        score_study(root, "s", ScoreSpec("greedy", greedy, "easier"))
+    assert not list(root.glob("studies/s/scores/*"))
+
+
+def test_whole_numbers_below_zero_or_far_apart_are_described(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def shifted(dynamics: Dynamics) -> NDArray[np.int32]:
+        return h_score(dynamics).astype(np.int32) - 2
+
+    def spread(dynamics: Dynamics) -> NDArray[np.int64]:
+        return dynamics.sample_ids * 1_000_000
+
+    with caplog.at_level(logging.INFO):
+        for function in (shifted, spread):
+            score_study(root, "s", ScoreSpec(function.__name__, function, "easier"))
+    assert f"\n{-2:>5} " in caplog.text
+    assert f"from 0 to {(2 * SAMPLES - 2) * 1_000_000}, {SAMPLES} different values" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,11 @@ TINY_MODEL = (
     "model.config.hidden_size=16", "model.config.num_hidden_layers=1", "model.config.num_attention_heads=2",
     "model.vocab_size=300",
 )  # fmt: skip
+
+
+def heed_interrupts() -> None:
+    """In a process that is about to start: SIGINT as at a terminal, though what runs the tests may ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hprune.at_once import MOST, Planned, StudyPlace, at_once_of, training
 from hprune.storage.runs import RunFolder, run_folder
 from hprune.tasks.spec import TaskData
 from hprune.training.spec import TrainerSpec
-from tests.conftest import ROOT
+from tests.conftest import ROOT, heed_interrupts
 
 
 def test_runs_at_once_are_those_one_after_the_other(
@@ -106,43 +107,44 @@ def test_a_process_that_is_killed_is_told(compose_run: Callable[..., Any], tmp_p
         list(train(runs_of(compose_run(), 9, 1, 2)))
 
 
-def test_processes_end_with_the_study(tiny: list[str], tmp_path: Path) -> None:
-    """kill -9 of the command leaves nobody behind."""
-    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}", "at_once=2"]
+@contextmanager
+def endless(tiny: list[str], root: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A study of two runs at once that goes on for long, and its processes; it is at work."""
+    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={root}", "at_once=2"]
     study = subprocess.Popen(
-        [*command, "trainer.max_epochs=1000"], cwd=ROOT, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [*command, "trainer.max_epochs=1000"], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert study.stderr is not None
-    for line in study.stderr:
-        if "of 1000: validation" in line:
-            break
-    children = Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split()
-    assert len(children) >= 2
-    study.kill()
-    study.communicate(timeout=60)
-    assert all_end(children)
+    try:
+        for line in study.stderr:
+            if "of 1000: validation" in line:
+                break
+        yield study, Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split()
+    finally:
+        study.kill()
+        study.wait()
+
+
+def test_processes_end_with_the_study(tiny: list[str], tmp_path: Path) -> None:
+    """kill -9 of the command leaves nobody behind."""
+    with endless(tiny, tmp_path) as (study, processes):
+        assert len(processes) >= 2
+        study.kill()
+        study.communicate(timeout=60)
+        assert all_end(processes)
 
 
 @pytest.mark.parametrize("whom", ["the command", "its group"])
 def test_ctrl_c(whom: str, tiny: list[str], tmp_path: Path) -> None:
     """Only the command is interrupted, or everybody at the terminal: it ends in seconds, with one line."""
-    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}", "at_once=2"]
-    study = subprocess.Popen(
-        [*command, "trainer.max_epochs=1000"], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert study.stderr is not None
-    for line in study.stderr:
-        if "of 1000: validation" in line:
-            break
-    children = Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split()
-    (os.kill if whom == "the command" else os.killpg)(study.pid, signal.SIGINT)
-    _, rest = study.communicate(timeout=60)
-    assert study.returncode == 130, rest
-    assert "Traceback" not in rest
-    assert "interrupted; the same command continues where it stopped" in rest
-    assert all_end(children)
+    with endless(tiny, tmp_path) as (study, processes):
+        (os.kill if whom == "the command" else os.killpg)(study.pid, signal.SIGINT)
+        _, rest = study.communicate(timeout=60)
+        assert study.returncode == 130, rest
+        assert "Traceback" not in rest
+        assert "interrupted; the same command continues where it stopped" in rest
+        assert all_end(processes)
     assert not list(tmp_path.rglob("run.json"))
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, heed_interrupts
 
 
 def test_ctrl_c_and_the_same_command_again(
@@ -25,6 +25,7 @@ def test_ctrl_c_and_the_same_command_again(
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.rglob("resume.ckpt")) and time.monotonic() < deadline and process.poll() is None:

@@ -131,13 +131,5 @@ def scores_for(spec: SubsetSpec, *, root: Path, study: str) -> Scores | None:
 
 
 def _facts(scores: Scores) -> dict[str, Any]:
-    facts = {
-        "name": scores.name,
-        "higher_is": scores.higher_is,
-        "seeds": list(scores.seeds),
-        "epochs": scores.epochs,
-        "measured": scores.measured,
-        "data_hash": scores.data_hash,
-        "conventions": dict(scores.conventions),
-    }
-    return dict(as_json(facts))
+    facts = {name: getattr(scores, name) for name in FACTS}
+    return dict(as_json(facts | {"conventions": dict(scores.conventions)}))

@@ -120,7 +120,9 @@ def model_inputs(batch: Batch) -> Batch:
 
 def packing(batch: Batch) -> Batch:
     """What a model takes beside, if its batches are packed."""
-    return {name: batch[name] for name in PACKING} | {"grid": batch["attention_mask"]} if "real" in batch else {}
+    if "real" not in batch:
+        return {}
+    return {name: batch[name] for name in PACKING} | {"grid": batch["attention_mask"]}
 
 
 def judge_classes(logits: Tensor, labels: Tensor) -> Judgement:

@@ -42,11 +42,11 @@ def pack(model: PreTrainedModel, *, pooled: bool) -> bool:
         Whether it was done; if not, the model is as it was, and takes padded batches.
     """
     cut, dropped = (getattr(model.config, name, 0) for name in ("chunk_size_feed_forward", "layerdrop"))
-    if model.config.model_type not in LAYERS or cut or dropped:
+    reads_padding = getattr(model.config, "summary_type", "first") != "first"  # ELECTRA's head for multiple choice
+    if model.config.model_type not in LAYERS or cut or dropped or reads_padding:
         return False
     layers = model.base_model.get_submodule(LAYERS[model.config.model_type])
     assert isinstance(layers, nn.ModuleList)
-    pooled = pooled and getattr(model.config, "summary_type", "first") == "first"  # ELECTRA's choice among options
     AttentionInterface.register("packed", packed_attention)
     model.config._attn_implementation = "packed"  # masks are made for known names only: none is made
     layers[0].register_forward_pre_hook(_take_out, with_kwargs=True)

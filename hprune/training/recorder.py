@@ -30,7 +30,7 @@ class SampleJudgement(Metric):
     true_prob: Tensor  # (N,) float32
     margin: Tensor  # (N,) float32
     el2n: Tensor  # (N,) float32
-    seen: Tensor  # (N,) uint8, must end at 1
+    seen: Tensor  # (N,) uint8, how often, must end at 1; wraps at 256
 
     def __init__(self, num_samples: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class SampleJudgement(Metric):
             default = torch.full((num_samples,), value, dtype=dtype)
             # "max" over devices keeps the one that saw the sample
             self.add_state(name, default, dist_reduce_fx="sum" if name == "seen" else "max", persistent=True)
-        self._apply(lambda state: state)
+        self._shrink_defaults()
 
     def update(self, judgement: Judgement, row: Tensor) -> None:
         """Write down a batch: `row` (B,) says which rows of the train table were judged."""
@@ -51,12 +51,16 @@ class SampleJudgement(Metric):
         self.seen.index_add_(0, row, torch.ones_like(row, dtype=torch.uint8))
 
     def _apply(self, *given: Any, **named: Any) -> Any:
-        """As torch moves it to a device; what a reset copies takes no room itself."""
+        """Torch calls this to move the state to a device, which writes the defaults out in full."""
         moved = super()._apply(*given, **named)
+        self._shrink_defaults()
+        return moved
+
+    def _shrink_defaults(self) -> None:
+        """Keep one number for each state, seen N times: what a reset copies takes no room itself."""
         for name, value in self._defaults.items():
             assert isinstance(value, Tensor)
             self._defaults[name] = value[:1].clone().expand(value.shape)
-        return moved
 
     def compute(self) -> dict[str, Tensor]:
         """The columns of the epoch."""

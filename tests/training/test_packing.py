@@ -11,12 +11,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+)
 
 from hprune.data.datamodule import Batch, Encoded, PaddedBatches
 from hprune.data.tokenise import TokenTable
 from hprune.tasks.classification import Classification
 from hprune.tasks.extractive_qa import ExtractiveQA
+from hprune.tasks.multiple_choice import MultipleChoice
 from hprune.tasks.spec import TaskKind
 from hprune.training.module import FineTuner
 from hprune.training.packing import LAYERS, pack
@@ -40,9 +46,11 @@ KINDS: dict[str, tuple[TaskKind, Any]] = {
 }
 
 
-def made(name: str, loader: Any) -> Any:
+def made(name: str, loader: Any, **more: Any) -> Any:
     """Twice the same model, one of them packed."""
-    config = AutoConfig.for_model(name, vocab_size=50, pad_token_id=1, num_labels=2, **SHAPES.get(name, ENCODER))
+    config = AutoConfig.for_model(
+        name, vocab_size=50, pad_token_id=1, num_labels=2, **SHAPES.get(name, ENCODER), **more
+    )
     config.use_cache = False
     torch.manual_seed(0)
     plain = loader.from_config(config)
@@ -87,6 +95,21 @@ def test_packed_is_padded(name: str, task: str, lengths: tuple[int, ...]) -> Non
     assert set(packed_grads) == set(grads)
     for key, grad in grads.items():
         torch.testing.assert_close(packed_grads[key], grad, rtol=1e-3, atol=1e-5, msg=key)
+
+
+@pytest.mark.parametrize("summary", ["first", "last", "mean"])
+def test_options_are_judged_by_what_their_head_reads(summary: str) -> None:
+    """ELECTRA's head for multiple choice may read the last place or all, padding or not; then it is left alone."""
+    kind = MultipleChoice(num_options=2)
+    plain, packed = made("electra", AutoModelForMultipleChoice, summary_type=summary)
+    packs = pack(packed.eval(), pooled=kind.pooled)
+    assert packs == (summary == "first")
+    one, other = batches()
+    other = other if packs else one
+    with torch.no_grad():
+        expected = kind.outputs(plain.eval(), one)
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(kind.outputs(packed, other), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_the_grid_is_padded_with_is_never_seen() -> None:

@@ -99,7 +99,7 @@ def test_state_survives_a_checkpoint_in_the_middle_of_an_epoch(tmp_path) -> None
 def test_memory_is_14_bytes_a_sample_and_13_an_epoch() -> None:
     """What a reset restores takes no room of its own; nothing grows with the length of a text."""
     recorder = Recorder(np.arange(1000), ["train_pass"])
-    metric = recorder.judged["train_pass"]
+    metric = recorder.judged["train_pass"].to(torch.device("cpu"))
     for epoch in range(3):
         feed(recorder, list(range(1000)), [0] * 1000, seed=epoch)
         held = [*metric.compute().values(), *metric._defaults.values()]

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hprune.science.records import Dynamics, Measured, RunKey, prefix_of
+from hprune.science.records import Dynamics, Measured, prefix_of
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
-from hprune.storage.runs import check_footer, epochs_of, read_manifest, record_file
+from hprune.storage.runs import RECORD, check_columns, check_footer, key_of, read_manifest, record_file
+from hprune.storage.shapes import check_shape
 
 PIECE_BYTES = 2**27
 """A piece has as many samples as fit in here, at most a row group: fewer where there are many runs or epochs."""
@@ -107,7 +108,8 @@ def _open(run: Path, measured: Measured) -> tuple[RecordFacts, OpenTable]:
     manifest, file = read_manifest(run), record_file(run, measured)
     check_footer(file, manifest)
     table = open_table(file)
-    key, epochs = RunKey(**manifest["key"]), epochs_of(table.parquet.schema_arrow.names)
+    check_shape(file, table.facts, RECORD)
+    key, epochs = key_of(manifest), check_columns(file, table.parquet.schema_arrow)
     return RecordFacts(key, table.facts["data_hash"], table.rows, epochs, measured, table.facts["settings_hash"]), table
 
 

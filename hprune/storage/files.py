@@ -51,17 +51,26 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON.
+    """Read JSON of which every text can be written again.
 
     Raises:
         ValueError: if the file is not JSON; the message names it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, parse_constant=_no_number)
+        if "\\ud" in text.lower():  # half a pair that stands for one letter
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
+    except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} is not readable JSON ({error}); it was altered or cut off: move it away and run the command again"
+            f"{path} is not readable JSON ({one_line(error)}); "
+            "it was altered or cut off: move it away and run the command again"
         ) from error
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 def write_table(path: Path, table: pa.Table, facts: dict[str, Any] | None = None) -> None:
@@ -72,11 +81,12 @@ def write_table(path: Path, table: pa.Table, facts: dict[str, Any] | None = None
 
 @contextmanager
 def table_writer(
-    path: Path, schema: pa.Schema, facts: dict[str, Any] | None = None
+    path: Path, schema: pa.Schema, facts: dict[str, Any] | None = None, content: Callable[[], str] | None = None
 ) -> Iterator[Callable[[pa.Table], None]]:
     """Write a table in pieces: yield a function that takes the next rows.
 
-    The same rows make the same bytes, whatever the pieces; the file appears when the block succeeds.
+    The same rows make the same bytes, whatever the pieces; the file appears when the block succeeds. `content` is asked
+    at the end for a digest of all that was written, which `OpenTable.content` gives back.
     """
     if facts is not None:
         schema = schema.with_metadata({"hprune": json.dumps(facts, ensure_ascii=False, allow_nan=False)})
@@ -98,6 +108,8 @@ def table_writer(
         yield write
         if waiting.num_rows:
             writer.write_table(waiting.combine_chunks())
+        if content is not None:
+            writer.add_key_value_metadata({"hprune.content": content()})
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,7 @@ class OpenTable:
     path: Path
     parquet: pq.ParquetFile
     facts: dict[str, Any]
+    content: str | None = None  # the digest that came with it
 
     @property
     def rows(self) -> int:
@@ -149,8 +162,11 @@ def open_table(path: Path) -> OpenTable:
     """
     with _readable(path):
         parquet = pq.ParquetFile(path, page_checksum_verification=True)
-        metadata = parquet.schema_arrow.metadata or {}
-        return OpenTable(path, parquet, json.loads(metadata.get(b"hprune", b"{}")))
+        told = parquet.metadata.metadata or {}
+        facts = json.loads(told.get(b"hprune", b"{}"), parse_constant=_no_number)
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are no object")
+        return OpenTable(path, parquet, facts, told.get(b"hprune.content", b"").decode() or None)
 
 
 def read_table(path: Path) -> tuple[pa.Table, dict[str, Any]]:
@@ -186,7 +202,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn what the library says of a broken file into one message."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as error:  # a broken page header is an OSError
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:  # a broken page header is an OSError
         raise ValueError(f"{path} is not readable Parquet ({one_line(error)}); it was altered or cut off") from error
 
 

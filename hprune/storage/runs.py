@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from hprune.science.records import COLUMNS, Measured, RunKey, RunRecord, Subset
+from hprune.science.records import COLUMNS, CONTINUOUS, Measured, RunKey, RunRecord, Subset
+from hprune.storage import shapes
 from hprune.storage.files import (
     as_json,
     check_name,
@@ -28,10 +29,33 @@ from hprune.storage.files import (
     write_json,
     write_table,
 )
+from hprune.storage.places import below
 
 SCHEMA_VERSION = 1
 
 State = Literal["done", "started", "failed", "missing"]
+
+KEY = {"task": shapes.name, "model": shapes.name, "subset": shapes.name, "seed": shapes.count}
+IDENTITY: shapes.Shape = {"key": KEY, "settings": shapes.anything}
+MANIFEST: shapes.Shape = {**IDENTITY, "settings_hash": shapes.digest, "files": shapes.dict_of(shapes.text, shapes.name)}
+RESULTS: shapes.Shape = {
+    "settings": {"subset": {"rule": shapes.text, "scores": shapes.optional(shapes.text)}},
+    "data_hash": shapes.text,
+    "label_names": shapes.list_of(shapes.text),
+    "samples": shapes.count,
+    "full_samples": shapes.count,
+    "primary_metric": shapes.text,
+    "metrics": shapes.dict_of(shapes.dict_of(shapes.number)),
+    "cost": {"train_seconds": shapes.number},
+    "subset": shapes.anything,
+    "config": {"task": shapes.anything},
+    "versions": shapes.anything,
+}
+"""What a run's manifest says of its results, for reports and exports."""
+OF_SCORE: shapes.Shape = {"seeds": shapes.list_of(shapes.count), "epochs": shapes.count}
+"""What it says of the score that chose its samples, if one did."""
+RECORD: shapes.Shape = {"data_hash": shapes.text, "settings_hash": shapes.text}
+"""What a record's metadata says of it."""
 
 
 @dataclass(frozen=True)
@@ -144,15 +168,59 @@ def state_of(path: Path) -> State:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read the `run.json` of a run's folder.
+    """Read the `run.json` of a run's folder: which run it is, and the checksums of its files.
 
     Raises:
-        ValueError: if there is none, or it is not readable.
+        ValueError: if there is none, or it is not readable, or not of the shape that runs leave behind.
     """
     if not (path / "run.json").exists():
         raise ValueError(f"no complete run at {path}: run.json is missing; run its command again to finish it")
-    manifest: dict[str, Any] = read_json(path / "run.json")
+    file = below(path, "run.json")
+    manifest: dict[str, Any] = read_json(file)
+    shapes.check_shape(file, manifest, MANIFEST)
+    shapes.check_shape(file, manifest, {"footers": MANIFEST["files"]}, lenient=True)
     return manifest
+
+
+def key_of(content: Mapping[str, Any]) -> RunKey:
+    """The key of a run in what was read of a file of this shape."""
+    return RunKey(**{name: content["key"][name] for name in KEY})
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read the `run.json` of a run's folder with what the run came to.
+
+    Raises:
+        ValueError: as in `read_manifest`.
+    """
+    manifest, file = read_manifest(path), path / "run.json"
+    shapes.check_shape(file, manifest, RESULTS)
+    shapes.check_shape(file, manifest["subset"], OF_SCORE, at="subset", lenient=True)
+    return manifest
+
+
+def read_identity(path: Path) -> dict[str, Any]:
+    """Read the `identity.json` of a run's folder.
+
+    Raises:
+        ValueError: if it is not readable, or not of the shape that runs leave behind.
+    """
+    file = below(path, "identity.json")
+    identity: dict[str, Any] = read_json(file)
+    shapes.check_shape(file, identity, IDENTITY)
+    return identity
+
+
+def read_failure(path: Path) -> str:
+    """Why the last try of a run failed, as its `failure.json` says.
+
+    Raises:
+        ValueError: if it is not readable.
+    """
+    file = below(path, "failure.json")
+    failure = read_json(file)
+    shapes.check_shape(file, failure, {"message": shapes.text})
+    return str(failure["message"])
 
 
 def save_record(folder: RunFolder, record: RunRecord) -> None:
@@ -173,13 +241,14 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     file = record_file(path, measured)
     check_file(file, manifest)
     table, facts = read_table(file)
-    epochs = epochs_of(table.column_names)
+    shapes.check_shape(file, facts, RECORD)
+    epochs = check_columns(file, table.schema)
 
     def column(name: str) -> np.ndarray:  # (E, N)
         return np.stack([table[f"{name}_{epoch}"].to_numpy() for epoch in range(epochs)])
 
     return RunRecord(
-        key=RunKey(**manifest["key"]),
+        key=key_of(manifest),
         sample_ids=table["sample_id"].to_numpy().copy(),
         correct=column("correct"),
         true_prob=column("true_prob"),
@@ -211,7 +280,7 @@ def record_file(path: Path, measured: Measured) -> Path:
     Raises:
         ValueError: if it was not measured this way; the message lists how it was.
     """
-    file = path / f"record.{measured}.parquet"
+    file = below(path, f"record.{measured}.parquet")
     if not file.exists():
         has = sorted(p.name.split(".")[1] for p in path.glob("record.*.parquet"))
         raise ValueError(
@@ -221,9 +290,22 @@ def record_file(path: Path, measured: Measured) -> Path:
     return file
 
 
-def epochs_of(columns: Sequence[str]) -> int:
-    """How many epochs a record with these columns holds."""
-    return sum(name.startswith("correct_") for name in columns)
+def check_columns(file: Path, schema: pa.Schema) -> int:
+    """How many epochs a record with these columns holds.
+
+    Raises:
+        ValueError: if it holds none, or a column is missing or of another type.
+    """
+    epochs = range(sum(name.startswith("correct_") for name in schema.names))
+    expected = {"sample_id": pa.int64(), **{f"correct_{epoch}": pa.bool_() for epoch in epochs}}
+    expected |= {f"{name}_{epoch}": pa.float32() for name in CONTINUOUS for epoch in epochs}
+    there = dict(zip(schema.names, schema.types, strict=True))
+    if not epochs or any(there.get(name) != kind for name, kind in expected.items()):
+        raise ValueError(
+            f"{file} is not a record of hprune: it has the columns {there}, must have "
+            "sample_id, and for each epoch correct_0, true_prob_0, margin_0, el2n_0, and so on; train the run again"
+        )
+    return len(epochs)
 
 
 def check_file(file: Path, manifest: Mapping[str, Any]) -> None:

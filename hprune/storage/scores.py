@@ -2,21 +2,71 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from hprune.science.records import Scores
+from hprune.science.records import Direction, Measured, Scores
 from hprune.science.subset import SubsetSpec
-from hprune.storage.files import OpenTable, array_of, as_json, check_name, column_of, open_table, table_writer
+from hprune.storage import shapes
+from hprune.storage.files import (
+    OpenTable,
+    array_of,
+    as_json,
+    check_name,
+    column_of,
+    open_table,
+    sha256_of_json,
+    table_writer,
+)
+from hprune.storage.places import below, local_path
 from hprune.storage.studies import study_folder
 
-FACTS = ("name", "higher_is", "seeds", "epochs", "measured", "data_hash", "conventions")
+
+def _measured(value: Any) -> bool:
+    """train_pass or eval_pass."""
+    return value in get_args(Measured)
+
+
+def _direction(value: Any) -> bool:
+    """Easier or harder."""
+    return value in get_args(Direction)
+
+
+FACTS: shapes.Shape = {
+    "name": shapes.name,
+    "higher_is": _direction,
+    "seeds": shapes.list_of(shapes.count),
+    "epochs": shapes.count,
+    "measured": _measured,
+    "data_hash": shapes.text,
+    "conventions": shapes.anything,
+}
 """What the metadata of a table tells."""
+
+
+class _Content:
+    """A digest of a whole table, facts and numbers, whatever the pieces it comes in."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.facts = {name: facts[name] for name in FACTS}
+        self.columns = hashlib.sha256(), hashlib.sha256()
+
+    def add(self, ids: NDArray[np.int64], values: NDArray[Any]) -> None:
+        """Take the next rows."""
+        self.dtype = values.dtype.str
+        for digest, column in zip(self.columns, (ids, values), strict=True):
+            digest.update(np.ascontiguousarray(column).data)
+
+    def digest(self) -> str:
+        """Hex digest of all that came."""
+        return sha256_of_json([self.facts, self.dtype, *(column.hexdigest() for column in self.columns)])
 
 
 def score_path(root: Path, study: str, name: str) -> Path:
@@ -57,8 +107,11 @@ def save_pieces(path: Path, pieces: Iterator[Scores]) -> None:
             )
         return
     schema = pa.schema({"sample_id": pa.int64(), "value": pa.from_numpy_dtype(first.values.dtype)})
-    with table_writer(path, schema, _facts(first)) as write:
+    facts = _facts(first)
+    content = _Content(facts)
+    with table_writer(path, schema, facts, content.digest) as write:
         for piece in pieces:
+            content.add(piece.sample_ids, piece.values)
             write(pa.table({"sample_id": column_of(piece.sample_ids), "value": column_of(piece.values)}))
 
 
@@ -88,10 +141,17 @@ def load_scores(path: Path) -> Scores:
         raise ValueError(f"no score table at {path}; make it with: python -m hprune.score study=NAME")
     stored = _open_scores(path)
     table, facts = stored.read(), stored.facts
+    if table["sample_id"].null_count or table["value"].null_count:
+        raise ValueError(f"{path} has rows without a sample_id or a value; {shapes.WAY_OUT}")
+    ids, values = (table[name].to_numpy().copy() for name in ("sample_id", "value"))
+    content = _Content(facts)
+    content.add(ids, values)
+    if stored.content not in (None, content.digest()):  # None: of hprune 0.1 before tables had one
+        raise ValueError(f"{path} was altered: its content is not what its checksum says; remove it and score again")
     return Scores(
         name=facts["name"],
-        sample_ids=table["sample_id"].to_numpy().copy(),
-        values=table["value"].to_numpy().copy(),
+        sample_ids=ids,
+        values=values,
         higher_is=facts["higher_is"],
         seeds=tuple(facts["seeds"]),
         epochs=facts["epochs"],
@@ -102,13 +162,21 @@ def load_scores(path: Path) -> Scores:
 
 
 def _open_scores(path: Path) -> OpenTable:
-    table = open_table(path)
-    columns = table.parquet.schema_arrow.names
-    lacking = [*({"sample_id", "value"} - set(columns)), *(name for name in FACTS if name not in table.facts)]
+    table = open_table(below(path.parent, path.name))
+    schema = table.parquet.schema_arrow
+    there = dict(zip(schema.names, schema.types, strict=True))
+    lacking = [*({"sample_id", "value"} - set(there)), *(name for name in FACTS if name not in table.facts)]
     if lacking:
         raise ValueError(
-            f"{path} is not a score table of hprune: it has the columns {columns}, and lacks {', '.join(lacking)}"
+            f"{path} is not a score table of hprune: it has the columns {schema.names}, and lacks {', '.join(lacking)}"
         )
+    kind = there["value"]
+    if there["sample_id"] != pa.int64() or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise ValueError(
+            f"{path} is not a score table of hprune: sample_id must be int64 and value a number, "
+            f"they are {there['sample_id']} and {kind}"
+        )
+    shapes.check_shape(path, table.facts, FACTS)
     return table
 
 
@@ -121,7 +189,7 @@ def scores_for(spec: SubsetSpec, *, root: Path, study: str) -> Scores | None:
     if spec.select is None:
         return None
     name = spec.scores or "h_score"
-    path = Path(name) if name.endswith(".parquet") else score_path(root, study, name)
+    path = local_path(name, "subset.scores") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "

@@ -10,15 +10,31 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hprune.science.records import RunKey
+from hprune.storage import shapes
 from hprune.storage.files import check_name, read_json, write_json
-from hprune.storage.runs import RunFolder, differing_keys, state_of
+from hprune.storage.places import below
+from hprune.storage.runs import KEY, RunFolder, differing_keys, key_of, read_identity, state_of
 
 log = logging.getLogger(__name__)
 
 Purpose = Literal["scoring", "comparison"]
+
+
+def _purpose(value: Any) -> bool:
+    """Scoring or comparison."""
+    return value in get_args(Purpose)
+
+
+POINTER: shapes.Shape = {
+    "key": KEY,
+    "purpose": _purpose,
+    "settings_hash": shapes.digest,
+    "path": shapes.text,
+    "expected_seeds": shapes.list_of(shapes.count),
+}
 
 
 @dataclass(frozen=True)
@@ -82,12 +98,19 @@ def _pointer(root: Path, study: str, run: Path, purpose: Purpose) -> Path:
 
 def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[StudyRun]:
     """The runs that a study refers to, by key; complete or not."""
-    found = []
-    for file in sorted((existing_study(root, study) / "runs").glob("*.json")):
-        entry = read_json(file)
-        key, seeds = RunKey(**entry["key"]), tuple(entry["expected_seeds"])
-        found.append(StudyRun(key, entry["purpose"], entry["settings_hash"], root / entry["path"], seeds))
+    found = [_read_pointer(root, file) for file in sorted((existing_study(root, study) / "runs").glob("*.json"))]
     return sorted((run for run in found if purpose in (None, run.purpose)), key=lambda run: run.key)
+
+
+def _read_pointer(root: Path, file: Path) -> StudyRun:
+    """A run by the file that points at it, which may point nowhere but to that run below `root`."""
+    entry = read_json(below(file.parent, file.name))
+    shapes.check_shape(file, entry, POINTER)
+    key, digest = key_of(entry), entry["settings_hash"]
+    place = f"{key.task}/{key.model}/{key.subset}-{digest[:8]}/seed={key.seed}"
+    if entry["path"] != f"runs/{place}":
+        raise ValueError(f"{file} points to {entry['path']!r}, but its run lies at 'runs/{place}'; {shapes.WAY_OUT}")
+    return StudyRun(key, entry["purpose"], digest, below(root / "runs", place), tuple(entry["expected_seeds"]))
 
 
 def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
@@ -97,7 +120,7 @@ def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
     others = [run for run in runs_of(root, study, "scoring") if run.settings_hash != folder.settings_hash]
     for run in others:
         if state_of(run.path) == "done" or (run.path / "resume.ckpt").exists():
-            there = read_json(run.path / "identity.json")["settings"]
+            there = read_identity(run.path)["settings"]
             raise ValueError(
                 f"study {study!r} already scores runs of other settings ({run.key}), "
                 f"differing in {', '.join(differing_keys(there, dict(folder.settings)))}; "
@@ -110,8 +133,9 @@ def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
 
 def planned_seeds(root: Path, study: str) -> list[int]:
     """The scoring seeds that the study plans, by the latest command that trained one of its runs."""
-    pointers = (existing_study(root, study) / "runs").glob("*.json")
-    return sorted(read_json(max(pointers, key=lambda file: file.stat().st_mtime_ns))["expected_seeds"])
+    pointers = list((existing_study(root, study) / "runs").glob("*.json"))
+    latest = max(pointers, key=lambda file: file.lstat().st_mtime_ns, default=None)
+    return [] if latest is None else sorted(_read_pointer(root, latest).expected_seeds)
 
 
 def studies_in(root: Path) -> list[str]:

@@ -22,7 +22,8 @@ from scipy import stats
 
 from hprune.at_once import Planned, StudyPlace, at_once_of, training
 from hprune.command import CONF, run_spec
-from hprune.storage.runs import load_record, read_manifest
+from hprune.storage.manifests import read_manifest
+from hprune.storage.runs import load_record
 from hprune.storage.studies import runs_of
 from hprune.training.units import load_samples
 

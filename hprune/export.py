@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,15 @@ from omegaconf import DictConfig
 
 from hprune import __version__
 from hprune.command import command, instantiate
+from hprune.data.checks import check_whole
+from hprune.root import root_of
 from hprune.science.records import Scores, Subset
 from hprune.science.subset import SubsetSpec, choose, describe
-from hprune.storage.exports import check_target, provenance_path, write_export
+from hprune.storage.exports import FORMULAS, check_target, provenance_path, write_export
 from hprune.storage.files import write_json
-from hprune.storage.runs import read_manifest, state_of
+from hprune.storage.manifests import read_results
+from hprune.storage.places import local_path
+from hprune.storage.runs import state_of
 from hprune.storage.scores import scores_for
 from hprune.storage.studies import runs_of
 from hprune.tasks.source import read_splits
@@ -35,11 +38,13 @@ def main(cfg: DictConfig) -> None:
     """Export a subset of a study's train split."""
     from hprune.report import samples_of_study, task_of_study
 
-    root, out = Path(cfg.paths.root), Path(cfg.out)
+    root, out = root_of(cfg), local_path(cfg.out, "out")
+    check_choices(cfg)
     check_target(out, overwrite=cfg.overwrite)
     spec: SubsetSpec = instantiate(cfg.subset)
-    task, data = task_of_study(root, cfg.study), samples_of_study(root, cfg.study)
-    manifest = next(read_manifest(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
+    task = task_of_study(root, cfg.study, trust_code=cfg.trust_code)
+    data = samples_of_study(root, cfg.study, trust_code=cfg.trust_code)
+    manifest = next(read_results(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
     _check_unchanged(cfg.study, manifest, data)
     scores = scores_for(spec, root=root, study=cfg.study)
     ids = data.train["sample_id"].to_numpy().copy()
@@ -53,12 +58,32 @@ def main(cfg: DictConfig) -> None:
         seed=cfg.seed,
     )
     table = _with_scores(_original_rows(read_splits(task)["train"], subset, data), subset, scores)
-    write_export(out, table, subset.sample_ids)
+    changed = write_export(out, table, subset.sample_ids, formulas=cfg.formulas)
+    if changed:
+        log.warning(
+            "%s: put a ' before %d cells that a spreadsheet would take for formulas (%s); this is not "
+            "the text that was trained on: train on .parquet or .jsonl, or set formulas=keep",
+            out, sum(changed.values()),
+            ", ".join(f"{name}: {count:,}" for name, count in changed.items()),
+        )  # fmt: skip
     facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"]}
-    facts |= {"source": settings_of_source(task), "selection": _selection(spec, cfg.seed)}
+    facts |= {"formulas_escaped": changed, "source": settings_of_source(task), "selection": _selection(spec, cfg.seed)}
     write_json(provenance_path(out), facts | _content(subset, data))
     log.info("%s", describe(subset, ids.size, data.label_names))
     log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
+
+
+def check_choices(cfg: DictConfig) -> None:
+    """Refuse what `overwrite`, `formulas` and `seed` cannot be.
+
+    Raises:
+        ValueError: naming the key and what came.
+    """
+    if type(cfg.overwrite) is not bool:
+        raise ValueError(f"overwrite must be true or false, got {cfg.overwrite!r}")
+    if cfg.formulas not in FORMULAS:
+        raise ValueError(f"formulas must be one of {', '.join(FORMULAS)}, got {cfg.formulas!r}")
+    check_whole("seed", cfg.seed, low=0)
 
 
 def _original_rows(original: pa.Table, subset: Subset, data: TaskData) -> pa.Table:

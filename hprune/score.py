@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig
 
 from hprune.command import command, instantiate
+from hprune.data.checks import check_seeds, check_whole
+from hprune.root import root_of
 from hprune.science.distribution import Distribution
 from hprune.science.records import COLUMNS, Direction, Dynamics, Measured, Scores
 from hprune.storage.dynamics import StoredDynamics, ahead
+from hprune.storage.files import check_name
 from hprune.storage.runs import state_of
 from hprune.storage.scores import save_pieces, score_path
 from hprune.storage.studies import StudyRun, planned_seeds, runs_of
@@ -44,6 +47,19 @@ class ScoreSpec:
     needs: Sequence[str] = ("correct",)
 
     def __post_init__(self) -> None:
+        check_name("score.name", self.name)
+        if not callable(self.function):
+            raise ValueError(f"score.function must be a function of Dynamics, got {self.function!r:.80}")
+        for key, known in {"higher_is": get_args(Direction), "measured": get_args(Measured)}.items():
+            if getattr(self, key) not in known:
+                raise ValueError(f"score.{key} must be one of {', '.join(known)}, got {getattr(self, key)!r}")
+        for key in ("runs", "epochs"):
+            if getattr(self, key) is not None:
+                check_whole(f"score.{key}", getattr(self, key), low=1)
+        if self.seeds is not None:
+            check_seeds(self.seeds, "score.seeds")
+        if type(self.allow_missing) is not bool:
+            raise ValueError(f"score.allow_missing must be true or false, got {self.allow_missing!r}")
         listed = isinstance(self.needs, (list, tuple)) and bool(self.needs)
         if not listed or any(name not in COLUMNS for name in self.needs):
             raise ValueError(f"score.needs must list columns of a record, of {', '.join(COLUMNS)}, got {self.needs!r}")
@@ -58,13 +74,22 @@ class ScoreSpec:
 @command("score")
 def main(cfg: DictConfig) -> None:
     """Score a study."""
-    path = score_study(Path(cfg.paths.root), cfg.study, instantiate_spec(cfg.score))
+    path = score_study(root_of(cfg), cfg.study, instantiate_spec(cfg.score))
     log.info("score table: %s", path)
 
 
 def instantiate_spec(cfg: DictConfig) -> ScoreSpec:
-    """The typed score of a config."""
-    return ScoreSpec(**instantiate(cfg))
+    """The typed score of a config.
+
+    Raises:
+        ValueError: naming the key that is not known, or is not what it should be.
+    """
+    made, known = instantiate(cfg), {field.name for field in fields(ScoreSpec)}
+    if not isinstance(made, dict) or not {"name", "function", "higher_is"} <= set(made) <= known:
+        raise ValueError(
+            f"score must have name, function, higher_is and no keys but {', '.join(sorted(known))}, got {made!r:.200}"
+        )
+    return ScoreSpec(**made)
 
 
 def score_study(root: Path, study: str, spec: ScoreSpec) -> Path:

@@ -10,17 +10,21 @@ from rich.console import Console
 from rich.table import Table
 
 from hprune.command import command
-from hprune.storage.files import read_json
-from hprune.storage.runs import read_manifest, state_of
+from hprune.reporting.visible import shortened
+from hprune.root import root_of
+from hprune.storage.manifests import read_failure, read_results
+from hprune.storage.runs import state_of
 from hprune.storage.studies import StudyRun, planned_seeds, runs_of, studies_in
+
+LONGEST_MESSAGE = 300
 
 
 @command("status")
 def main(cfg: DictConfig) -> None:
     """Print a table of the studies and one of the runs; `study=NAME` for the runs of one study only."""
-    root = Path(cfg.paths.root)
+    root = root_of(cfg)
     studies = [cfg.study] if cfg.study else studies_in(root)
-    console = Console(width=None if Console().is_terminal else 140)
+    console = Console(width=None if Console().is_terminal else 140, markup=False, emoji=False)
     if not studies:
         console.print(f"no study under {root} yet; start with: python -m hprune.study +experiment=demo")
         return
@@ -53,17 +57,25 @@ def _counted(runs: list[StudyRun]) -> str:
 def _runs(runs: dict[Path, StudyRun]) -> Table:
     table = Table("run", "state", "samples", "result", "folder", title="runs")
     for path, run in sorted(runs.items(), key=lambda item: item[1].key):
-        state = state_of(path)
-        samples, result = "", ""
-        if state == "done":
-            manifest = read_manifest(path)
-            metric = manifest["primary_metric"]
-            samples = f"{manifest['samples']:,}"
-            result = ", ".join(f"{name} {metric} {values[metric]:.4f}" for name, values in manifest["metrics"].items())
-        elif state == "failed":
-            result = read_json(path / "failure.json")["message"]
-        table.add_row(str(run.key), state, samples, result, path.parent.name)
+        state: str = state_of(path)
+        try:
+            samples, result = _result(path, state)
+        except ValueError as error:  # the other runs are to be seen, too
+            state, samples, result = "damaged", "", str(error)
+        table.add_row(str(run.key), state, samples, shortened(result, LONGEST_MESSAGE), path.parent.name)
     return table
+
+
+def _result(path: Path, state: str) -> tuple[str, str]:
+    """How many samples a run was trained on and what it reached, or why it failed."""
+    if state == "failed":
+        return "", read_failure(path)
+    if state != "done":
+        return "", ""
+    manifest = read_results(path)
+    metric = manifest["primary_metric"]
+    reached = (f"{name} {metric} {values[metric]:.4f}" for name, values in manifest["metrics"].items())
+    return f"{manifest['samples']:,}", ", ".join(reached)
 
 
 if __name__ == "__main__":

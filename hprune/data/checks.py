@@ -29,3 +29,17 @@ def check_number(
     number = type(value) in (int, float)
     if not number or not low <= value < high or (open_low and value == low):
         raise ValueError(f"{key} must be {rule}, got {value!r}")
+
+
+def check_seeds(seeds: Any, key: str) -> tuple[int, ...]:
+    """Refuse what is not a list of seeds, and a seed that is listed twice: it would be counted as two runs.
+
+    Raises:
+        ValueError: naming what came, and the repeated seeds.
+    """
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ValueError(f"{key} must be a list of whole numbers from 0, such as [1,2,3], got {seeds!r}")
+    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if repeated:
+        raise ValueError(f"{key} must list each seed once, got {seeds}, with {repeated} more than once")
+    return tuple(seeds)

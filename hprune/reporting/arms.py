@@ -51,7 +51,7 @@ def rows_of_arm(label: str, arm: Arm, arms: Mapping[str, Arm]) -> list[dict[str,
     references = {"": full_set_of(first, arms), "_to_random": random_like_of(first, arms)}
     rows = []
     for eval_set in sorted(set.intersection(*(set(manifest["metrics"]) for manifest in arm)), reverse=True):
-        for metric in first["metrics"][eval_set]:
+        for metric in (m for m in first["metrics"][eval_set] if all(m in run["metrics"][eval_set] for run in arm)):
             values = _values(arm, eval_set, metric)
             interval = t_interval(values)
             row = {

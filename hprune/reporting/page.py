@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page: inline styles and figures, no scripts, nothing loaded from anywhere.
 
 Here the facts become the texts and figures of the page; `page.html.jinja` lays them out. Everything that comes from the
-data (sample texts, class names, arms, config) is untrusted and escaped by the template.
+data (sample texts, class names, arms, config) is untrusted: made visible and cut here, escaped by the template.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from markupsafe import Markup
 
 from hprune.reporting import wording as words
 from hprune.reporting.figures import accuracy_by_size, score_histogram
+from hprune.reporting.visible import harmless
 
 Report = Mapping[str, Any]
 View = dict[str, Any]
 
-LONGEST_TEXT = 600
-"""Characters of a sample that are shown."""
 MOST_VALUES = 40
 """Values of a score that are listed; beyond, the figure has to do."""
 REGIONS = {
@@ -46,7 +45,7 @@ def render_page(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["minus"] = _minus
-    return environment.get_template("page.html.jinja").render(_view(report))
+    return environment.get_template("page.html.jinja").render(_view(harmless(report)))
 
 
 def _view(report: Report) -> View:
@@ -154,9 +153,7 @@ def _regions(report: Report) -> list[View]:
     """The samples to read, by region of the score."""
     groups: dict[str, list[View]] = {}
     for sample in report["samples"]:
-        text = sample["text"]
-        cut = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rstrip() + " …"
-        groups.setdefault(sample["group"], []).append({**sample, "text": cut})
+        groups.setdefault(sample["group"], []).append(sample)
     return [{"name": name, "meaning": REGIONS.get(name, ""), "samples": group} for name, group in groups.items()]
 
 

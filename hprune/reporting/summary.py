@@ -10,7 +10,7 @@ Schema of `report.json` (schema_version 1):
         difference is to the full set with the same settings, paired by seed, null for the full set itself; the other
         one to the random arm of the same size and settings, null where there is none.
     histogram: {score table: {S, E, measured, higher_is, values: [{value, count, by_class: {class: count}}]}}
-        One entry a value for integer scores, 30 bins by their middle for real-valued ones.
+        One entry a value for integer scores that take at most 1000, 30 bins by their middle for others.
     cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}
@@ -30,10 +30,14 @@ from hprune import __version__
 from hprune.reporting.arms import Arm, Manifest, arms_of, full_set_of, is_random, mean_seconds, rows_of_arm
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
-from hprune.storage.runs import read_manifest, state_of
+from hprune.storage.manifests import read_results
+from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import existing_study, runs_of
 from hprune.tasks.spec import TaskData
+
+MOST_VALUES = 1000
+"""An integer score that takes more is shown in bins, like a real-valued one."""
 
 
 def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
@@ -50,7 +54,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     runs = [run for run in runs_of(root, study) if state_of(run.path) == "done"]
     if not runs:
         raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
-    manifests = {run.path: read_manifest(run.path) for run in runs}
+    manifests = {run.path: read_results(run.path) for run in runs}
     scoring = [manifests[run.path] for run in runs if run.purpose == "scoring"]
     arms = arms_of([run for run in runs if run.purpose == "comparison"], manifests)
     first = scoring[0] if scoring else manifests[runs[0].path]
@@ -94,8 +98,9 @@ def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
 
 def _bins(scores: Scores, number: int = 30) -> list[tuple[float, NDArray[np.bool_]]]:
     """Every value of an integer score; bins of a real-valued one by their middle."""
-    if np.issubdtype(scores.values.dtype, np.integer):
-        return [(value, scores.values == value) for value in range(max(scores.runs, int(scores.values.max())) + 1)]
+    low, high = min(0, scores.values.min()), max(scores.runs, scores.values.max())
+    if np.issubdtype(scores.values.dtype, np.integer) and int(high) - int(low) <= MOST_VALUES:
+        return [(value, scores.values == value) for value in range(int(low), int(high) + 1)]
     edges = np.linspace(scores.values.min(), scores.values.max(), number + 1)
     at = np.clip(np.digitize(scores.values, edges) - 1, 0, number - 1)
     return [(float((edges[i] + edges[i + 1]) / 2), at == i) for i in range(number)]
@@ -119,9 +124,9 @@ def _cost(scoring: Sequence[Manifest], arms: Mapping[str, Arm], tables: Set[str]
 def _break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm], tables: Set[str]) -> int | None:
     """None for arms that need no score, that another study's score chose, or that are not faster than the full set."""
     full = full_set_of(arm[0], arms)
-    if full is None or is_random(arm[0]) or arm[0]["settings"]["subset"]["scores"] not in tables:
+    if full is None or is_random(arm[0]) or arm[0]["settings"]["subset"].get("scores") not in tables:
         return None
-    used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"]["seeds"]]
+    used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"].get("seeds", [])]
     paid = pay_back(
         scoring_seconds=_seconds(used), full_run_seconds=mean_seconds(full), subset_run_seconds=mean_seconds(arm)
     )

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hprune.reporting.visible import harmless
 from hprune.reporting.wording import (
     PERCENT,
     Report,
@@ -31,6 +32,7 @@ WIDTH = 100
 
 def print_table(report: Report) -> None:
     """Print the primary metric of every arm, on every evaluation set, and what it means, on stdout."""
+    report = harmless(report)
     console = Console(highlight=False, markup=False, emoji=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     console.print(f"study {report['study']}: task {report['task']}, model {report['model']}")

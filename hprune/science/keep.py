@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 KeepSpec = str | int | Sequence[int]
 
+MOST_SHOWN = 10
 _TERM = re.compile(r"^(?:(?P<number>\d+)|S(?:-(?P<minus>\d+))?)$")
 
 
@@ -50,7 +51,7 @@ def _one_range(part: str, runs: int) -> range:
     if len(ends) > 2:
         raise ValueError(f"a keep range has two ends, as in 1..S-1, got {part!r}")
     low, high = _term(ends[0], part, runs), _term(ends[-1], part, runs)
-    return range(low, high + 1)
+    return range(max(low, -MOST_SHOWN), min(high, runs + MOST_SHOWN) + 1)  # of what lies outside, a few to show
 
 
 def _term(text: str, part: str, runs: int) -> int:

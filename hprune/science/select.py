@@ -79,9 +79,8 @@ def subset_size(values: Values, *, runs: int, keep: KeepSpec | None, fraction: f
         )
     if keep is not None:
         return int(by_value(values, runs=runs, seed=0, keep=keep).size)
-    assert fraction is not None
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction must lie in (0, 1], the share that is kept, got {fraction}")
+    if fraction is None or type(fraction) not in (int, float) or not 0 < fraction <= 1:
+        raise ValueError(f"fraction must lie in (0, 1], the share that is kept, got {fraction!r}")
     return round(fraction * values.size)
 
 

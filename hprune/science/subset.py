@@ -31,6 +31,16 @@ class SubsetSpec:
     fraction: float | None = None
     """The share that is kept, for selections that take one."""
 
+    def __post_init__(self) -> None:
+        if self.select is not None and not callable(self.select):
+            raise ValueError(f"subset.select must be a selection of hprune.science.select, got {self.select!r:.80}")
+        if self.scores is not None and (not isinstance(self.scores, str) or not self.scores):
+            raise ValueError(f"subset.scores must be the name of a score table, or a file, got {self.scores!r}")
+        if not isinstance(self.name, str):
+            raise ValueError(f"subset.name must be a text, got {self.name!r}")
+        if type(self.allow_missing_class) is not bool:
+            raise ValueError(f"subset.allow_missing_class must be true or false, got {self.allow_missing_class!r}")
+
 
 def choose(
     spec: SubsetSpec,

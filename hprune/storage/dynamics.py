@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from hprune.science.records import Dynamics, Measured, prefix_of
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
-from hprune.storage.runs import RECORD, check_columns, check_footer, key_of, read_manifest, record_file
+from hprune.storage.manifests import RECORD, key_of, read_manifest
+from hprune.storage.runs import check_columns, check_footer, record_file
 from hprune.storage.shapes import check_shape
 
 PIECE_BYTES = 2**27

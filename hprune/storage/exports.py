@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from numpy.typing import NDArray
 from hprune.storage.files import whole_file
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ids")
+FORMULAS = ("escape", "keep")
+FORMULA = "^[=+\\-@\\t\\r\\n＝＋－＠]"
+"""How a text begins that a spreadsheet takes for a formula (OWASP, CSV injection)."""
 
 
 def provenance_path(out: Path) -> Path:
@@ -44,16 +49,47 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         raise ValueError(f"{out} is a folder, but not of a saved data set, and is never replaced; choose another name")
 
 
-def write_export(out: Path, table: pa.Table, ids: NDArray[np.int64]) -> None:
+def write_export(out: Path, table: pa.Table, ids: NDArray[np.int64], *, formulas: str = "escape") -> dict[str, int]:
     """Write the table in the form that the suffix of `out` names, whole or not at all; `.ids`: one id a line.
+
+    Args:
+        out: where to.
+        table: the rows.
+        ids: of the rows.
+        formulas: what to do with texts that a spreadsheet would take for formulas, in the forms that spreadsheets open:
+            `escape` puts a single quote before them, `keep` leaves them as they are. Other forms keep them anyway.
+
+    Returns:
+        How many cells were changed, by column; its name counts as one.
 
     Raises:
         ValueError: if that form cannot hold a column of the table.
     """
+    changed: dict[str, int] = {}
+    if out.suffix in (".csv", ".tsv") and formulas == "escape":
+        table, changed = without_formulas(table)
     try:
         _write(out, table, ids)
+        return changed
     except pa.ArrowException as error:
         raise ValueError(f"{out.suffix} cannot hold these columns ({error}); use .parquet or .jsonl") from error
+
+
+def without_formulas(table: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+    """The table with a single quote before each text, or name of a column, that begins like a formula; their counts."""
+    changed = {}
+    for at, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        safe = f"'{name}" if re.match(FORMULA, name) else name
+        count = int(safe != name)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            found = pc.fill_null(pc.match_substring_regex(column, FORMULA), False)
+            quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type))
+            column = pc.if_else(found, quoted, column)
+            count += pc.sum(found).as_py() or 0
+        if count:
+            changed[name] = count
+            table = table.set_column(at, safe, column)
+    return table, changed
 
 
 def _write(out: Path, table: pa.Table, ids: NDArray[np.int64]) -> None:

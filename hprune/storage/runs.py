@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from hprune.science.records import COLUMNS, CONTINUOUS, Measured, RunKey, RunRecord, Subset
-from hprune.storage import shapes
 from hprune.storage.files import (
     as_json,
     check_name,
@@ -29,33 +28,13 @@ from hprune.storage.files import (
     write_json,
     write_table,
 )
+from hprune.storage.manifests import RECORD, key_of, read_manifest
 from hprune.storage.places import below
+from hprune.storage.shapes import check_shape
 
 SCHEMA_VERSION = 1
 
 State = Literal["done", "started", "failed", "missing"]
-
-KEY = {"task": shapes.name, "model": shapes.name, "subset": shapes.name, "seed": shapes.count}
-IDENTITY: shapes.Shape = {"key": KEY, "settings": shapes.anything}
-MANIFEST: shapes.Shape = {**IDENTITY, "settings_hash": shapes.digest, "files": shapes.dict_of(shapes.text, shapes.name)}
-RESULTS: shapes.Shape = {
-    "settings": {"subset": {"rule": shapes.text, "scores": shapes.optional(shapes.text)}},
-    "data_hash": shapes.text,
-    "label_names": shapes.list_of(shapes.text),
-    "samples": shapes.count,
-    "full_samples": shapes.count,
-    "primary_metric": shapes.text,
-    "metrics": shapes.dict_of(shapes.dict_of(shapes.number)),
-    "cost": {"train_seconds": shapes.number},
-    "subset": shapes.anything,
-    "config": {"task": shapes.anything},
-    "versions": shapes.anything,
-}
-"""What a run's manifest says of its results, for reports and exports."""
-OF_SCORE: shapes.Shape = {"seeds": shapes.list_of(shapes.count), "epochs": shapes.count}
-"""What it says of the score that chose its samples, if one did."""
-RECORD: shapes.Shape = {"data_hash": shapes.text, "settings_hash": shapes.text}
-"""What a record's metadata says of it."""
 
 
 @dataclass(frozen=True)
@@ -167,62 +146,6 @@ def state_of(path: Path) -> State:
     return "started" if path.exists() else "missing"
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read the `run.json` of a run's folder: which run it is, and the checksums of its files.
-
-    Raises:
-        ValueError: if there is none, or it is not readable, or not of the shape that runs leave behind.
-    """
-    if not (path / "run.json").exists():
-        raise ValueError(f"no complete run at {path}: run.json is missing; run its command again to finish it")
-    file = below(path, "run.json")
-    manifest: dict[str, Any] = read_json(file)
-    shapes.check_shape(file, manifest, MANIFEST)
-    shapes.check_shape(file, manifest, {"footers": MANIFEST["files"]}, lenient=True)
-    return manifest
-
-
-def key_of(content: Mapping[str, Any]) -> RunKey:
-    """The key of a run in what was read of a file of this shape."""
-    return RunKey(**{name: content["key"][name] for name in KEY})
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Read the `run.json` of a run's folder with what the run came to.
-
-    Raises:
-        ValueError: as in `read_manifest`.
-    """
-    manifest, file = read_manifest(path), path / "run.json"
-    shapes.check_shape(file, manifest, RESULTS)
-    shapes.check_shape(file, manifest["subset"], OF_SCORE, at="subset", lenient=True)
-    return manifest
-
-
-def read_identity(path: Path) -> dict[str, Any]:
-    """Read the `identity.json` of a run's folder.
-
-    Raises:
-        ValueError: if it is not readable, or not of the shape that runs leave behind.
-    """
-    file = below(path, "identity.json")
-    identity: dict[str, Any] = read_json(file)
-    shapes.check_shape(file, identity, IDENTITY)
-    return identity
-
-
-def read_failure(path: Path) -> str:
-    """Why the last try of a run failed, as its `failure.json` says.
-
-    Raises:
-        ValueError: if it is not readable.
-    """
-    file = below(path, "failure.json")
-    failure = read_json(file)
-    shapes.check_shape(file, failure, {"message": shapes.text})
-    return str(failure["message"])
-
-
 def save_record(folder: RunFolder, record: RunRecord) -> None:
     """Write `record.<measured>.parquet`: sample_id, then correct_e, true_prob_e, margin_e, el2n_e for each epoch e."""
     columns: dict[str, Any] = {"sample_id": record.sample_ids}
@@ -241,7 +164,7 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     file = record_file(path, measured)
     check_file(file, manifest)
     table, facts = read_table(file)
-    shapes.check_shape(file, facts, RECORD)
+    check_shape(file, facts, RECORD)
     epochs = check_columns(file, table.schema)
 
     def column(name: str) -> np.ndarray:  # (E, N)

@@ -45,8 +45,13 @@ def number(value: Any) -> bool:
 
 
 def anything(value: Any) -> bool:
-    """An object."""
-    return isinstance(value, dict)
+    """An object, nested at most 50 deep."""
+    return isinstance(value, dict) and _nested(value, 50)
+
+
+def _nested(value: Any, most: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return most > 0 and all(_nested(one, most - 1) for one in inside)
 
 
 def optional(check: Check) -> Check:

@@ -15,8 +15,9 @@ from typing import Any, Literal, get_args
 from hprune.science.records import RunKey
 from hprune.storage import shapes
 from hprune.storage.files import check_name, read_json, write_json
+from hprune.storage.manifests import KEY, key_of, read_identity
 from hprune.storage.places import below
-from hprune.storage.runs import KEY, RunFolder, differing_keys, key_of, read_identity, state_of
+from hprune.storage.runs import RunFolder, differing_keys, state_of
 
 log = logging.getLogger(__name__)
 

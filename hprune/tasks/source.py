@@ -124,6 +124,7 @@ def _parse(path: Path, encoding: str, text: Sequence[str]) -> pa.Table:
 
 
 def _parse_csv(path: Path, encoding: str, text: Sequence[str]) -> pa.Table:
+    "".encode(encoding)  # there are encodings of other things than text
     delimiter = "\t" if path.suffix == ".tsv" else ","
     table = pa.csv.read_csv(
         path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from hprune.data.checks import check_whole
+from hprune.storage.places import local_path
 
 if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without paying for torch
     from torch import Tensor
@@ -21,6 +23,7 @@ if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without payin
 
 SPLITS = ("train", "validation", "test")
 """The splits that every source may have; `task.splits` may name more sets to evaluate on."""
+PATHS = ("data_dir", "train_file", "validation_file", "test_file")
 
 
 @dataclass(frozen=True)
@@ -64,32 +67,18 @@ class TaskSpec:
     sample_seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", (self.text,) if isinstance(self.text, str) else tuple(self.text))
+        if not hasattr(self.kind, "normalise"):
+            raise ValueError(f"task.kind must be a kind of task, as in conf/task/base/task.yaml, got {self.kind!r:.80}")
+        object.__setattr__(self, "text", _texts("task.text", self.text))
+        _check_columns(self.text, self.label)
         if self.label_names is not None:
-            names = [self.label_names] if isinstance(self.label_names, str) else self.label_names
-            object.__setattr__(self, "label_names", _checked_names([str(name).strip() for name in names]))
-        for key in ("data_dir", "train_file", "validation_file", "test_file"):
+            object.__setattr__(self, "label_names", _checked_names(_texts("task.label_names", self.label_names)))
+        for key in PATHS:
             path = getattr(self, key)
-            object.__setattr__(self, key, None if path is None else os.path.expanduser(path))
-        if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"task.validation_fraction must lie in (0, 1), got {self.validation_fraction}")
-        for key in ("max_train_samples", "max_eval_samples"):
-            size = getattr(self, key)
-            if size is not None and size < 1:
-                raise ValueError(f"task.{key} must be at least 1, got {size}")
-        if not self.text:
-            raise ValueError("task.text must name at least one column, got none")
-        taken = [name for name in self.text if name in ("sample_id", "label", self.label) or self.text.count(name) > 1]
-        if taken:
-            raise ValueError(
-                f"task.text must name different columns, none of them task.label, `label` or `sample_id`, "
-                f"got {list(self.text)}; rename column {taken[0]!r} in the data"
-            )
+            object.__setattr__(self, key, None if path is None else str(local_path(path, f"task.{key}")))
+        _check_plain(self)
         _check_splits(self.splits)
-        where = {column: str(pattern) for column, pattern in (self.where or {}).items() if pattern is not None}
-        object.__setattr__(self, "where", where or None)
-        for column, pattern in where.items():
-            _check_pattern(column, pattern)
+        object.__setattr__(self, "where", _patterns(self.where))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,30 +176,76 @@ class TaskKind(Protocol):
         ...
 
 
-def _check_splits(splits: Mapping[str, str | None]) -> None:
-    if splits.get("train") is None:
+def _check_plain(spec: TaskSpec) -> None:
+    """What is a text, a number or a function."""
+    for key in ("name", "encoding", "hub_id", "hub_config", "hub_revision"):
+        value = getattr(spec, key)
+        if not (isinstance(value, str) or (value is None and key.startswith("hub"))):
+            raise ValueError(f"task.{key} must be a text, got {value!r}")
+    if type(spec.validation_fraction) not in (int, float) or not 0 < spec.validation_fraction < 1:
+        raise ValueError(f"task.validation_fraction must lie in (0, 1), got {spec.validation_fraction!r}")
+    for key in ("max_train_samples", "max_eval_samples", "split_seed", "sample_seed"):
+        if (value := getattr(spec, key)) is not None or key.endswith("seed"):
+            check_whole(f"task.{key}", value, low=0 if key.endswith("seed") else 1)
+    if spec.split_seed >= 2**32:  # what scikit-learn takes
+        raise ValueError(f"task.split_seed must be below 2^32, got {spec.split_seed}")
+    if spec.generate is not None and not callable(spec.generate):
+        raise ValueError(f"task.generate must be a function of the name of a split, got {spec.generate!r:.80}")
+
+
+def _texts(key: str, value: Any) -> tuple[str, ...]:
+    """A text, or a list of texts and numbers, as texts without space around them."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(one, (str, int, float)) for one in listed):
+        raise ValueError(f"{key} must be a list of names, got {value!r}")
+    return tuple(str(one).strip() if key == "task.label_names" else str(one) for one in listed)
+
+
+def _check_columns(text: Sequence[str], label: Any) -> None:
+    if not isinstance(label, str) or not label:
+        raise ValueError(f"task.label must be the name of a column, got {label!r}")
+    if not text:
+        raise ValueError("task.text must name at least one column, got none")
+    taken = [name for name in text if name in ("sample_id", "label", label) or text.count(name) > 1]
+    if taken:
+        raise ValueError(
+            f"task.text must name different columns, none of them task.label, `label` or `sample_id`, "
+            f"got {list(text)}; rename column {taken[0]!r} in the data"
+        )
+
+
+def _check_splits(splits: Any) -> None:
+    if not isinstance(splits, Mapping) or not isinstance(splits.get("train"), str):
         raise ValueError(
             f"task.splits must name the source's train split and may name {', '.join(SPLITS[1:])} and others, "
-            f"got {dict(splits)}"
+            f"got {splits!r}"
         )
-    odd = [name for name in splits if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name))]
-    if odd:
-        raise ValueError(f"task.splits must be named by letters, digits, _ and -, got {odd[0]!r}")
+    for name, source in splits.items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name)):
+            raise ValueError(f"task.splits must be named by letters, digits, _ and -, got {name!r}")
+        if source is not None and (not isinstance(source, str) or not re.fullmatch(r"[^/\\\0*?\[]+", source)):
+            raise ValueError(f"task.splits.{name} must be the name of a split, or null, got {source!r}")
 
 
-def _check_pattern(column: str, pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"task.where.{column} must be a regular expression, got {pattern!r} ({error})") from error
+def _patterns(where: Any) -> dict[str, str] | None:
+    """The regular expression of each column that has one."""
+    if where is not None and not isinstance(where, Mapping):
+        raise ValueError(f"task.where must be regular expressions by column, {{COLUMN: EXPRESSION}}, got {where!r}")
+    patterns = {column: str(pattern) for column, pattern in (where or {}).items() if pattern is not None}
+    for column, pattern in patterns.items():
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"task.where.{column} must be a regular expression, got {pattern!r} ({error})") from error
+    return patterns or None
 
 
-def _checked_names(names: list[str]) -> tuple[str, ...]:
+def _checked_names(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < max(2, len(names)):
         repeated = sorted({name for name in names if names.count(name) > 1})
         more = f", with {repeated} more than once" if repeated else ""
-        raise ValueError(f"task.label_names must be at least two different names, got {names}{more}")
-    return tuple(names)
+        raise ValueError(f"task.label_names must be at least two different names, got {list(names)}{more}")
+    return names
 
 
 def settings_of_source(spec: TaskSpec) -> dict[str, Any]:

@@ -133,11 +133,15 @@ def study(tmp_path: Path) -> tuple[Path, Path]:
     file.write_text("text,label\n" + "".join(f"t{i},{['no', 'yes'][i % 2]}\n" for i in range(40)))
     source = {"train_file": str(file), "validation_file": str(file)}
     data = load_task(TaskSpec("own", Classification(), **source))
-    folder = run_folder(root, RunKey("own", "tiny", "full", 1), {})
+    folder = run_folder(root, RunKey("own", "tiny", "full", 1), {"subset": {"rule": "everything"}})
     start_run(folder)
     kind = {"_target_": "hprune.tasks.classification.Classification"}
     task = {"_target_": "hprune.tasks.spec.TaskSpec", "name": "own", "kind": kind, **source}
-    facts = {"data_hash": data.data_hash, "full_samples": 40, "config": {"task": task}}
+    facts = {
+        "data_hash": data.data_hash, "label_names": ["no", "yes"], "samples": 40, "full_samples": 40, "subset": {},
+        "primary_metric": "accuracy", "metrics": {}, "cost": {"train_seconds": 1.0}, "versions": {},
+        "config": {"task": task},
+    }  # fmt: skip
     finish_run(folder, facts)
     add_run(root, "s", folder, "scoring", (1, 2))
     values = (np.arange(40) % 3).astype(np.int16)

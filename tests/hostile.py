@@ -41,6 +41,7 @@ from hprune.report import data_of_study, task_of_study
 from hprune.reporting.page import render_page
 from hprune.reporting.summary import summarise
 from hprune.reporting.terminal import print_table
+from hprune.root import root_of
 from hprune.science.records import RunKey, RunRecord, Subset
 from hprune.science.scores.h_score import h_score
 from hprune.science.subset import SubsetSpec, choose
@@ -98,8 +99,9 @@ class Target:
 # --- what is hostile
 
 LETTERS = st.sampled_from(
-    ["", " ", "a", "=1+1", "@x", "-", "[red]", "[/foo]", "<script>alert(1)</script>", "\x00", "\x1b[31m", "\u202e", "é漢🙂",
-     "${a}", "${oc.env:HOME}", "../..", "/etc/passwd", "s3://b/x", "memory://x", "file:///x", "nan", "NULL", "1e999", "x" * 5000]
+    ["", " ", "a", "=1+1", "@x", "-", "[red]", "[/foo]", "<script>alert(1)</script>", "\x00", "\x1b[31m", "\u202e",
+     "é漢🙂", "${a}", "${oc.env:HOME}", "../..", "/etc/passwd", "s3://b/x", "memory://x", "file:///x", "nan", "NULL", "1e999",
+     "x" * 5000]
 )  # fmt: skip
 TEXTS = LETTERS | st.text(max_size=20)
 NUMBERS = st.sampled_from([0, 1, -1, 2**31, 2**63 - 1, 2**63, 10**30, 0.5, -0.0, 1e-300, 1e308]) | st.integers()
@@ -262,12 +264,12 @@ ACTIONS = {f.__name__: f for f in (show_status, show_report, score, select, read
 SLOW = {"show_page": show_page}
 
 
-def _study_target(name: str, pattern: str, damage: SearchStrategy[Any]) -> Target:
+def _study_target(name: str, patterns: str, damage: SearchStrategy[Any]) -> Target:
     """Files of a study, damaged before something is done with it."""
 
     def attempt(root: Path, case: tuple[int, Any, str]) -> None:
         which, how, action = case
-        files = sorted(root.glob(pattern))
+        files = sorted(file for one in patterns.split() for file in root.glob(one))
         file = files[which % len(files)]
         new = damaged(file.read_bytes(), how)
         file.unlink() if new is None else file.write_bytes(new)
@@ -279,23 +281,25 @@ def _study_target(name: str, pattern: str, damage: SearchStrategy[Any]) -> Targe
 
 KINDS = {"one text": (Classification(), ["text"]), "question": (ExtractiveQA(), ["text", "more"]),
          "choice": (MultipleChoice(), ["text", "more"])}  # fmt: skip
-CELLS = (
-    st.none()
-    | TEXTS
-    | REALS
-    | st.booleans()
-    | st.binary(max_size=5)
-    | st.lists(TEXTS, max_size=4)
-    | st.dictionaries(st.sampled_from(["text", "answer_start", "a"]), st.lists(SCALARS, max_size=2), max_size=3)
-)
+OBJECTS = st.dictionaries(st.sampled_from(["text", "answer_start", "a"]), st.lists(SCALARS, max_size=2), max_size=3)
+CELLS = SCALARS | st.binary(max_size=5) | st.lists(TEXTS, max_size=4) | OBJECTS
+ANSWERS = {"text": st.lists(TEXTS, max_size=2), "answer_start": st.lists(st.integers(-1, 9), max_size=2)}
 COLUMN = st.one_of(*(st.lists(st.none() | cell, min_size=6, max_size=6) for cell in (
-    TEXTS, NUMBERS, st.floats(), st.booleans(), st.sampled_from(["yes", "no"]), st.integers(-1, 3), st.binary(max_size=5),
-    st.lists(TEXTS, min_size=4, max_size=4), st.dates(), CELLS,
-    st.fixed_dictionaries({"text": st.lists(TEXTS, max_size=2), "answer_start": st.lists(st.integers(-1, 9), max_size=2)}),
+    TEXTS, NUMBERS, st.floats(), st.booleans(), st.sampled_from(["yes", "no"]), st.integers(-1, 3), st.dates(), CELLS,
+    st.binary(max_size=5), st.lists(TEXTS, min_size=4, max_size=4), st.fixed_dictionaries(ANSWERS),
 )))  # fmt: skip
 NAMES = st.sampled_from(["text", "label", "more", "options", "sample_id", "", "=x", "\x00", "hprune:row"])
-TABLES = st.dictionaries(NAMES, COLUMN, min_size=1, max_size=4) | st.fixed_dictionaries(
-    {"text": COLUMN, "label": COLUMN}, optional={"more": COLUMN, "options": COLUMN}
+ALIKE = st.sampled_from(["a", "b", "c d", "é"])
+FULL = st.fixed_dictionaries({
+    "text": st.lists(ALIKE, min_size=40, max_size=40), "more": st.lists(ALIKE | TEXTS, min_size=40, max_size=40),
+    "label": st.sampled_from([[0, 1] * 20, ["yes", "no"] * 20, [{"text": ["a"], "answer_start": [0]}] * 40]),
+    "options": st.just([["a", "b", "c", "d"]] * 40),
+})  # fmt: skip
+"""Tables that can be read: what is wrong is somewhere else."""
+TABLES = (
+    FULL
+    | st.dictionaries(NAMES, COLUMN, min_size=1, max_size=4)
+    | st.fixed_dictionaries({"text": COLUMN, "label": COLUMN}, optional={"more": COLUMN, "options": COLUMN})
 )
 ENCODINGS = st.sampled_from(["utf8", "utf-8-sig", "latin-1", "utf-16", "cp037", "nonsense", "base64", "rot13", ""])
 
@@ -376,15 +380,15 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
     if name in ("train", "lora", "race"):
         _use_subset(run_spec(config).subset, 1)
     elif name == "score":
-        _use_root(root, config)
+        root_of(config)
         score_study(root, config.study, instantiate_spec(config.score))
     elif name == "export":
-        _use_root(root, config)
+        root_of(config)
         check_choices(config)
         check_target(local_path(config.out, "out"), overwrite=config.overwrite)
         _use_subset(instantiate(config.subset), config.seed)
     elif name == "report":
-        _use_root(root, config)
+        root_of(config)
         runs_of(root, config.study)
     else:
         check_seeds(config.scoring.seeds, "scoring.seeds")
@@ -392,10 +396,6 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
         for subset in config.arms.values():
             run_spec(config, subset=subset, seed=1)
         instantiate_spec(config.score)
-
-
-def _use_root(root: Path, config: Any) -> None:
-    local_path(config.paths.root, "paths.root")
 
 
 def _use_subset(spec: SubsetSpec, seed: int) -> None:
@@ -420,9 +420,29 @@ def _try_overrides(root: Path, case: tuple[str, list[str]]) -> None:
         run_spec(config)
 
 
+def _try_facts(root: Path, case: tuple[Any, dict[str, list[Any]], str]) -> None:
+    """A score table with other facts, and columns that stand for its own."""
+    change, columns, action = case
+    file = score_path(root, "s", "h_score")
+    table = pq.read_table(file)
+    facts = damaged(table.schema.metadata[b"hprune"], change)
+    for name, values in columns.items():
+        try:
+            column = pa.array((values * ROWS)[: table.num_rows])
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+            continue
+        at = table.schema.get_field_index(name)
+        table = table.append_column(name, column) if at < 0 else table.set_column(at, name, column)
+    with contextlib.suppress(pa.ArrowException):  # an empty struct has no place in Parquet
+        pq.write_table(table.replace_schema_metadata({"hprune": facts}), file)
+    load_scores(file)
+    ACTIONS[action](root)
+
+
 OVERRIDES = st.lists(st.builds(
     "{}{}={}".format, st.sampled_from(["", "+", "++", "~"]),
-    st.sampled_from(["task", "task.text", "seed", "optim.lr", "subset", "subset.keep", "paths.root", "model", "x", ""]), TEXTS,
+    st.sampled_from(["task", "task.text", "seed", "optim.lr", "subset", "subset.keep", "paths.root", "model", "x"]),
+    TEXTS,
 ), min_size=1, max_size=2)  # fmt: skip
 
 
@@ -452,13 +472,17 @@ TARGETS = (
     Target("configs, overrides as typed", st.tuples(st.sampled_from([*COMMANDS]), OVERRIDES), _try_overrides),
     Target("data files", st.fixed_dictionaries({
         "table": TABLES, "suffix": st.sampled_from([".csv", ".tsv", ".jsonl", ".json", ".parquet"]),
-        "encoding": st.just("utf8") | ENCODINGS, "damage": st.none() | BYTES, "kind": st.sampled_from([*KINDS])}), _try_file),
+        "encoding": st.just("utf8") | ENCODINGS, "damage": st.none() | BYTES,
+        "kind": st.sampled_from([*KINDS])}), _try_file),
     _study_target("run.json", "runs/**/run.json", VALUES | BYTES),
     _study_target("identity.json, failure.json", "runs/**/[if]*.json", VALUES | BYTES),
     _study_target("study pointers", "studies/*/runs/*.json", VALUES | BYTES),
     _study_target("records", "runs/**/record.*.parquet", BYTES),
-    _study_target("subsets, predictions, checkpoints", "runs/**/[spr][ure][!ctn]*.*[tk]", BYTES),
+    _study_target("subsets, predictions, checkpoints", "runs/**/[ps]*.parquet runs/**/resume.ckpt", BYTES),
     _study_target("score tables", "studies/*/scores/*.parquet", BYTES),
+    Target("score tables, other facts and columns", st.tuples(
+        VALUES, st.dictionaries(st.sampled_from(["sample_id", "value", "x"]), COLUMN), st.sampled_from([*ACTIONS])),
+        _try_facts),
     Target("exports", EXPORTS, _try_export),
 )  # fmt: skip
 

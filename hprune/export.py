@@ -41,7 +41,7 @@ def main(cfg: DictConfig) -> None:
     root, out = root_of(cfg), local_path(cfg.out, "out")
     check_choices(cfg)
     check_target(out, overwrite=cfg.overwrite)
-    spec: SubsetSpec = instantiate(cfg.subset)
+    spec = subset_of(cfg)
     task = task_of_study(root, cfg.study, trust_code=cfg.trust_code)
     data = samples_of_study(root, cfg.study, trust_code=cfg.trust_code)
     manifest = next(read_results(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
@@ -84,6 +84,18 @@ def check_choices(cfg: DictConfig) -> None:
     if cfg.formulas not in FORMULAS:
         raise ValueError(f"formulas must be one of {', '.join(FORMULAS)}, got {cfg.formulas!r}")
     check_whole("seed", cfg.seed, low=0)
+
+
+def subset_of(cfg: DictConfig) -> SubsetSpec:
+    """The typed subset of a config.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    spec = instantiate(cfg.subset)
+    if not isinstance(spec, SubsetSpec):
+        raise ValueError(f"subset must be an option of conf/subset, such as winning_ticket, got {spec!r:.80}")
+    return spec
 
 
 def _original_rows(original: pa.Table, subset: Subset, data: TaskData) -> pa.Table:

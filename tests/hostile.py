@@ -36,7 +36,7 @@ from rich.console import Console
 
 from hprune import status
 from hprune.command import CONF, instantiate, plain, run_spec
-from hprune.export import check_choices
+from hprune.export import check_choices, subset_of
 from hprune.report import data_of_study, task_of_study
 from hprune.reporting.page import render_page
 from hprune.reporting.summary import summarise
@@ -296,12 +296,13 @@ FULL = st.fixed_dictionaries({
     "options": st.just([["a", "b", "c", "d"]] * 40),
 })  # fmt: skip
 """Tables that can be read: what is wrong is somewhere else."""
-TABLES = (
-    FULL
-    | st.dictionaries(NAMES, COLUMN, min_size=1, max_size=4)
-    | st.fixed_dictionaries({"text": COLUMN, "label": COLUMN}, optional={"more": COLUMN, "options": COLUMN})
+ODD = st.dictionaries(NAMES, COLUMN, min_size=1, max_size=4) | st.fixed_dictionaries(
+    {"text": COLUMN, "label": COLUMN}, optional={"more": COLUMN, "options": COLUMN}
 )
-ENCODINGS = st.sampled_from(["utf8", "utf-8-sig", "latin-1", "utf-16", "cp037", "nonsense", "base64", "rot13", ""])
+WHOLE = st.booleans()
+TABLES = WHOLE.flatmap(lambda whole: FULL if whole else ODD)
+OTHERS = ["utf-8-sig", "latin-1", "utf-16", "cp037", "nonsense", "base64", "rot13", ""]
+ENCODINGS = st.sampled_from(["utf8"] * 8 + OTHERS)
 
 
 def _try_file(root: Path, case: dict[str, Any]) -> None:
@@ -362,12 +363,15 @@ CONFIG_VALUES = (
 )
 
 
-def _leaves(config: Any, prefix: str = "") -> Iterator[str]:
+def _leaves(config: Any, prefix: str = "", *, sections: bool) -> Iterator[str]:
+    """The keys of a config; with `sections`, no section that the command itself is made of as a whole."""
     for key, value in config.items():
-        if key not in ("hydra", "_target_", "_partial_"):
+        if key in ("hydra", "_target_", "_partial_"):
+            continue
+        if not isinstance(value, dict) or prefix or not sections:
             yield f"{prefix}{key}"
-            if isinstance(value, dict):
-                yield from _leaves(value, f"{prefix}{key}.")
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.", sections=sections)
 
 
 def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
@@ -375,7 +379,8 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
     name, changes = case
     config = OmegaConf.create(OmegaConf.to_container(composed_once(*COMMANDS[name])))
     for which, value in changes:
-        keys = list(_leaves(OmegaConf.to_container(config)))
+        sections = name in ("train", "lora", "race", "study")
+        keys = list(_leaves(OmegaConf.to_container(config), sections=sections))
         OmegaConf.update(config, keys[which % len(keys)], value, merge=False)
     if name in ("train", "lora", "race"):
         _use_subset(run_spec(config).subset, 1)
@@ -386,7 +391,7 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
         root_of(config)
         check_choices(config)
         check_target(local_path(config.out, "out"), overwrite=config.overwrite)
-        _use_subset(instantiate(config.subset), config.seed)
+        _use_subset(subset_of(config), config.seed)
     elif name == "report":
         root_of(config)
         runs_of(root, config.study)
@@ -472,7 +477,7 @@ TARGETS = (
     Target("configs, overrides as typed", st.tuples(st.sampled_from([*COMMANDS]), OVERRIDES), _try_overrides),
     Target("data files", st.fixed_dictionaries({
         "table": TABLES, "suffix": st.sampled_from([".csv", ".tsv", ".jsonl", ".json", ".parquet"]),
-        "encoding": st.just("utf8") | ENCODINGS, "damage": st.none() | BYTES,
+        "encoding": ENCODINGS, "damage": WHOLE.flatmap(lambda whole: st.none() if whole else BYTES),
         "kind": st.sampled_from([*KINDS])}), _try_file),
     _study_target("run.json", "runs/**/run.json", VALUES | BYTES),
     _study_target("identity.json, failure.json", "runs/**/[if]*.json", VALUES | BYTES),

@@ -202,7 +202,7 @@ def refused(run_command: Command, *arguments: str) -> str:
         (("train", "seed=1.5"), "seed must be a whole number from 0, got 1.5"),
         (("train", "study=null"), "study must be a plain name"),
         (("study", "scoring.seeds=3"), "scoring.seeds must be a list of whole numbers"),
-        (("score", "study=s", "score.name=../evil"), "study"),
+        (("score", "study=s", "score.name=../evil"), "score.name must be a plain name"),
         (
             ("score", "study=s", "score.needs=[logits]"),
             "score.needs must list columns of a record, of correct, true_prob",

@@ -100,7 +100,7 @@ def _read_one(path: Path, encoding: str, text: Sequence[str]) -> pa.Table:
         table.validate(full=True)  # texts are UTF-8
     except LookupError as error:
         raise ValueError(f"task.encoding={encoding} is not known ({error}); use for example utf8 or latin-1") from error
-    except (pa.ArrowException, OSError, ValueError) as error:  # a broken Parquet header is an OSError
+    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         reason = one_line(error)
         wrong_letters = "utf" in reason.lower() or path.read_bytes()[:2] in (b"\xff\xfe", b"\xfe\xff")
         hint = "save it as UTF-8" if wrong_letters else "check the file, or export it again"

@@ -138,11 +138,16 @@ class PlannedBatches(Sampler[NDArray[np.int64]]):
 
     def __init__(self, lengths: NDArray[np.int64], spec: DataSpec, seed: int) -> None:
         self.lengths, self.spec, self.seed, self.epoch = lengths, spec, seed, 0
+        self.done = (0, 0)  # so many batches of an epoch were trained before an interruption
         self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
 
     def set_epoch(self, epoch: int) -> None:
         """Move to an epoch; with a fixed order its batches are those of the first."""
         self.epoch = epoch
+
+    def continue_at(self, epoch: int, batches: int) -> None:
+        """Go on after so many batches of an epoch; after all of them, with the next epoch."""
+        self.epoch, self.done = (epoch + 1, (epoch + 1, 0)) if batches >= len(self) else (epoch, (epoch, batches))
 
     def batches(self) -> list[NDArray[np.int64]]:
         """The batches of the current epoch."""
@@ -154,9 +159,10 @@ class PlannedBatches(Sampler[NDArray[np.int64]]):
         return self._planned[1]
 
     def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self.batches())
+        epoch, done = self.done
+        return iter(self.batches()[done if epoch == self.epoch else 0 :])
 
-    def __len__(self) -> int:
+    def __len__(self) -> int:  # of the whole epoch: the trainer counts what was done before
         return -(-self.lengths.size // self.spec.batch_size)
 
 
@@ -192,12 +198,17 @@ class FineTuningData(L.LightningDataModule):
         self.evaluation = dict(evaluation)
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch that a checkpoint continues with; checkpoints are written at the end of an epoch."""
-        return {"epoch": self.trainer.current_epoch + 1 if self.trainer else 0}
+        """Where a checkpoint continues: the epoch, and how many batches of it are trained.
+
+        Those that are `ready`: the batch after which a checkpoint is written does not count as `completed` yet.
+        """
+        assert self.trainer is not None
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return {"epoch": self.trainer.current_epoch, "batches": batches}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Move the plan on: the trainer fetches the first batch of a resumed run before it calls `set_epoch`."""
-        self.plan.set_epoch(state_dict["epoch"])
+        self.plan.continue_at(state_dict["epoch"], state_dict["batches"])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The planned batches of the kept rows."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -21,16 +24,29 @@ ROW_GROUP = 2**20
 """Rows of a table that are written, and can be read, at a time."""
 
 
+def _place() -> str:
+    """Where a process number means one process: the host, and on Linux the container, whose numbers are its own."""
+    numbers = Path("/proc/self/ns/pid")
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    return f"{host}-{numbers.stat().st_ino}" if numbers.exists() else host
+
+
+PLACE = _place()
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place if the block succeeds, remove it if not.
 
+    What processes of this machine that were killed left of the same file is removed first.
+
     Raises:
         OSError: if the folder cannot be written or the disk is full; whatever stood at `path` is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{PLACE}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_orphans(path)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -41,6 +57,14 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove temporary files of `path` whose process, of this machine, is no more."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{PLACE}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            left.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -81,7 +81,7 @@ def run_folder(root: Path, key: RunKey, settings: Mapping[str, Any]) -> RunFolde
 
 
 def start_run(folder: RunFolder) -> None:
-    """Claim the folder: write what will be run, or check that what stands there is the same.
+    """Write what will be run, or check that what stands there is the same. The folder's lock must be held.
 
     Raises:
         ValueError: if the folder holds a run of other settings; the message names the keys that differ.
@@ -100,6 +100,8 @@ def start_run(folder: RunFolder) -> None:
     else:
         write_json(identity, {"key": asdict(folder.key), "settings": dict(folder.settings)})
     (folder.path / "failure.json").unlink(missing_ok=True)
+    for left in folder.path.glob(".*.tmp"):  # of a process that was killed: none other works here
+        left.unlink()
 
 
 def fail_run(folder: RunFolder, message: str) -> None:

@@ -1,33 +1,81 @@
-"""What a run needs to continue after an interruption: a checkpoint at the end of each epoch, and the metrics so far."""
+"""What an interrupted run continues from: a checkpoint by time and at epoch ends, and the metrics so far."""
 
 from __future__ import annotations
 
 import logging
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from hprune.storage.files import whole_file
+from hprune.storage.files import one_line, whole_file
 
 log = logging.getLogger(__name__)
 
 
-class EpochCheckpoint(Checkpoint):
-    """Replace one checkpoint after every epoch but the last; it appears whole or not at all.
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint straight to disk, whole or not at all; Lightning would hold a second copy in memory."""
 
-    A `Checkpoint`, so that Lightning calls it after every other callback has closed the epoch.
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write it."""
+        with whole_file(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+def check_checkpoint(path: Path) -> None:
+    """Read a checkpoint against the checksums in it.
+
+    Raises:
+        ValueError: if it was altered or cut off; the message names it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        broken = one_line(error)
+    if broken is not None:
+        raise ValueError(
+            f"{path} is not a readable checkpoint ({broken}); it was altered or cut off: "
+            "remove it, and the same command trains this run from the start"
+        )
+
+
+class ResumeCheckpoint(Checkpoint):
+    """Replaces one checkpoint whenever `minutes` have passed, within an epoch too, and after every epoch but the last.
+
+    Within an epoch only where the optimiser has just stepped: gradients that wait for others are not saved.
+    A `Checkpoint`, so that Lightning calls it after every other callback has closed the batch or the epoch.
+
+    Args:
+        path: of the checkpoint.
+        minutes: between two.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, minutes: float) -> None:
+        self.path, self.seconds = path, minutes * 60
+        self.saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if it is time."""
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and not trainer.is_last_batch and time.monotonic() - self.saved >= self.seconds:
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, unless this was the last epoch."""
         if trainer.current_epoch + 1 < (trainer.max_epochs or 0):
-            with whole_file(self.path) as temporary:
-                trainer.save_checkpoint(temporary)
+            self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.saved = time.monotonic()
 
 
 class History(Checkpoint):

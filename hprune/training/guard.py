@@ -36,6 +36,10 @@ class StopOnNonFinite(L.Callback):
         """Look at the rest of the epoch."""
         self._check()
 
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Look at them before a checkpoint, which must not hold weights that diverged."""
+        self._check()
+
     def _check(self) -> None:
         finite = (
             [] if not self.waiting else torch.isfinite(torch.stack([loss for _, _, loss, _ in self.waiting])).tolist()

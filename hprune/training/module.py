@@ -47,6 +47,18 @@ class FineTuner(L.LightningModule):
         self.log("train/loss", self.train_loss.compute())
         self.train_loss.reset()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The mean loss so far; of the weights those that are trained, as the others are loaded anyway."""
+        checkpoint["train_loss"] = dict(self.train_loss.metric_state)
+        frozen = {name for name, weight in self.named_parameters() if not weight.requires_grad}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue."""
+        for name, value in checkpoint["train_loss"].items():
+            setattr(self.train_loss, name, value.to(self.device))
+        self.strict_loading = all(weight.requires_grad for weight in self.parameters())
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep what is answered to a batch."""
         self.answered.append(self.predict_step(batch, batch_idx))

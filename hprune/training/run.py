@@ -19,12 +19,13 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from hprune.data.batching import padded_share
 from hprune.science.records import RunRecord, Scores, Subset
 from hprune.science.subset import choose, describe
+from hprune.storage.lock import locked
 from hprune.storage.runs import RunFolder, fail_run, finish_run, run_folder, save_record, save_subset, start_run
 from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
 from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
-from hprune.training.checkpoint import EpochCheckpoint, History
+from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite
 from hprune.training.recorder import Recorder
@@ -50,14 +51,22 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
     Raises:
         ValueError: if the subset is empty, or the folder holds a run of other settings.
         FloatingPointError: if the loss is no longer a number.
-        OSError: if the model cannot be loaded or the folder cannot be written.
+        OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it.
     """
     folder = locate(spec, data, scores, root=root)
-    if folder.complete:
-        log.info("%s is complete, skipped (%s)", folder.key, folder.path)
-        if spec.trainer.save_model and not (folder.path / "model").is_dir():
-            log.warning("%s was trained without trainer.save_model: move its folder away to train it again", folder.key)
-        return folder
+    if not folder.complete:
+        with locked(folder.path):
+            if not folder.complete:  # by another process, just now
+                _claimed(spec, data, scores, folder, root=root)
+                return folder
+    log.info("%s is complete, skipped (%s)", folder.key, folder.path)
+    if spec.trainer.save_model and not (folder.path / "model").is_dir():
+        log.warning("%s was trained without trainer.save_model: move its folder away to train it again", folder.key)
+    return folder
+
+
+def _claimed(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, *, root: Path) -> None:
+    """Run in a folder that no other process works in; a failure is noted there."""
     start_run(folder)
     try:
         with quiet_libraries(), _log_file(folder.path / "log.txt"):
@@ -66,7 +75,6 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
     except Exception as error:
         fail_run(folder, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         raise
-    return folder
 
 
 def locate(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) -> RunFolder:
@@ -96,9 +104,11 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     recorder, stopwatch = Recorder(subset.sample_ids, spec.record.ways), Stopwatch()
     history = History(spec.task.kind.primary_metric)
     first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids)]
-    trainer = _trainer(spec, [*first, recorder, history, EpochCheckpoint(folder.checkpoint)], root=folder.path)
+    checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)
+    trainer = _trainer(spec, [*first, recorder, history, checkpoint], root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
+        check_checkpoint(resume)
         log.info("%s: continues from its checkpoint", folder.key)
     trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
@@ -179,6 +189,7 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Tra
         enable_model_summary=False,
         enable_progress_bar=bool(bar),
         callbacks=[*callbacks, *bar],
+        plugins=[WholeCheckpoints()],
         default_root_dir=root,
     )
 
@@ -207,6 +218,9 @@ def quiet_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         # a batch takes under 2% of a step to make
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # the data module continues within an epoch; a state of the loader is lost (Lightning #20550)
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # on a login node
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 with transformers 5.23

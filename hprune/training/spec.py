@@ -116,6 +116,8 @@ class TrainerSpec:
     """Batches whose gradients are added before a step."""
     threads: int | None = None
     """Threads of a CPU run; null: torch's default. Part of a run's identity, as it changes the last digits."""
+    checkpoint_minutes: float = 10
+    """Time between two checkpoints that an interrupted run continues from, beside the ends of epochs."""
     progress: bool = True
     save_model: bool = False
     """Keep the fine-tuned weights in the run's folder, as a folder that `model.path` takes."""
@@ -124,6 +126,7 @@ class TrainerSpec:
         for name in ("max_epochs", "accumulate", "devices", "threads"):
             if name != "threads" or self.threads is not None:
                 check_whole(f"trainer.{name}", getattr(self, name), low=1)
+        check_number("trainer.checkpoint_minutes", self.checkpoint_minutes, rule="a finite number of at least 0")
         if self.accelerator not in ACCELERATORS:
             raise ValueError(f"trainer.accelerator must be one of {', '.join(ACCELERATORS)}, got {self.accelerator!r}")
         object.__setattr__(self, "accelerator", "cuda" if self.accelerator == "gpu" else self.accelerator)

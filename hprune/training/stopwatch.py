@@ -9,25 +9,34 @@ import lightning as L
 
 
 class Stopwatch(L.Callback):
-    """Seconds from the start of each epoch to the end of its last batch, summed; kept over an interruption."""
+    """Seconds of the batches, without checkpoints and what lies between two epochs; kept over an interruption."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.started = self.last = 0.0
+        self.since: float | None = None
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
-        self.started = self.last = time.perf_counter()
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the clock, unless it runs: the time between two batches counts."""
+        if self.since is None:
+            self.since = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the time."""
-        self.last = time.perf_counter()
+        """Count until now."""
+        assert self.since is not None
+        now = time.perf_counter()
+        self.seconds, self.since = self.seconds + now - self.since, now
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add the epoch."""
-        self.seconds += self.last - self.started
+        """Stop the clock."""
+        self.since = None
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Stop the clock here, too."""
+        self.since = None
 
     def state_dict(self) -> dict[str, Any]:
         """In the checkpoint."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 
 import hprune.training.run as run_module
 from hprune.data.datamodule import PlannedBatches
+from hprune.storage.lock import locked
 from hprune.storage.runs import RunFolder, load_record, read_manifest, state_of
 from hprune.tasks.load import load_task
 from hprune.training.assemble import assemble
@@ -58,11 +60,11 @@ def test_the_same_command_twice_gives_the_same_bytes(compose_run, tmp_path: Path
 class Stop(L.Callback):
     """Raises in the middle of an epoch, as a power cut would."""
 
-    def __init__(self, epoch: int, error: type[BaseException]) -> None:
-        self.epoch, self.error = epoch, error
+    def __init__(self, epoch: int, error: type[BaseException], batch: int = 3) -> None:
+        self.epoch, self.error, self.batch = epoch, error, batch
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.current_epoch == self.epoch and batch_idx == 3:
+        if trainer.current_epoch == self.epoch and batch_idx == self.batch:
             raise self.error("stopped by the test")
 
 
@@ -90,6 +92,83 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
     assert read_manifest(continued.path)["epochs"] == read_manifest(undisturbed.path)["epochs"]
     assert not folder.checkpoint.exists()
     assert not (folder.path / "failure.json").exists()
+
+
+def interrupt(spec: Any, root: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int = 3) -> Path:
+    """Train until a batch of an epoch, and stop: the folder of the run."""
+    build = run_module._trainer
+    stop = Stop(epoch, RuntimeError, batch)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_trainer", lambda spec, callbacks, root: build(spec, [*callbacks, stop], root=root))
+        with pytest.raises(RuntimeError, match="stopped by the test"):
+            trained(spec, root)
+    return locate(spec, load_task(spec.task), None, root=root).path
+
+
+@pytest.mark.parametrize("batch", [0, 4, 9])  # of ten: the last one is left to the end of the epoch
+@pytest.mark.parametrize("epoch", [0, 2])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("record=both",),
+        ("trainer.accumulate=3", "data.order=reshuffled"),
+        ("data.workers=2",),
+        ("model/adapter=lora",),
+        ("data.batch_size=53",),  # the last batch is one sample
+    ],
+)
+def test_a_run_continues_within_an_epoch_and_ends_with_the_same_bytes(
+    compose_run, tmp_path: Path, monkeypatch, options: tuple[str, ...], epoch: int, batch: int
+) -> None:  # type: ignore[no-untyped-def]
+    if "data.batch_size=53" in options:
+        batch = min(batch, 2)
+    spec = compose_run("trainer.checkpoint_minutes=0", *options)
+    undisturbed = trained(spec, tmp_path / "undisturbed")
+    path = interrupt(spec, tmp_path / "broken", monkeypatch, epoch, batch)
+    if (path / "resume.ckpt").exists():
+        saved = torch.load(path / "resume.ckpt", weights_only=True)["FineTuningData"]
+        accumulate = 3 if "trainer.accumulate=3" in options else 1
+        batches = 4 if "data.batch_size=53" in options else 10
+        done = max(n for n in range(batch + 1) if n % accumulate == 0)
+        assert saved["epoch"] * batches + saved["batches"] == epoch * batches + done, "the last step before it stopped"
+    else:
+        assert (epoch, batch) == (0, 0)
+    continued = trained(spec, tmp_path / "broken")
+    assert tables(continued) == tables(undisturbed)
+    manifests = [read_manifest(folder.path) for folder in (continued, undisturbed)]
+    assert manifests[0]["epochs"] == manifests[1]["epochs"]
+    assert manifests[0]["cost"]["steps"] == manifests[1]["cost"]["steps"]
+    assert not [file.name for file in path.iterdir() if file.name.startswith(".") or file.name == "resume.ckpt"]
+
+
+@pytest.mark.parametrize("how", ["cut off", "a byte changed", "empty"])
+def test_a_broken_checkpoint_is_named(compose_run, tmp_path: Path, monkeypatch, how: str) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.checkpoint_minutes=0")
+    checkpoint = interrupt(spec, tmp_path, monkeypatch, 1) / "resume.ckpt"
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes({"cut off": content[:-1000], "a byte changed": content, "empty": b""}[how])
+    with pytest.raises(ValueError, match=r"resume.ckpt is not a readable checkpoint .*remove it"):
+        trained(spec, tmp_path)
+    checkpoint.unlink()
+    assert trained(spec, tmp_path).complete
+
+
+def test_adapters_have_small_checkpoints(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("model/adapter=lora", "trainer.checkpoint_minutes=0")
+    checkpoint = interrupt(spec, tmp_path, monkeypatch, 0) / "resume.ckpt"
+    names = set(torch.load(checkpoint, weights_only=True)["state_dict"])
+    assert names
+    assert all("lora" in name or "classifier" in name for name in names)
+
+
+def test_a_folder_at_work_is_refused(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=1")
+    path = locate(spec, load_task(spec.task), None, root=tmp_path).path
+    with locked(path), pytest.raises(OSError, match=rf"is being worked on by process {os.getpid()} on .* since"):
+        trained(spec, tmp_path)
+    assert not list(path.iterdir())
+    assert trained(spec, tmp_path).complete
 
 
 def test_a_complete_run_is_skipped(compose_run, tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]

@@ -100,3 +100,17 @@ def test_whole_scores_of_any_size_are_shown(values: list[int]) -> None:
 def test_keep_sets_far_outside_are_refused_at_once(keep: object) -> None:
     with pytest.raises(ValueError, match="keep"):
         by_value(np.arange(3), runs=2, seed=1, keep=keep)  # type: ignore[arg-type]
+
+
+def test_a_last_batch_of_one_sample(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from hprune.training.run import fine_tune
+
+    sizes = ("task.max_train_samples=17", "task.max_eval_samples=9", "data.eval_batch_size=8", "trainer.max_epochs=1")
+    spec = compose_run(*sizes, "record=both")
+    data = load_task(spec.task)
+    folder = fine_tune(spec, data, None, root=tmp_path)
+    for measured in ("train_pass", "eval_pass"):
+        record = load_record(folder.path, measured)  # type: ignore[arg-type]
+        assert record.sample_ids.tolist() == data.train["sample_id"].to_pylist()
+        assert record.correct.shape == (1, 17)
+    assert pq.read_table(folder.path / "predictions.validation.parquet").num_rows == 9

@@ -16,9 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from hprune.help import asks_for_help, help_page
+from hprune.reporting.visible import visible
+from hprune.storage.places import local_path
 
 if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
     from hprune.training.settings import RunSpec
@@ -45,7 +47,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
                 raise KeyboardInterrupt from None
             except MissingMandatoryValue as error:
                 _fail(config_name, ValueError(f"{error.full_key} must be given, as in {error.full_key}=VALUE"))
-            except (ValueError, OSError, FloatingPointError) as error:
+            except (ValueError, OSError, FloatingPointError, OmegaConfBaseException) as error:
                 _fail(config_name, error)
 
         @functools.wraps(function)
@@ -69,6 +71,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
 def _fail(name: str, error: Exception) -> None:
     """Tell a failure that a user can mend; in a sweep the other jobs go on, and Hydra raises the first at the end."""
     text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
+    text = visible(text)
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
     if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -79,7 +82,11 @@ def _fail(name: str, error: Exception) -> None:
 
 def _check_root(arguments: list[str]) -> None:
     """Hydra makes the folder of a sweep before our code runs: say what is wrong with it, if anything, in one line."""
-    root = Path(next((a.partition("=")[2] for a in arguments if a.startswith("paths.root=")), "multirun"))
+    given = next((a.partition("=")[2] for a in arguments if a.startswith("paths.root=")), "multirun")
+    try:
+        root = local_path(given, "paths.root")
+    except ValueError as error:
+        sys.exit(str(error))
     if any(flag in arguments for flag in ("--help", "-h", "--cfg", "-c", "--info", "--hydra-help")):
         return
     there = root
@@ -88,6 +95,17 @@ def _check_root(arguments: list[str]) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK):
         what = "is not a folder" if not there.is_dir() else "cannot be written"
         sys.exit(f"results go under {root}, but {there} {what}; choose another place with paths.root=FOLDER")
+
+
+def check_sections(cfg: DictConfig, *names: str) -> None:
+    """Refuse a value where the config has a section.
+
+    Raises:
+        ValueError: naming the section and what came.
+    """
+    for name in names:
+        if not isinstance(cfg.get(name), DictConfig):
+            raise ValueError(f"{name} must hold keys of its own, as in {name}.KEY=VALUE, got {cfg.get(name)!r}")
 
 
 def plain(cfg: Any) -> Any:
@@ -110,6 +128,17 @@ def instantiate(cfg: Any) -> Any:
         raise
 
 
+def _types() -> dict[str, type]:
+    """What the groups that a run is composed of build."""
+    from hprune.data.datamodule import DataSpec
+    from hprune.science.subset import SubsetSpec
+    from hprune.tasks.spec import TaskSpec
+    from hprune.training.spec import ModelSpec, OptimSpec, RecordSpec, TrainerSpec
+
+    parts = {"task": TaskSpec, "model": ModelSpec, "optim": OptimSpec, "data": DataSpec, "trainer": TrainerSpec}
+    return parts | {"record": RecordSpec, "subset": SubsetSpec}
+
+
 def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:
     """The typed description of one run; `subset` and `seed` replace those of the config."""
     from hprune.training.settings import RunSpec
@@ -121,6 +150,9 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
     made = {part: instantiate(cfg[part]) for part in parts} | {"subset": instantiate(subset)}
+    for part, kind in _types().items():
+        if not isinstance(made[part], kind):
+            raise ValueError(f"{part} must be an option of the group {part}, got {str(made[part])[:80]!r}")
     optim, pruned = made["optim"], made["subset"].select is not None
     rate = optim.lr if optim.pruned_lr is None or not pruned else optim.pruned_lr
     return RunSpec(**made | {"optim": replace(optim, lr=rate, pruned_lr=None)}, seed=seed, config=config)

@@ -10,15 +10,15 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from hprune.command import command, run_spec
+from hprune.command import check_sections, command, plain, run_spec
+from hprune.data.checks import check_seeds
+from hprune.root import root_of
 from hprune.science.records import Measured
 from hprune.score import instantiate_spec
-from hprune.train import check_seeds
 from hprune.training.spec import RecordSpec
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ log = logging.getLogger(__name__)
 @command("study")
 def main(cfg: DictConfig) -> None:
     """Run every stage of a study."""
-    root, study = Path(cfg.paths.root), cfg.study
-    scoring = check_seeds(cfg.scoring.seeds, "scoring.seeds")
-    comparison = check_seeds(cfg.comparison.seeds, "comparison.seeds")
+    check_sections(cfg, "scoring", "comparison", "arms")
+    root, study = root_of(cfg), cfg.study
+    scoring = check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
+    comparison = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
     if "full" not in cfg.arms:
         raise ValueError(

@@ -35,7 +35,8 @@ from omegaconf.errors import MissingMandatoryValue
 from rich.console import Console
 
 from hprune import status
-from hprune.command import CONF, instantiate, plain, run_spec
+from hprune.command import CONF, check_sections, instantiate, plain, run_spec
+from hprune.data.checks import check_seeds
 from hprune.export import check_choices, subset_of
 from hprune.report import data_of_study, task_of_study
 from hprune.reporting.page import render_page
@@ -58,7 +59,6 @@ from hprune.tasks.extractive_qa import ExtractiveQA
 from hprune.tasks.load import load_task
 from hprune.tasks.multiple_choice import MultipleChoice
 from hprune.tasks.spec import TaskSpec
-from hprune.train import check_seeds
 
 OURS = (ValueError, OSError, FloatingPointError)
 TOLD_BY_HYDRA = (HydraException, MissingMandatoryValue)
@@ -363,15 +363,14 @@ CONFIG_VALUES = (
 )
 
 
-def _leaves(config: Any, prefix: str = "", *, sections: bool) -> Iterator[str]:
-    """The keys of a config; with `sections`, no section that the command itself is made of as a whole."""
+def _leaves(config: Any, prefix: str = "") -> Iterator[str]:
+    """The keys of a config, sections among them."""
     for key, value in config.items():
         if key in ("hydra", "_target_", "_partial_"):
             continue
-        if not isinstance(value, dict) or prefix or not sections:
-            yield f"{prefix}{key}"
+        yield f"{prefix}{key}"
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.", sections=sections)
+            yield from _leaves(value, f"{prefix}{key}.")
 
 
 def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
@@ -379,8 +378,7 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
     name, changes = case
     config = OmegaConf.create(OmegaConf.to_container(composed_once(*COMMANDS[name])))
     for which, value in changes:
-        sections = name in ("train", "lora", "race", "study")
-        keys = list(_leaves(OmegaConf.to_container(config), sections=sections))
+        keys = list(_leaves(OmegaConf.to_container(config)))
         OmegaConf.update(config, keys[which % len(keys)], value, merge=False)
     if name in ("train", "lora", "race"):
         _use_subset(run_spec(config).subset, 1)
@@ -396,8 +394,9 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
         root_of(config)
         runs_of(root, config.study)
     else:
-        check_seeds(config.scoring.seeds, "scoring.seeds")
-        check_seeds(config.comparison.seeds, "comparison.seeds")
+        check_sections(config, "scoring", "comparison", "arms")
+        check_seeds(plain(config.scoring.seeds), "scoring.seeds")
+        check_seeds(plain(config.comparison.seeds), "comparison.seeds")
         for subset in config.arms.values():
             run_spec(config, subset=subset, seed=1)
         instantiate_spec(config.score)

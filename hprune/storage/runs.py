@@ -20,7 +20,6 @@ from hprune.science.records import COLUMNS, CONTINUOUS, Measured, RunKey, RunRec
 from hprune.storage.files import (
     as_json,
     check_name,
-    read_json,
     read_table,
     sha256_of_file,
     sha256_of_footer,
@@ -28,7 +27,7 @@ from hprune.storage.files import (
     write_json,
     write_table,
 )
-from hprune.storage.manifests import RECORD, key_of, read_manifest
+from hprune.storage.manifests import RECORD, key_of, read_identity, read_manifest
 from hprune.storage.places import below
 from hprune.storage.shapes import check_shape
 
@@ -89,7 +88,7 @@ def start_run(folder: RunFolder) -> None:
     """
     identity = folder.path / "identity.json"
     if identity.exists():
-        there = read_json(identity)["settings"]
+        there = read_identity(folder.path)["settings"]
         differing = differing_keys(there, dict(folder.settings))
         if differing:
             raise ValueError(

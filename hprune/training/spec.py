@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from hprune.data.checks import check_number, check_whole
 from hprune.science.records import Measured
+from hprune.storage.places import local_path
 
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 PRECISIONS = (
@@ -56,7 +56,9 @@ class ModelSpec:
     def __post_init__(self) -> None:
         check_whole("model.vocab_size", self.vocab_size, low=260)  # the bytes and the special tokens
         if self.path is not None:
-            object.__setattr__(self, "path", os.path.expanduser(self.path))
+            folder = str(local_path(self.path, "model.path"))
+            if not str(self.path).startswith("./"):  # which says that it is no hub id
+                object.__setattr__(self, "path", folder)
         if self.path is None and self.config is None:
             raise ValueError(
                 f"model {self.name!r} needs model.path (hub id or folder) or model.config (model_type and its fields)"

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +19,7 @@ from hprune.collect import register_run, train_run
 from hprune.storage.runs import RunFolder
 from hprune.storage.studies import Purpose
 from hprune.tasks.spec import TaskData
+from hprune.training.processes import call_me, interrupts_ignored, pool_of
 from hprune.training.settings import RunSpec, accelerator_of
 from hprune.training.spec import TrainerSpec
 from hprune.training.units import load_samples
@@ -106,15 +102,9 @@ def training(place: StudyPlace, data: TaskData, *, at_once: int) -> Iterator[Tra
     if at_once == 1:
         yield functools.partial(_one_by_one, place, data)
         return
-    context = multiprocessing.get_context("spawn")  # torch and tokenizers have threads, which a fork would not
     try:
-        with ProcessPoolExecutor(at_once, mp_context=context, initializer=_start, initargs=(_log_settings(),)) as pool:
-            try:
-                yield functools.partial(_several, place, data, pool, at_once)
-            except KeyboardInterrupt:
-                for process in multiprocessing.active_children():
-                    process.terminate()
-                raise
+        with pool_of(at_once) as pool:
+            yield functools.partial(_several, place, data, pool, at_once)
     except BrokenProcessPool as error:
         raise OSError(
             f"a process that trained was ended, for lack of memory perhaps ({error}); complete runs are safe: "
@@ -134,7 +124,7 @@ def _several(
     waiting, working = _to_train(place, data, runs), dict[Future[None], Planned]()
     while True:
         for run in islice(waiting, at_once - len(working)):  # none is handed out before it can start
-            with _interrupts_ignored():  # a process that starts here inherits that: Ctrl-C is for this one to handle
+            with interrupts_ignored():
                 working[pool.submit(_train, run, place)] = run
         if not working:
             return
@@ -169,63 +159,13 @@ def _finish(failed: Future[None], working: dict[Future[None], Planned]) -> None:
     failed.result()
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-LogSettings = tuple[str | None, str | None, dict[str, int]]
-
-
-def _log_settings() -> LogSettings:
-    """How this process logs: the form of its first handler, and the levels that were set."""
-    root = logging.getLogger()
-    named = {name: found for name, found in root.manager.loggerDict.items() if isinstance(found, logging.Logger)}
-    levels = {name: found.level for name, found in {"": root, **named}.items() if found.level}
-    form = next((handler.formatter for handler in root.handlers if handler.formatter), logging.Formatter())
-    return form._fmt, form.datefmt, levels
-
-
-_running = ""  # what the run of this process is called
 _data: TaskData | None = None  # of the study: its runs differ in subset and seed
-
-
-def _start(settings: LogSettings) -> None:
-    """At the start of a process: log as its parent does, and end when the parent does, whatever ended it."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    handler = logging.StreamHandler(sys.stderr)
-    form, dates, levels = settings
-    handler.setFormatter(logging.Formatter(form, dates))
-    handler.addFilter(_named)
-    logging.getLogger().addHandler(handler)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _named(record: logging.LogRecord) -> bool:
-    """Say which run a line is of; the lines of several come mixed."""
-    record.msg, record.args = f"[{_running}] {record.getMessage()}", None
-    return True
 
 
 def _train(run: Planned, place: StudyPlace) -> None:
     """In a process of its own: load the data once, train."""
-    global _running, _data
-    _running = run.label
+    global _data
+    call_me(run.label)
     run = replace(run, spec=replace(run.spec, trainer=replace(run.spec.trainer, progress=False)))
     if _data is None:
         _data = load_samples(run.spec, root=place.root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,7 @@ def test_a_folder_of_other_settings_is_refused(compose_run, tmp_path: Path) -> N
     folder.path.mkdir(parents=True)
     there = json.loads(json.dumps(dict(folder.settings)))
     there["optim"]["lr"] = 0.5
-    (folder.path / "identity.json").write_text(json.dumps({"key": {}, "settings": there}))
+    (folder.path / "identity.json").write_text(json.dumps({"key": asdict(folder.key), "settings": there}))
     with pytest.raises(ValueError, match=r"other settings, differing in optim\.lr \(0\.5 there, 0\.001 here\)"):
         trained(spec, tmp_path)
 

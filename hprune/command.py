@@ -97,6 +97,12 @@ def _check_root(arguments: list[str]) -> None:
         sys.exit(f"results go under {root}, but {there} {what}; choose another place with paths.root=FOLDER")
 
 
+def sweeps_here() -> bool:
+    """Whether this process trains the runs of a sweep one after the other, as no launcher gives each a job."""
+    hydra_config = HydraConfig.get()
+    return hydra_config.mode == RunMode.MULTIRUN and hydra_config.launcher._target_.endswith("BasicLauncher")
+
+
 def check_sections(cfg: DictConfig, *names: str) -> None:
     """Refuse a value where the config has a section.
 

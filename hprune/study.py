@@ -50,8 +50,10 @@ def main(cfg: DictConfig) -> None:
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
     from hprune.score import score_study
+    from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
 
+    check_alone("a study")
     comparisons = len(arms) * len(comparison)
     at_once = at_once_of(cfg.at_once, full.trainer, runs=max(len(scoring), comparisons))
     data, place = load_samples(full, root=root), StudyPlace(root, study, scoring)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import zipfile
 from pathlib import Path
@@ -58,14 +59,14 @@ class ResumeCheckpoint(Checkpoint):
 
     def __init__(self, path: Path, *, minutes: float) -> None:
         self.path, self.seconds = path, minutes * 60
-        self.saved = time.monotonic()
+        self.saved, self.steps, self.look = time.monotonic(), 0, 0
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and not trainer.is_last_batch and time.monotonic() - self.saved >= self.seconds:
+        if stepped and not trainer.is_last_batch and self._due(trainer):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -73,9 +74,22 @@ class ResumeCheckpoint(Checkpoint):
         if trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             self._save(trainer)
 
+    def _due(self, trainer: L.Trainer) -> bool:
+        """Whether it is time, by the clock of the first process; the others hear of it again half-way there."""
+        self.steps += 1
+        passed = time.monotonic() - self.saved
+        if trainer.world_size == 1:
+            return passed >= self.seconds
+        if self.steps < self.look:
+            return False
+        left = (self.seconds - passed) / passed * self.steps  # in steps
+        left = trainer.strategy.broadcast(left)
+        self.look = self.steps + math.ceil(left / 2)
+        return left <= 0
+
     def _save(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self.path)
-        self.saved = time.monotonic()
+        self.saved, self.steps, self.look = time.monotonic(), 0, 0
 
 
 class History(Checkpoint):

@@ -20,8 +20,7 @@ _name = ""  # what this process is called
 @contextmanager
 def pool_of(number: int) -> Iterator[ProcessPoolExecutor]:
     """So many processes; Ctrl-C in this one ends them."""
-    context = multiprocessing.get_context("spawn")  # torch and tokenizers have threads, which a fork would not
-    with ProcessPoolExecutor(number, mp_context=context, initializer=_start, initargs=(_log_settings(),)) as pool:
+    with new_pool(number) as pool:
         try:
             yield pool
         except KeyboardInterrupt:
@@ -29,16 +28,27 @@ def pool_of(number: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
+def new_pool(number: int) -> ProcessPoolExecutor:
+    """So many processes; each starts when it is needed."""
+    context = multiprocessing.get_context("spawn")  # torch and tokenizers have threads, which a fork would not
+    return ProcessPoolExecutor(number, mp_context=context, initializer=_start, initargs=(_log_settings(),))
+
+
 def end_processes() -> None:
-    """End the processes that this one started."""
+    """End the processes that this one started; they may wait for each other and hear nothing else."""
     for process in multiprocessing.active_children():
-        process.terminate()
+        process.kill()
 
 
 def call_me(name: str) -> None:
     """In a process of a pool: put a name before its lines, as the lines of several come mixed."""
     global _name
     _name = name
+
+
+def my_name() -> str:
+    """What this process is called; nothing, if it was not started by another."""
+    return _name
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import lightning as L
 import numpy as np
 import transformers
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.strategies import DDPStrategy
 
 from hprune.data.batching import padded_share
 from hprune.science.records import RunRecord, Scores, Subset
@@ -28,6 +30,7 @@ from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite
+from hprune.training.ranks import check_outside, environment_of, nodes, outside, together
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec, accelerator_of, precision_of, settings_of, versions
@@ -54,8 +57,9 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it.
     """
     folder = locate(spec, data, scores, root=root)
+    check_outside(spec.trainer.devices)
     if not folder.complete:
-        with locked(folder.path):
+        with locked(folder.path) if outside()[0] == 0 else nullcontext():
             if not folder.complete:  # by another process, just now
                 _claimed(spec, data, scores, folder, root=root)
                 return folder
@@ -67,14 +71,27 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
 
 def _claimed(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, *, root: Path) -> None:
     """Run in a folder that no other process works in; a failure is noted there."""
-    start_run(folder)
+    number, processes = outside()
+    if number == 0:
+        start_run(folder)
+    work = functools.partial(_work, spec, data, scores, folder, root)
     try:
-        with quiet_libraries(), _log_file(folder.path / "log.txt"):
-            subset = _chosen(spec, data, scores)
-            _train(spec, data, subset, folder, root=root)
+        if processes == spec.trainer.devices:
+            work(number)
+        else:
+            together(work, spec.trainer.devices)
     except Exception as error:
         fail_run(folder, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         raise
+
+
+def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, root: Path, number: int) -> None:
+    """What the process of this number does of a run: all of it, if it is the only one."""
+    if number:
+        logging.getLogger("hprune").setLevel(logging.ERROR)  # the first process says the rest
+    with quiet_libraries(), _log_file(folder.path / "log.txt") if number == 0 else nullcontext():
+        subset = _chosen(spec, data, scores)
+        _train(spec, data, subset, folder, root=root)
 
 
 def locate(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) -> RunFolder:
@@ -112,10 +129,13 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
         log.info("%s: continues from its checkpoint", folder.key)
     trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
-    _save_tables(spec, data, subset, recorder, folder)
+    if trainer.is_global_zero:
+        _save_tables(spec, data, subset, recorder, folder)
     metrics = {
         name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
     }
+    if not trainer.is_global_zero:
+        return
     if spec.trainer.save_model:
         _save_model(made, folder.path / "model")
     train, plan = made.datamodule.train, made.datamodule.plan.batches()
@@ -176,10 +196,13 @@ def _facts(spec: RunSpec, data: TaskData, subset: Subset) -> dict[str, Any]:
 def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Trainer:
     accelerator = accelerator_of(spec.trainer)
     bar = [TQDMProgressBar(refresh_rate=10, leave=False)] if spec.trainer.progress and sys.stderr.isatty() else []
+    machines = nodes()
     return L.Trainer(
         max_epochs=spec.trainer.max_epochs,
         accelerator=accelerator,
-        devices=spec.trainer.devices,
+        devices=spec.trainer.devices // machines,
+        num_nodes=machines,
+        strategy="auto" if spec.trainer.devices == 1 else DDPStrategy(gradient_as_bucket_view=True),
         precision=precision_of(spec.trainer, accelerator),  # type: ignore[arg-type]
         accumulate_grad_batches=spec.trainer.accumulate,
         gradient_clip_val=spec.optim.clip or None,
@@ -189,7 +212,7 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Tra
         enable_model_summary=False,
         enable_progress_bar=bool(bar),
         callbacks=[*callbacks, *bar],
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), environment_of()],
         default_root_dir=root,
     )
 
@@ -221,6 +244,8 @@ def quiet_libraries() -> Iterator[None]:
         # the data module continues within an epoch; a state of the loader is lost (Lightning #20550)
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # on a login node
+        # what is logged is the same in all processes, as their answers are brought together first
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 with transformers 5.23

@@ -112,6 +112,7 @@ class TrainerSpec:
     accelerator: str = "auto"
     """`auto`, `cpu`, `cuda` (`gpu` means the same) or `mps`."""
     devices: int = 1
+    """Of one run: more than one share each batch, a process for each (`data.batch_size` stays that of all together)."""
     precision: str = "auto"
     """`auto`: bf16 (or fp16) mixed on a GPU, 32 on a CPU; otherwise what Lightning takes, such as 16-mixed or 32."""
     accumulate: int = 1
@@ -137,11 +138,6 @@ class TrainerSpec:
             known = ", ".join((*PRECISIONS, *SHORT_PRECISIONS))
             raise ValueError(f"trainer.precision must be one of {known}, got {self.precision!r}")
         object.__setattr__(self, "precision", precision)
-        if self.devices != 1:
-            raise ValueError(
-                f"trainer.devices must be 1, got {self.devices}: a run trains on one device; "
-                "spread the runs of a sweep over devices instead"
-            )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,14 @@ def new_pool(number: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(number, mp_context=context, initializer=_start, initargs=(_log_settings(),))
 
 
+def watch(pool: ProcessPoolExecutor) -> None:
+    """Have the pool notice the end of every process that it has started so far.
+
+    It watches those that it knew when it was last given work (CPython 3.11), not yet the one that started for it.
+    """
+    pool.submit(int)
+
+
 def end_processes() -> None:
     """End the processes that this one started; they may wait for each other and hear nothing else."""
     for process in multiprocessing.active_children():

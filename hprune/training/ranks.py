@@ -16,7 +16,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from hprune.training.processes import call_me, end_processes, interrupts_ignored, my_name, new_pool
+from hprune.training.processes import call_me, end_processes, interrupts_ignored, my_name, new_pool, watch
 
 
 def rank() -> int:
@@ -97,6 +97,7 @@ def together(work: Callable[[int], None], devices: int) -> None:
     try:
         with interrupts_ignored():
             done = [pool.submit(_take_part, work, number, port, my_name()) for number in range(devices)]
+        watch(pool)
         for future in wait(done, return_when=FIRST_EXCEPTION).done:
             future.result()
     except BaseException as error:

@@ -24,16 +24,25 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write it."""
-        with whole_file(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        save_whole(checkpoint, Path(path))
+
+
+def save_whole(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all."""
+    with whole_file(path) as temporary:
+        torch.save(checkpoint, temporary)
 
 
 def check_checkpoint(path: Path) -> None:
-    """Read a checkpoint against the checksums in it.
+    """Read a checkpoint, a file or a folder of them, against the checksums in it.
 
     Raises:
         ValueError: if it was altered or cut off; the message names it.
     """
+    if path.is_dir():
+        for file in path.iterdir():
+            check_checkpoint(file)
+        return
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()

@@ -14,6 +14,7 @@ from hprune.data.datamodule import Batch
 from hprune.tasks.spec import TaskKind
 from hprune.training.answers import Answers, evaluation_of, everyones
 from hprune.training.ranks import rank
+from hprune.training.sharding import shard
 from hprune.training.spec import OptimSpec
 
 
@@ -31,6 +32,11 @@ class FineTuner(L.LightningModule):
         self.model, self.kind, self.optim = model, kind, optim
         self.loss_sum, self.sequences = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.answered: list[Answers] = []  # of the validation set so far
+
+    def configure_model(self) -> None:
+        """Spread the weights over the devices, if the strategy does."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh["data_parallel"])
 
     def forward(self, batch: Batch) -> Tensor:
         """What the model says of a batch, as one tensor: logits of classes, of options, of positions."""

@@ -16,7 +16,7 @@ import lightning as L
 import numpy as np
 import transformers
 from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from hprune.data.batching import padded_share
 from hprune.science.records import RunRecord, Scores, Subset
@@ -30,10 +30,12 @@ from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite
-from hprune.training.ranks import check_outside, environment_of, nodes, outside, together
+from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec, accelerator_of, precision_of, settings_of, versions
+from hprune.training.sharding import Sharded, take_up, whole_weights
+from hprune.training.spec import TrainerSpec
 from hprune.training.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ def _claimed(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFo
     number, processes = outside()
     if number == 0:
         start_run(folder)
+        take_up(folder.checkpoint)
     work = functools.partial(_work, spec, data, scores, folder, root)
     try:
         if processes == spec.trainer.devices:
@@ -134,10 +137,10 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     metrics = {
         name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
     }
+    if spec.trainer.save_model:
+        _save_model(spec, data, subset, made, folder.path / "model", root=root)
     if not trainer.is_global_zero:
         return
-    if spec.trainer.save_model:
-        _save_model(made, folder.path / "model")
     train, plan = made.datamodule.train, made.datamodule.plan.batches()
     cost = {
         "train_seconds": stopwatch.seconds,
@@ -171,11 +174,18 @@ def _save_tables(spec: RunSpec, data: TaskData, subset: Subset, recorder: Record
     save_subset(folder, subset)
 
 
-def _save_model(made: Assembled, path: Path) -> None:
-    model = merged(made.module.model)
-    model.config.use_cache = True  # as models come
-    model.save_pretrained(path)
-    made.tokenizer.save_pretrained(path)
+def _save_model(spec: RunSpec, data: TaskData, subset: Subset, made: Assembled, path: Path, *, root: Path) -> None:
+    """Save the weights as a model for transformers; if they are spread over devices, in a model that is whole."""
+    if spec.trainer.strategy == "fsdp":
+        weights = whole_weights(made.module.model)
+        if rank() == 0:
+            made = assemble(spec, data, subset, root=root)
+            made.module.model.load_state_dict(weights)
+    if rank() == 0:
+        model = merged(made.module.model)
+        model.config.use_cache = True  # as models come
+        model.save_pretrained(path)
+        made.tokenizer.save_pretrained(path)
 
 
 def _facts(spec: RunSpec, data: TaskData, subset: Subset) -> dict[str, Any]:
@@ -202,7 +212,7 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Tra
         accelerator=accelerator,
         devices=spec.trainer.devices // machines,
         num_nodes=machines,
-        strategy="auto" if spec.trainer.devices == 1 else DDPStrategy(gradient_as_bucket_view=True),
+        strategy=_strategy(spec.trainer),
         precision=precision_of(spec.trainer, accelerator),  # type: ignore[arg-type]
         accumulate_grad_batches=spec.trainer.accumulate,
         gradient_clip_val=spec.optim.clip or None,
@@ -215,6 +225,13 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Tra
         plugins=[WholeCheckpoints(), environment_of()],
         default_root_dir=root,
     )
+
+
+def _strategy(spec: TrainerSpec) -> Strategy | str:
+    """How several devices share a run."""
+    if spec.devices == 1:
+        return "auto"
+    return Sharded(spec.devices) if spec.strategy == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)
 
 
 @contextmanager
@@ -234,10 +251,11 @@ def _log_file(path: Path) -> Iterator[None]:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Keep advice that does not apply here off the screen; real warnings stay."""
-    verbosity, lightning_log = transformers.logging.get_verbosity(), logging.getLogger("lightning.pytorch")
+    verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # "newly initialised weights: classifier", which is the point
     transformers.logging.disable_progress_bar()
-    lightning_log.setLevel(logging.WARNING)  # Lightning sets INFO when it is imported
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # Lightning sets INFO when it is imported
     with warnings.catch_warnings():
         # a batch takes under 2% of a step to make
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -246,6 +264,8 @@ def quiet_libraries() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # on a login node
         # what is logged is the same in all processes, as their answers are brought together first
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+        # nothing changes what a layer gives in place
+        warnings.filterwarnings("ignore", message=".*FSDP2-wrapped module .* returned a view tensor.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 with transformers 5.23

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from rank_cases import run_of
+from transformers import AutoModelForSequenceClassification
 
 from hprune.data.datamodule import Shares
 from hprune.science.records import CONTINUOUS
@@ -27,6 +30,7 @@ from hprune.training.assemble import assemble
 from hprune.training.ranks import together
 from hprune.training.run import fine_tune, locate
 from hprune.training.settings import RunSpec
+from hprune.training.spec import LoraSpec
 from hprune.training.units import load_samples
 from tests.conftest import ROOT
 
@@ -72,6 +76,8 @@ def test_the_records_are_those_of_one_process(devices: int, tmp_path: Path) -> N
             assert one.path != several.path
             check_equal(one, several)
             assert not [file.name for file in several.path.iterdir() if file.name.startswith(".")]
+            if size == 61:
+                check_equal(one, trained(on(devices, spec, strategy="fsdp"), tmp_path))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,6 +102,41 @@ def test_shares_are_the_batch(kind: str, tmp_path: Path) -> None:
             expected = module.kind.loss(module(whole), whole)
         assert float(torch.stack(losses).mean()) == pytest.approx(float(expected), rel=1e-5)
         assert all((share["weight"] == 0) == ("filler" in share) for share in shares)
+
+
+def test_a_model_that_is_spread_continues_and_is_saved_whole(tmp_path: Path) -> None:
+    """FSDP: adapters, 16 bits and accumulated gradients too; killed within an epoch, the same bytes in the end."""
+    spec = on(2, run_of("classification", 61, batch=6), strategy="fsdp", checkpoint_minutes=0, save_model=True)
+    for how in (
+        {},
+        {"trainer": {"accumulate": 2, "precision": "bf16-mixed"}},
+        {"model": {"adapter": LoraSpec(rank=2)}},
+    ):
+        run = replace(spec, **{part: replace(getattr(spec, part), **values) for part, values in how.items()})
+        whole = trained(run, tmp_path / "whole")
+        broken = locate(run, load_samples(run, root=tmp_path), None, root=tmp_path / "broken")
+        stopped = Thread(
+            target=kill_when, args=(lambda there=broken: len(list(there.path.glob("resume.ckpt/*"))) == 2,)
+        )
+        stopped.start()
+        with pytest.raises(OSError, match="was ended"):
+            trained(run, tmp_path / "broken")
+        stopped.join()
+        assert (broken.path / "resume.ckpt").is_dir()
+        assert trained(run, tmp_path / "broken").path == broken.path
+        tables = [
+            {file.name: file.read_bytes() for file in folder.path.glob("*.parquet")} for folder in (whole, broken)
+        ]
+        assert tables[0] == tables[1]
+        assert not [file.name for file in broken.path.iterdir() if file.name.startswith((".", "resume"))]
+        model = AutoModelForSequenceClassification.from_pretrained(broken.path / "model")
+        assert sum(weight.numel() for weight in model.parameters()) > 5000
+
+
+def kill_when(happens: Callable[[], bool]) -> None:
+    """Kill one of the processes of this one's runs."""
+    wait_for(happens)
+    os.kill(next(child.pid for child in multiprocessing.active_children()), signal.SIGKILL)
 
 
 def options(tiny: list[str], root: Path, *more: str) -> list[str]:

@@ -27,7 +27,7 @@ from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
-from hprune.training.guard import StopOnNonFinite
+from hprune.training.guard import StopOnNonFinite, memory_told
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec, accelerator_of, precision_of, settings_of, versions
@@ -69,7 +69,7 @@ def _claimed(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFo
     """Run in a folder that no other process works in; a failure is noted there."""
     start_run(folder)
     try:
-        with quiet_libraries(), _log_file(folder.path / "log.txt"):
+        with quiet_libraries(), _log_file(folder.path / "log.txt"), memory_told():
             subset = _chosen(spec, data, scores)
             _train(spec, data, subset, folder, root=root)
     except Exception as error:
@@ -126,7 +126,8 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
         "padded_share": padded_share(train.lengths, plan, sequences=train.sequences, tokens=train.tokens),
         "truncated_samples": train.data.tokens.truncated,
     }
-    finish_run(folder, _facts(spec, data, subset) | {"metrics": metrics, "epochs": history.epochs, "cost": cost})
+    results = {"metrics": metrics, "epochs": history.epochs, "cost": cost, "resumed": checkpoint.resumed}
+    finish_run(folder, _facts(spec, data, subset) | results)
     name = spec.task.kind.primary_metric
     shown = ", ".join(f"{eval_set} {name} {values[name]:.4f}" for eval_set, values in metrics.items())
     log.info("%s: %s, trained %.1f s (%s)", folder.key, shown, cost["train_seconds"], folder.path)

@@ -1,31 +1,35 @@
-"""Runs of a study one after the other, or several at once, each in a process of its own; on a GPU they share it."""
+"""Runs of a study one after the other, or several at once, each in a process of its own; a failure stops no other."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from joblib import cpu_count
 
 from hprune.collect import register_run, train_run
+from hprune.reporting.outcomes import State, first_line
 from hprune.storage.runs import RunFolder
 from hprune.storage.studies import Purpose
 from hprune.tasks.spec import TaskData
-from hprune.training.processes import call_me, interrupts_ignored, pool_of
+from hprune.training.cards import environments
+from hprune.training.processes import Worker, call_me, workers
 from hprune.training.settings import RunSpec, accelerator_of
 from hprune.training.spec import TrainerSpec
 from hprune.training.units import load_samples
 
 log = logging.getLogger(__name__)
 
+EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
+"""What goes wrong with a run for reasons that its message tells."""
 MOST = 8
 """Runs that `auto` trains at once: each has the libraries, the data and a model in memory."""
 
@@ -41,6 +45,15 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What became of a run."""
+
+    run: Planned
+    state: State
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class StudyPlace:
     """Where the runs of a study go."""
 
@@ -53,26 +66,32 @@ class StudyPlace:
         where = {"root": self.root, "study": self.study, "scoring_seeds": self.scoring_seeds}
         return register_run(run.spec, data, purpose=run.purpose, **where)  # type: ignore[arg-type]
 
-    def train(self, run: Planned, data: TaskData) -> None:
+    def train(self, run: Planned, folder: RunFolder, data: TaskData) -> State:
         """Train it, unless it is complete."""
-        train_run(run.spec, data, root=self.root, study=self.study)
+        return train_run(run.spec, data, folder, root=self.root, study=self.study)
 
 
-def at_once_of(asked: Any, trainer: TrainerSpec, *, runs: int) -> int:
+def at_once_of(
+    asked: Any, trainer: TrainerSpec, *, runs: int, per_device: Any = None, cards: Sequence[str] = ()
+) -> int:
     """How many runs train at the same time.
 
     Args:
         asked: a number, or `auto`: on a CPU as many as this process has cores for, at `trainer.threads` each, but no
-            more than 8; elsewhere one.
+            more than 8; on GPUs one each; elsewhere one.
         trainer: of the runs.
         runs: how many there are.
+        per_device: how many each GPU hosts, in place of `asked`; None: not said.
+        cards: the GPUs.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if it is neither, or both are said.
     """
     on_cpu, threads = accelerator_of(trainer) == "cpu", trainer.threads
+    if per_device is not None:
+        asked = _spread(asked, per_device, cards)
     if asked == "auto":
-        asked = min(MOST, max(1, cpu_count() // threads)) if on_cpu and threads is not None else 1
+        asked = min(MOST, max(1, cpu_count() // threads)) if on_cpu and threads is not None else max(1, len(cards))
     if type(asked) is not int or asked < 1:
         raise ValueError(f"at_once must be a whole number from 1, or auto, got {asked!r}")
     if asked > 1 and threads is None and on_cpu:
@@ -83,90 +102,112 @@ def at_once_of(asked: Any, trainer: TrainerSpec, *, runs: int) -> int:
     return min(asked, runs)
 
 
-Train = Callable[[Iterable[Planned]], Iterator[Planned]]
-"""Trains runs in the order given, and yields each when it is complete."""
+def _spread(asked: Any, per_device: Any, cards: Sequence[str]) -> int:
+    if type(per_device) is not int or per_device < 1:
+        raise ValueError(f"runs_per_device must be a whole number from 1, got {per_device!r}")
+    if not cards:
+        raise ValueError(
+            f"runs_per_device={per_device} is for runs of one GPU each, and here is none: leave it out, "
+            "and say with at_once how many runs train at the same time"
+        )
+    if asked not in (1, "auto"):
+        raise ValueError(
+            f"at_once={asked} and runs_per_device={per_device} say the same thing twice: leave one of them out"
+        )
+    return per_device * len(cards)
+
+
+Train = Callable[[Iterable[Planned]], Iterator[Ended]]
+"""Trains runs in the order given, and says of each what became of it when it has ended."""
 
 
 @contextmanager
-def training(place: StudyPlace, data: TaskData, *, at_once: int) -> Iterator[Train]:
-    """What trains the runs of a study. If one fails, no other starts, and those at work are finished first.
+def training(place: StudyPlace, data: TaskData, *, at_once: int, cards: Sequence[str] = ()) -> Iterator[Train]:
+    """What trains the runs of a study. One that fails stops no other.
 
     Args:
         place: where they go.
         data: the tables of their task; a process of its own loads them again.
         at_once: how many train at the same time; with 1, in this process.
-
-    Raises:
-        OSError: if a process is ended from outside.
+        cards: the GPUs that the processes are spread over.
     """
     if at_once == 1:
         yield functools.partial(_one_by_one, place, data)
         return
-    try:
-        with pool_of(at_once) as pool:
-            yield functools.partial(_several, place, data, pool, at_once)
-    except BrokenProcessPool as error:
-        raise OSError(
-            f"a process that trained was ended, for lack of memory perhaps ({error}); complete runs are safe: "
-            "the same command continues, and at_once=1 needs less memory"
-        ) from error
+    with workers(environments(at_once, cards)) as free:
+        yield functools.partial(_several, place, data, free)
 
 
-def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Planned]:
-    for run in _to_train(place, data, runs):
-        place.train(run, data)
-        yield run
+def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Ended]:
+    for found in _registered(place, data, runs):
+        if isinstance(found, Ended):
+            yield found
+        else:
+            yield _ended(found[0], functools.partial(place.train, *found, data))
 
 
-def _several(
-    place: StudyPlace, data: TaskData, pool: ProcessPoolExecutor, at_once: int, runs: Iterable[Planned]
-) -> Iterator[Planned]:
-    waiting, working = _to_train(place, data, runs), dict[Future[None], Planned]()
+def _several(place: StudyPlace, data: TaskData, free: list[Worker], runs: Iterable[Planned]) -> Iterator[Ended]:
+    registered, working = _registered(place, data, runs), dict[Future[State], tuple[Planned, Worker]]()
     while True:
-        for run in islice(waiting, at_once - len(working)):  # none is handed out before it can start
-            with interrupts_ignored():
-                working[pool.submit(_train, run, place)] = run
+        while free and (found := next(registered, None)) is not None:  # none is taken before it can start
+            if isinstance(found, Ended):
+                yield found
+            else:
+                worker = free.pop()
+                working[worker.submit(_train, *found, place)] = found[0], worker
         if not working:
             return
         for future in wait(working, return_when=FIRST_COMPLETED).done:
-            if future.exception() is not None:
-                _finish(future, working)
-            yield working.pop(future)
+            run, worker = working.pop(future)
+            free.append(worker)
+            yield _ended(run, future.result)
 
 
-def _to_train(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Planned]:
-    """Refer to each run, here, as one process must not read what another writes; leave out what needs no training."""
+def _registered(
+    place: StudyPlace, data: TaskData, runs: Iterable[Planned]
+) -> Iterator[tuple[Planned, RunFolder] | Ended]:
+    """Refer to each run, here, as one process must not read what another writes; those to train, with their folders."""
     handed_out = set()
     for run in runs:
-        folder = place.register(run, data)
+        try:
+            folder = place.register(run, data)
+            state = place.train(run, folder, data) if folder.complete else None  # says so
+        except Exception as error:
+            yield _failed(run, error)
+            continue
         if folder.path in handed_out:
             log.info("[%s] is the same run as another one, %s", run.label, folder.key)
-        elif folder.complete:
-            place.train(run, data)  # says so
-        else:
-            handed_out.add(folder.path)
-            yield run
+            state = "skipped"
+        handed_out.add(folder.path)
+        yield (run, folder) if state is None else Ended(run, state)
 
 
-def _finish(failed: Future[None], working: dict[Future[None], Planned]) -> None:
-    """Tell a failure when it happens, let the others at work come to their end, and raise it."""
-    log.error("[%s] failed: %s", working.pop(failed).label, failed.exception())
-    if working and not isinstance(failed.exception(), BrokenProcessPool):
-        log.info("waiting for %s, which are at work", ", ".join(f"[{run.label}]" for run in working.values()))
-        for future in wait(working).done:
-            if future.exception() is not None:
-                log.error("[%s] failed, too: %s", working[future].label, future.exception())
-    failed.result()
+def _ended(run: Planned, result: Callable[[], State]) -> Ended:
+    try:
+        return Ended(run, result())
+    except Exception as error:
+        return _failed(run, error)
+
+
+def _failed(run: Planned, error: Exception) -> Ended:
+    """Tell a failure when it happens; one that nobody foresaw by its kind, too."""
+    said = first_line(error)
+    if isinstance(error, BrokenProcessPool):
+        said = "its process was ended, for lack of memory perhaps: the same command continues, at_once=1 needs less"
+    elif not isinstance(error, EXPECTED):
+        said = f"{type(error).__name__}: {said}"
+    log.error("[%s] failed: %s", run.label, said, exc_info=error if os.environ.get("HYDRA_FULL_ERROR") == "1" else None)
+    return Ended(run, "failed", said)
 
 
 _data: TaskData | None = None  # of the study: its runs differ in subset and seed
 
 
-def _train(run: Planned, place: StudyPlace) -> None:
+def _train(run: Planned, folder: RunFolder, place: StudyPlace) -> State:
     """In a process of its own: load the data once, train."""
     global _data
     call_me(run.label)
     run = replace(run, spec=replace(run.spec, trainer=replace(run.spec.trainer, progress=False)))
     if _data is None:
         _data = load_samples(run.spec, root=place.root)
-    place.train(run, _data)
+    return place.train(run, folder, _data)

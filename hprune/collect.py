@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hprune.reporting.outcomes import State
 from hprune.storage.runs import RunFolder
 from hprune.storage.scores import scores_for
 from hprune.storage.studies import Purpose, add_run
@@ -14,14 +15,14 @@ from hprune.training.settings import RunSpec
 
 def collect_run(
     spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
-) -> RunFolder:
+) -> tuple[RunFolder, State]:
     """Let a study refer to a run, and train it unless it is complete.
 
     Raises:
         ValueError: if its score table is missing, or a scoring run's settings differ from those of the study's others.
     """
-    register_run(spec, data, root=root, study=study, scoring_seeds=scoring_seeds, purpose=purpose)
-    return train_run(spec, data, root=root, study=study)
+    folder = register_run(spec, data, root=root, study=study, scoring_seeds=scoring_seeds, purpose=purpose)
+    return folder, train_run(spec, data, folder, root=root, study=study)
 
 
 def register_run(
@@ -33,9 +34,11 @@ def register_run(
     return folder
 
 
-def train_run(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunFolder:
-    """Train a run that its study refers to, unless it is complete."""
-    return fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
+def train_run(spec: RunSpec, data: TaskData, folder: RunFolder, *, root: Path, study: str) -> State:
+    """Train a run that its study refers to, unless it is complete; what became of it."""
+    state: State = "skipped" if folder.complete else "resumed" if folder.checkpoint.exists() else "done"
+    fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
+    return state
 
 
 def purpose_of(spec: RunSpec, scoring_seeds: tuple[int, ...], *, allow_seed_overlap: bool = False) -> Purpose:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from hprune.help import asks_for_help, help_page
+from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
 from hprune.storage.places import local_path
+from hprune.sweep import sweep_told
 
 if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
     from hprune.training.settings import RunSpec
@@ -31,23 +36,25 @@ PACKAGE = Path(__file__).parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, or in a checkout
 
 
-def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a function of a config a command: Hydra composes, a failure that a user can mend is one message, exit 1.
 
-    HYDRA_FULL_ERROR=1 shows the traceback.
+    HYDRA_FULL_ERROR=1 shows the traceback. What the function returns is its outcome in the table of a sweep.
     """
 
-    def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
+    def decorate(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
         @functools.wraps(function)
-        def run(cfg: DictConfig) -> None:
+        def run(cfg: DictConfig) -> Any:
             try:
-                function(cfg)
-            except SystemExit:  # what Lightning makes of Ctrl-C
-                raise KeyboardInterrupt from None
+                return function(cfg)
+            except SystemExit as leaving:
+                if leaving.code != 1:  # of a launcher that submits the job again
+                    raise
+                raise KeyboardInterrupt from None  # what Lightning makes of Ctrl-C
             except MissingMandatoryValue as error:
                 _fail(config_name, ValueError(f"{error.full_key} must be given, as in {error.full_key}=VALUE"))
-            except (ValueError, OSError, FloatingPointError, OmegaConfBaseException) as error:
+            except (ValueError, OSError, FloatingPointError, MemoryError, OmegaConfBaseException) as error:
                 _fail(config_name, error)
 
         @functools.wraps(function)
@@ -57,21 +64,42 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
                 sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
                 return
             _check_root(arguments)
+            received = signal.SIGINT
+
+            def terminate(*_: Any) -> None:
+                nonlocal received
+                received = signal.SIGTERM
+                raise KeyboardInterrupt
+
             try:
-                run()
+                with _on_sigterm(terminate), sweep_told():
+                    run()
             except KeyboardInterrupt:
-                sys.stderr.write("\ninterrupted; the same command continues where it stopped\n")
-                sys.exit(130)
+                what = "interrupted" if received == signal.SIGINT else "terminated"
+                sys.stderr.write(f"\n{what}; the same command continues where it stopped\n")
+                sys.exit(128 + received)
 
         return main
 
     return decorate
 
 
+@contextmanager
+def _on_sigterm(handle: Callable[..., None]) -> Iterator[None]:
+    """What a batch system sends before it kills ends a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _fail(name: str, error: Exception) -> None:
     """Tell a failure that a user can mend; in a sweep the other jobs go on, and Hydra raises the first at the end."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
-    text = visible(text)
+    text = visible(told(error))
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
     if HydraConfig.get().mode == RunMode.MULTIRUN:

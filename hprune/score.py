@@ -102,18 +102,22 @@ def score_study(root: Path, study: str, spec: ScoreSpec) -> Path:
         ValueError: if planned runs are missing, runs do not fit together, a record was altered, or another score stands
             under this name.
     """
-    runs = _scoring_runs(root, study, spec)
+    runs, missing = _scoring_runs(root, study, spec)
     dynamics = StoredDynamics.open([run.path for run in runs], spec.measured)
     dynamics = dynamics.prefix(runs=spec.runs, epochs=spec.epochs)
     path, values = score_path(root, study, spec.table), Distribution(dynamics.samples, top=dynamics.runs)
-    save_pieces(path, ahead(_scored(dynamics, spec, values)))  # reads, computes and writes at the same time
+    save_pieces(path, ahead(_scored(dynamics, spec, missing, values)))  # reads, computes and writes at the same time
     log.info("%s", describe(spec, dynamics, values))
     return path
 
 
-def _scored(dynamics: StoredDynamics, spec: ScoreSpec, values: Distribution) -> Iterator[Scores]:
+def _scored(
+    dynamics: StoredDynamics, spec: ScoreSpec, missing: Sequence[int], values: Distribution
+) -> Iterator[Scores]:
     """The scores of one piece of the samples after the other; what takes long says how far it is."""
     told = time.monotonic()
+    conventions = {"score": spec.name, "missing_runs_allowed": spec.allow_missing}
+    conventions |= {"missing_seeds": list(missing)} if missing else {}
     for piece in dynamics.pieces(spec.needs):
         scores = Scores(
             name=spec.table,
@@ -124,7 +128,7 @@ def _scored(dynamics: StoredDynamics, spec: ScoreSpec, values: Distribution) -> 
             epochs=piece.epochs,
             measured=spec.measured,
             data_hash=piece.data_hash,
-            conventions={"score": spec.name, "missing_runs_allowed": spec.allow_missing},
+            conventions=conventions,
         )
         values.add(scores.values)
         yield scores
@@ -160,8 +164,8 @@ def describe(spec: ScoreSpec, dynamics: StoredDynamics, values: Distribution) ->
     return f"{head}\n{bars}"
 
 
-def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> list[StudyRun]:
-    """The runs to score; none of the planned seeds may be missing, unless told so."""
+def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> tuple[list[StudyRun], list[int]]:
+    """The runs to score, and the planned seeds that are missing: none may be, unless told so."""
     found = {run.key.seed: run for run in runs_of(root, study, "scoring")}
     if not found:
         raise ValueError(
@@ -184,7 +188,7 @@ def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> list[StudyRun]:
         raise ValueError(f"study {study!r}: no scoring run is complete yet")
     if missing:
         log.warning("study %s: scored without the missing runs of seeds %s", study, sorted(missing))
-    return complete
+    return complete, sorted(missing)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """All of it in one go: `python -m hprune.study +experiment=demo`.
 
 Collect (the full set, once per scoring seed), score, select and retrain (every arm, once per comparison seed), report.
-The same command continues where it was interrupted; complete runs are never trained again.
+The same command continues where it was interrupted; complete runs are never trained again. A run that fails stops no
+other: the study goes on as far as it can, ends with a table of its runs, and exits with 1.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,13 +18,14 @@ from omegaconf import DictConfig
 
 from hprune.command import check_sections, command, plain, run_spec
 from hprune.data.checks import check_seeds
+from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.root import root_of
 from hprune.science.records import Measured
 from hprune.score import instantiate_spec
 from hprune.training.spec import RecordSpec
 
 if TYPE_CHECKING:
-    from hprune.at_once import Planned
+    from hprune.at_once import Ended, Planned
     from hprune.storage.studies import Purpose
     from hprune.training.settings import RunSpec
 
@@ -50,12 +53,13 @@ def main(cfg: DictConfig) -> None:
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
     from hprune.score import score_study
+    from hprune.training.cards import cards_for
     from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
 
     check_alone("a study")
-    comparisons = len(arms) * len(comparison)
-    at_once = at_once_of(cfg.at_once, full.trainer, runs=max(len(scoring), comparisons))
+    cards, most = cards_for(full.trainer), max(len(scoring), len(arms) * len(comparison))
+    at_once = at_once_of(cfg.at_once, full.trainer, runs=most, per_device=cfg.runs_per_device, cards=cards)
     data, place = load_samples(full, root=root), StudyPlace(root, study, scoring)
     log.info(
         "study %s: %d scoring runs, then %d arms x %d seeds%s; results in %s",
@@ -66,23 +70,40 @@ def main(cfg: DictConfig) -> None:
         f", {at_once} at once" if at_once > 1 else "",
         root / "studies" / study,
     )
-    progress = _Progress(len(scoring) + comparisons)
-    with training(place, data, at_once=at_once) as train:
-        runs = [replace(full, seed=seed) for seed in scoring]
-        progress.watch(train(progress.started(runs, "scoring")))
-        for way in full.record.ways:
-            score_study(root, study, replace(score, measured=way))
-        chosen = [replace(arm, subset=replace(arm.subset, scores=arm.subset.scores or score.table)) for arm in arms]
-        runs = [replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison]
-        progress.watch(train(progress.started(runs, "comparison")))
-    write_report(root, study, data)
+    planned = [_title("scoring", full.subset.name, seed) for seed in scoring]
+    planned += [_title("comparison", arm.subset.name, seed) for arm in arms for seed in comparison]
+    progress = _Progress(planned)
+    with progress.told():
+        with training(place, data, at_once=at_once, cards=cards) as train:
+            runs = [replace(full, seed=seed) for seed in scoring]
+            progress.watch(train(progress.started(runs, "scoring")))
+            for way in full.record.ways:
+                score_study(root, study, replace(score, measured=way))
+            chosen = [replace(arm, subset=replace(arm.subset, scores=arm.subset.scores or score.table)) for arm in arms]
+            runs = [
+                replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison
+            ]
+            progress.watch(train(progress.started(runs, "comparison")))
+        if not progress.failed:
+            print_outcomes(progress.outcomes)
+        write_report(root, study, data)
+
+
+def _title(purpose: Purpose, subset: str, seed: int) -> str:
+    return f"{'scoring run' if purpose == 'scoring' else f'arm {subset}'}, seed {seed}"
 
 
 class _Progress:
-    """Says of each run that it starts, and how long the rest may take."""
+    """Says of each run that it starts, how long the rest may take, and at the end what became of all."""
 
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self.number, self.since = total, 0, 0, time.perf_counter()
+    def __init__(self, planned: Sequence[str]) -> None:
+        self.total, self.done, self.number, self.since = len(planned), 0, 0, time.perf_counter()
+        self.outcomes = [Outcome(title, "not started") for title in planned]
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed so far."""
+        return sum(outcome.state == "failed" for outcome in self.outcomes)
 
     def started(self, runs: Iterable[RunSpec], purpose: Purpose) -> Iterator[Planned]:
         """Hand out runs, each as it starts."""
@@ -91,14 +112,35 @@ class _Progress:
         for spec in runs:
             self.number += 1
             label = f"{self.number} of {self.total}"
-            title = "scoring run" if purpose == "scoring" else f"arm {spec.subset.name}"
-            log.info("[%s] %s, seed %d%s", label, title, spec.seed, self._left())
+            log.info("[%s] %s%s", label, _title(purpose, spec.subset.name, spec.seed), self._left())
             yield Planned(label, spec, purpose)
 
-    def watch(self, done: Iterator[Planned]) -> None:
-        """Count runs as they are trained."""
-        for _ in done:
+    def watch(self, ended: Iterator[Ended]) -> None:
+        """Note what becomes of runs as they end."""
+        for end in ended:
             self.done += 1
+            place = int(end.run.label.split()[0]) - 1
+            self.outcomes[place] = replace(self.outcomes[place], state=end.state, error=end.error)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Around a study: if a run failed, end with what became of each.
+
+        Raises:
+            ValueError: if a run failed.
+        """
+        try:
+            yield
+        except Exception:
+            if self.failed:
+                print_outcomes(self.outcomes)
+            raise
+        if self.failed:
+            print_outcomes(self.outcomes)
+            raise ValueError(
+                f"{self.failed} of {self.total} runs failed; the same command tries them again and skips those "
+                "that are complete"
+            )
 
     def _left(self) -> str:
         """A first guess of the time that is left: as if every run took as long as those that were trained so far."""

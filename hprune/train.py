@@ -12,14 +12,15 @@ from omegaconf import DictConfig
 
 from hprune.command import check_sections, command, plain, run_spec, sweeps_here
 from hprune.data.checks import check_seeds
+from hprune.reporting.outcomes import State
 from hprune.root import root_of
 
 log = logging.getLogger(__name__)
 
 
 @command("train")
-def main(cfg: DictConfig) -> None:
-    """Compose one run, register it with its study, train it unless it is complete."""
+def main(cfg: DictConfig) -> State:
+    """Compose one run, register it with its study, train it unless it is complete; what became of it."""
     check_sections(cfg, "scoring", "comparison")
     root, seeds = root_of(cfg), check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
     spec = run_spec(cfg)
@@ -32,8 +33,9 @@ def main(cfg: DictConfig) -> None:
         check_alone("a sweep")
     data = load_samples(spec, root=root)
     purpose = purpose_of(spec, seeds, allow_seed_overlap=cfg.comparison.allow_seed_overlap)
-    folder = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)
+    folder, state = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)
     log.info("results: %s", folder.path)
+    return state
 
 
 if __name__ == "__main__":

@@ -18,8 +18,11 @@ import pytest
 from joblib import cpu_count
 
 from hprune.at_once import MOST, Planned, StudyPlace, at_once_of, training
+from hprune.reporting.outcomes import State
 from hprune.storage.runs import RunFolder, run_folder
 from hprune.tasks.spec import TaskData
+from hprune.training.cards import environments
+from hprune.training.processes import workers
 from hprune.training.spec import TrainerSpec
 from tests.conftest import ROOT, heed_interrupts
 
@@ -60,7 +63,7 @@ class Written(StudyPlace):
         """Somewhere."""
         return run_folder(self.root / "runs", run.spec.key, {})
 
-    def train(self, run: Planned, data: TaskData) -> None:
+    def train(self, run: Planned, folder: RunFolder, data: TaskData) -> State:
         """In place of training."""
         logging.getLogger("hprune").info("this is seed %d", run.spec.seed)
         began = time.monotonic()
@@ -71,40 +74,37 @@ class Written(StudyPlace):
             raise FloatingPointError("the loss is nan")
         ended = time.monotonic()
         (self.root / f"{run.spec.seed}").write_text(f"{began} {ended} {os.getpid()} {run.spec.trainer.progress}")
+        return "done"
 
 
 def runs_of(spec: Any, *seeds: int) -> list[Planned]:
     return [Planned(f"{seed}", replace(spec, seed=seed), "scoring") for seed in seeds]
 
 
-def test_two_train_at_a_time_and_a_failure_ends_it(
+def test_two_train_at_a_time_and_a_failure_stops_none(
     compose_run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Neither one that is told nor one that ends its process, which is replaced."""
     spec, place = compose_run(), Written(tmp_path, "s", (1,))
-    place.root.mkdir(exist_ok=True)
-    with training(place, None, at_once=2) as train:  # type: ignore[arg-type]
-        done = [run.spec.seed for run in train(runs_of(spec, 1, 2, 4, 5))]
-        assert sorted(done) == [1, 2, 4, 5]
-        with pytest.raises(FloatingPointError, match="the loss is nan"), caplog.at_level(logging.INFO):
-            list(train(runs_of(spec, 3, 6, 7, 8, 10)))
+    with training(place, None, at_once=2) as train, caplog.at_level(logging.INFO):  # type: ignore[arg-type]
+        ended = {end.run.spec.seed: end for end in train(runs_of(spec, 1, 2, 3, 9, 6, 4, 5))}
+    assert {seed: end.state for seed, end in ended.items()} == {
+        1: "done", 2: "done", 3: "failed", 9: "failed", 6: "done", 4: "done", 5: "done"}  # fmt: skip
+    assert ended[3].error == "the loss is nan"
+    assert "its process was ended, for lack of memory perhaps" in ended[9].error
     assert "[3] failed: the loss is nan" in caplog.text
-    assert "waiting for [6], which are at work" in caplog.text
     times = {int(file.name): file.read_text().split() for file in tmp_path.iterdir()}
-    assert not set(times) & {3, 8, 10}  # what had not started never does
-    assert {1, 2, 4, 5, 6} <= set(times)
-    assert len({process for _, _, process, _ in times.values()} | {str(os.getpid())}) == 3
+    assert set(times) == {1, 2, 4, 5, 6}
+    assert len({process for _, _, process, _ in times.values()} | {str(os.getpid())}) == 4
     assert {progress for *_, progress in times.values()} == {"False"}
-    began, ended = ([float(times[seed][i]) for seed in (1, 2, 4, 5)] for i in (0, 1))
+    began, ended_at = ([float(times[seed][i]) for seed in (1, 2, 4, 5, 6)] for i in (0, 1))
     for moment in began:
-        assert sum(a <= moment < b for a, b in zip(began, ended, strict=True)) <= 2
+        assert sum(a <= moment < b for a, b in zip(began, ended_at, strict=True)) <= 2
 
 
-def test_a_process_that_is_killed_is_told(compose_run: Callable[..., Any], tmp_path: Path) -> None:
-    with (
-        pytest.raises(OSError, match=r"a process that trained was ended.*the same command continues"),
-        training(Written(tmp_path, "s", (1,)), None, at_once=2) as train,  # type: ignore[arg-type]
-    ):
-        list(train(runs_of(compose_run(), 9, 1, 2)))
+def test_one_after_the_other_a_failure_stops_none(compose_run: Callable[..., Any], tmp_path: Path) -> None:
+    with training(Written(tmp_path, "s", (1,)), None, at_once=1) as train:  # type: ignore[arg-type]
+        assert [end.state for end in train(runs_of(compose_run(), 3, 1, 2))] == ["failed", "done", "done"]
 
 
 @contextmanager
@@ -135,15 +135,16 @@ def test_processes_end_with_the_study(tiny: list[str], tmp_path: Path) -> None:
         assert all_end(processes)
 
 
-@pytest.mark.parametrize("whom", ["the command", "its group"])
-def test_ctrl_c(whom: str, tiny: list[str], tmp_path: Path) -> None:
-    """Only the command is interrupted, or everybody at the terminal: it ends in seconds, with one line."""
+@pytest.mark.parametrize(("whom", "sent"), [("command", "SIGINT"), ("group", "SIGINT"), ("group", "SIGTERM")])
+def test_ctrl_c_and_sigterm(whom: str, sent: str, tiny: list[str], tmp_path: Path) -> None:
+    """Only the command is interrupted, or everybody at the terminal or in the job: it ends in seconds, with one line."""
     with endless(tiny, tmp_path) as (study, processes):
-        (os.kill if whom == "the command" else os.killpg)(study.pid, signal.SIGINT)
-        _, rest = study.communicate(timeout=60)
-        assert study.returncode == 130, rest
+        (os.kill if whom == "command" else os.killpg)(study.pid, getattr(signal, sent))
+        _, rest = study.communicate(timeout=30)
+        assert study.returncode == 128 + getattr(signal, sent), rest
         assert "Traceback" not in rest
-        assert "interrupted; the same command continues where it stopped" in rest
+        word = "interrupted" if sent == "SIGINT" else "terminated"
+        assert f"{word}; the same command continues where it stopped" in rest
         assert all_end(processes)
     assert not list(tmp_path.rglob("run.json"))
 
@@ -179,3 +180,31 @@ def test_how_many_at_once() -> None:
             at_once_of(wrong, cpu, runs=3)
     with pytest.raises(ValueError, match=r"at_once=2 on a CPU needs trainer\.threads"):
         at_once_of(2, replace(cpu, threads=None), runs=3)
+
+
+def test_how_many_on_each_gpu() -> None:
+    gpu, cards = TrainerSpec(accelerator="cuda"), ["0", "1", "2", "3"]
+    assert at_once_of("auto", gpu, runs=100, cards=cards) == 4
+    assert at_once_of(1, gpu, runs=100, per_device=2, cards=cards) == 8
+    assert at_once_of("auto", gpu, runs=3, per_device=2, cards=cards) == 3
+    with pytest.raises(ValueError, match=r"runs_per_device must be a whole number from 1, got 0"):
+        at_once_of(1, gpu, runs=3, per_device=0, cards=cards)
+    with pytest.raises(ValueError, match=r"at_once=3 and runs_per_device=2 say the same thing twice"):
+        at_once_of(3, gpu, runs=3, per_device=2, cards=cards)
+    with pytest.raises(ValueError, match=r"runs_per_device=2 is for runs of one GPU each, and here is none"):
+        at_once_of(1, TrainerSpec(accelerator="cpu"), runs=3, per_device=2)
+
+
+def seen_card() -> tuple[int, str, bool]:
+    """In a worker: who it is, what it sees, and whether it saw that before anything initialised CUDA."""
+    import torch
+
+    return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"], torch.cuda.is_initialized()
+
+
+def test_each_process_sees_one_card() -> None:
+    with workers(environments(3, ["4", "GPU-8f"])) as three:
+        seen = [worker.submit(seen_card).result() for worker in three]
+    assert [card for _, card, _ in seen] == ["4", "GPU-8f", "4"]
+    assert len({process for process, *_ in seen}) == 3
+    assert not any(initialised for *_, initialised in seen)

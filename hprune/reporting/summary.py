@@ -9,8 +9,10 @@ Schema of `report.json` (schema_version 1):
         arm, null for the full set. `low` and `high` bound the 95% t interval over seeds, null with one seed. The
         difference is to the full set with the same settings, paired by seed, null for the full set itself; the other
         one to the random arm of the same size and settings, null where there is none.
-    histogram: {score table: {S, E, measured, higher_is, values: [{value, count, by_class: {class: count}}]}}
-        One entry a value for integer scores that take at most 1000, 30 bins by their middle for others.
+    incomplete: [{arm, seed, purpose}]   runs of the study that have no results, and so are left out
+    histogram: {score table: {S, E, measured, higher_is, missing_seeds,
+                              values: [{value, count, by_class: {class: count}}]}}
+        `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for integer scores that take at most 1000, 30 bins by their middle for others.
     cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}
@@ -51,7 +53,8 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     Raises:
         ValueError: if the study does not exist or has no complete run.
     """
-    runs = [run for run in runs_of(root, study) if state_of(run.path) == "done"]
+    everything = runs_of(root, study)
+    runs = [run for run in everything if state_of(run.path) == "done"]
     if not runs:
         raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
     manifests = {run.path: read_results(run.path) for run in runs}
@@ -69,6 +72,11 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "label_names": first["label_names"],
         "full_samples": first["full_samples"],
         "rows": [row for label, arm in arms.items() for row in rows_of_arm(label, arm, arms)],
+        "incomplete": [
+            {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
+            for run in everything
+            if run not in runs
+        ],
         "histogram": {table.name: _histogram(table, data) for table in scores},
         "cost": _cost(scoring, arms, {table.digest for table in scores}),
         "samples": _samples(scores, data),
@@ -93,7 +101,7 @@ def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
             by_class = {name: int((inside & (labels == k)).sum()) for k, name in enumerate(data.label_names)}
         values.append({"value": value, "count": int(inside.sum()), "by_class": by_class})
     facts = {"S": scores.runs, "E": scores.epochs, "measured": scores.measured, "higher_is": scores.higher_is}
-    return {**facts, "values": values}
+    return {**facts, "missing_seeds": scores.conventions.get("missing_seeds", []), "values": values}
 
 
 def _bins(scores: Scores, number: int = 30) -> list[tuple[float, NDArray[np.bool_]]]:

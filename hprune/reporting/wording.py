@@ -70,9 +70,9 @@ def headline(report: Report) -> list[str]:
 
 
 def notes(report: Report) -> list[str]:
-    """What a careful reader must know about the intervals: few seeds, one seed, seeds that all gave the same value."""
+    """What a careful reader must know: runs that are missing, few seeds, one seed, seeds that all gave the same value."""
     rows = [row for eval_set in eval_sets(report) for row in rows_of(report, eval_set, report["primary_metric"])]
-    found = []
+    found = _missing(report)
     if any(len(row["seeds"]) == 1 for row in rows):
         found.append("With one seed there is no interval and no verdict: nothing tells an effect from chance.")
     for seeds, span in SPAN.items():
@@ -87,6 +87,19 @@ def notes(report: Report) -> list[str]:
             f"Every seed gave the same value for {', '.join(same)}, as when a model answers with one class only."
         )
     return found
+
+
+def _missing(report: Report) -> list[str]:
+    """Runs that were planned and are not complete."""
+    found = []
+    if report["incomplete"]:
+        runs = [f"{run['arm']} seed {run['seed']} ({run['purpose']})" for run in report["incomplete"]]
+        found.append(f"Left out, as they are not complete: {', '.join(runs)}.")
+    return found + [
+        f"{name} was made without the planned runs of the seeds {', '.join(map(str, table['missing_seeds']))}."
+        for name, table in report["histogram"].items()
+        if table["missing_seeds"]
+    ]
 
 
 def cost_sentences(report: Report) -> list[str]:

@@ -177,6 +177,8 @@ def _open_scores(path: Path) -> OpenTable:
             f"they are {there['sample_id']} and {kind}"
         )
     shapes.check_shape(path, table.facts, FACTS)
+    seeds = {"missing_seeds": shapes.list_of(shapes.count)}
+    shapes.check_shape(path, table.facts["conventions"], seeds, at="conventions", lenient=True)
     return table
 
 

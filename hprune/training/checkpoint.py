@@ -69,6 +69,15 @@ class ResumeCheckpoint(Checkpoint):
     def __init__(self, path: Path, *, minutes: float) -> None:
         self.path, self.seconds = path, minutes * 60
         self.saved, self.steps, self.look = time.monotonic(), 0, 0
+        self.resumed = 0  # how many times the run was continued
+
+    def state_dict(self) -> dict[str, Any]:
+        """In the checkpoint."""
+        return {"resumed": self.resumed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Once more."""
+        self.resumed = state_dict["resumed"] + 1
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

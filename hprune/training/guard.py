@@ -1,7 +1,9 @@
-"""Stop a run whose loss is no longer a number, and say where it happened."""
+"""Stop a run whose loss is no longer a number, and say where it happened; say when memory is too short."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -53,3 +55,21 @@ class StopOnNonFinite(L.Callback):
                     "the run was stopped and nothing was recorded: "
                     "lower optim.lr, add optim.warmup, or train with trainer.precision=32"
                 )
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Make one error, with a way out, of what torch says in two ways when there is no memory left.
+
+    Raises:
+        MemoryError: in its place.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise MemoryError(
+            f"there was not enough memory ({str(error).splitlines()[0]}): train fewer runs at once, or lower "
+            "data.batch_size and raise trainer.accumulate by as much"
+        ) from error

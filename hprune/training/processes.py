@@ -8,38 +8,56 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 LogSettings = tuple[str | None, str | None, dict[str, int]]
+Result = TypeVar("Result")
 
 _name = ""  # what this process is called
 
 
-@contextmanager
-def pool_of(number: int) -> Iterator[ProcessPoolExecutor]:
-    """So many processes; Ctrl-C in this one ends them."""
-    with new_pool(number) as pool:
-        try:
-            yield pool
-        except KeyboardInterrupt:
-            end_processes()
-            raise
+class Worker:
+    """A process that does one thing after the other; one that was ended is replaced by the next thing to do.
 
-
-def new_pool(number: int) -> ProcessPoolExecutor:
-    """So many processes; each starts when it is needed."""
-    context = multiprocessing.get_context("spawn")  # torch and tokenizers have threads, which a fork would not
-    return ProcessPoolExecutor(number, mp_context=context, initializer=_start, initargs=(_log_settings(),))
-
-
-def watch(pool: ProcessPoolExecutor) -> None:
-    """Have the pool notice the end of every process that it has started so far.
-
-    It watches those that it knew when it was last given work (CPython 3.11), not yet the one that started for it.
+    Args:
+        environment: variables that it has besides those of this process, before it imports anything that reads them.
     """
-    pool.submit(int)
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = dict(environment)
+        self.pool = self._pool()
+
+    def submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Let it call a function. The future's failure is a BrokenProcessPool if the process is ended."""
+        with _interrupts_ignored():
+            try:
+                return self.pool.submit(function, *arguments)
+            except BrokenProcessPool:
+                self.pool = self._pool()
+                return self.pool.submit(function, *arguments)
+
+    def _pool(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")  # torch and tokenizers have threads, which a fork would not
+        settings = _log_settings(), self.environment
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=settings)
+
+
+@contextmanager
+def workers(environments: Sequence[Mapping[str, str]]) -> Iterator[list[Worker]]:
+    """One process for each environment; Ctrl-C in this one ends them."""
+    made = [Worker(environment) for environment in environments]
+    try:
+        yield made
+    except KeyboardInterrupt:
+        end_processes()
+        raise
+    finally:
+        for worker in made:
+            worker.pool.shutdown()
 
 
 def end_processes() -> None:
@@ -60,7 +78,7 @@ def my_name() -> str:
 
 
 @contextmanager
-def interrupts_ignored() -> Iterator[None]:
+def _interrupts_ignored() -> Iterator[None]:
     """A process that starts here inherits that: Ctrl-C is for this one to handle."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -81,8 +99,9 @@ def _log_settings() -> LogSettings:
     return form._fmt, form.datefmt, levels
 
 
-def _start(settings: LogSettings) -> None:
+def _start(settings: LogSettings, environment: Mapping[str, str]) -> None:
     """At the start of a process: log as its parent does, and end when the parent does, whatever ended it."""
+    os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     handler = logging.StreamHandler(sys.stderr)
     form, dates, levels = settings

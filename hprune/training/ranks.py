@@ -6,7 +6,7 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -16,7 +16,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from hprune.training.processes import call_me, end_processes, interrupts_ignored, my_name, new_pool, watch
+from hprune.training.processes import Worker, call_me, end_processes, my_name
 
 
 def rank() -> int:
@@ -93,11 +93,9 @@ def together(work: Callable[[int], None], devices: int) -> None:
         OSError: if one is ended from outside.
         Exception: what the first to fail raised; the others are ended.
     """
-    pool, port = _processes(devices)
     try:
-        with interrupts_ignored():
-            done = [pool.submit(_take_part, work, number, port, my_name()) for number in range(devices)]
-        watch(pool)
+        everyone = enumerate(_processes(devices))
+        done = [process.submit(_take_part, work, number, my_name()) for number, process in everyone]
         for future in wait(done, return_when=FIRST_EXCEPTION).done:
             future.result()
     except BaseException as error:
@@ -112,20 +110,14 @@ def together(work: Callable[[int], None], devices: int) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _processes(devices: int) -> tuple[ProcessPoolExecutor, int]:
-    """The processes, and the port at which they find each other."""
+def _processes(devices: int) -> list[Worker]:
+    """The processes, told where they find each other."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        return new_pool(devices), free.getsockname()[1]
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        return [Worker(place | {"LOCAL_RANK": str(number)}) for number in range(devices)]
 
 
-_mine: int | None = None  # the number of this process, for good
-
-
-def _take_part(work: Callable[[int], None], number: int, port: int, name: str) -> None:
-    """In a process of its own: nobody ends a run before all have begun it, so each takes part once."""
-    global _mine
-    _mine = number if _mine is None else _mine
+def _take_part(work: Callable[[int], None], number: int, name: str) -> None:
     call_me(name)
-    os.environ |= {"LOCAL_RANK": str(_mine), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    work(_mine)
+    work(number)

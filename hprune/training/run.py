@@ -29,7 +29,7 @@ from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
-from hprune.training.guard import StopOnNonFinite
+from hprune.training.guard import StopOnNonFinite, memory_told
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
@@ -92,7 +92,7 @@ def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolde
     """What the process of this number does of a run: all of it, if it is the only one."""
     if number:
         logging.getLogger("hprune").setLevel(logging.ERROR)  # the first process says the rest
-    with quiet_libraries(), _log_file(folder.path / "log.txt") if number == 0 else nullcontext():
+    with quiet_libraries(), _log_file(folder.path / "log.txt") if number == 0 else nullcontext(), memory_told():
         subset = _chosen(spec, data, scores)
         _train(spec, data, subset, folder, root=root)
 
@@ -149,7 +149,8 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
         "padded_share": padded_share(train.lengths, plan, sequences=train.sequences, tokens=train.tokens),
         "truncated_samples": train.data.tokens.truncated,
     }
-    finish_run(folder, _facts(spec, data, subset) | {"metrics": metrics, "epochs": history.epochs, "cost": cost})
+    results = {"metrics": metrics, "epochs": history.epochs, "cost": cost, "resumed": checkpoint.resumed}
+    finish_run(folder, _facts(spec, data, subset) | results)
     name = spec.task.kind.primary_metric
     shown = ", ".join(f"{eval_set} {name} {values[name]:.4f}" for eval_set, values in metrics.items())
     log.info("%s: %s, trained %.1f s (%s)", folder.key, shown, cost["train_seconds"], folder.path)

@@ -64,20 +64,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
                 return
             _check_root(arguments)
-            received = signal.SIGINT
-
-            def terminate(*_: Any) -> None:
-                nonlocal received
-                received = signal.SIGTERM
-                raise KeyboardInterrupt
-
-            try:
-                with _on_sigterm(terminate), sweep_told():
-                    run()
-            except KeyboardInterrupt:
-                what = "interrupted" if received == signal.SIGINT else "terminated"
-                sys.stderr.write(f"\n{what}; the same command continues where it stopped\n")
-                sys.exit(128 + received)
+            with _interrupts_told(), sweep_told():
+                run()
 
         return main
 
@@ -85,16 +73,26 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
 
 @contextmanager
-def _on_sigterm(handle: Callable[..., None]) -> Iterator[None]:
-    """What a batch system sends before it kills ends a command as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, handle)
+def _interrupts_told() -> Iterator[None]:
+    """What a batch system sends before it kills (SIGTERM) ends a command as Ctrl-C does: in one line, nothing lost."""
+    received = signal.SIGINT
+
+    def terminate(*_: Any) -> None:
+        nonlocal received
+        received = signal.SIGTERM
+        raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, terminate) if in_main_thread else None
     try:
         yield
+    except KeyboardInterrupt:
+        what = "interrupted" if received == signal.SIGINT else "terminated"
+        sys.stderr.write(f"\n{what}; the same command continues where it stopped\n")
+        sys.exit(128 + received)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _fail(name: str, error: Exception) -> None:

@@ -137,7 +137,7 @@ def test_processes_end_with_the_study(tiny: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("whom", "sent"), [("command", "SIGINT"), ("group", "SIGINT"), ("group", "SIGTERM")])
 def test_ctrl_c_and_sigterm(whom: str, sent: str, tiny: list[str], tmp_path: Path) -> None:
-    """Only the command is interrupted, or everybody at the terminal or in the job: it ends in seconds, with one line."""
+    """The command alone, or everybody at the terminal or in the job: all end in seconds, with one line."""
     with endless(tiny, tmp_path) as (study, processes):
         (os.kill if whom == "command" else os.killpg)(study.pid, getattr(signal, sent))
         _, rest = study.communicate(timeout=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 import zipfile
 from pathlib import Path
@@ -17,21 +18,32 @@ from hprune.storage.files import one_line, whole_file
 
 log = logging.getLogger(__name__)
 
+LAYOUT = 1
+"""Of what a checkpoint holds; to be raised whenever older ones can no longer be continued from."""
+STATE = "ResumeCheckpoint"
+
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint straight to disk, whole or not at all; Lightning would hold a second copy in memory."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write it."""
-        with whole_file(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        """Write it.
+
+        Raises:
+            OSError: if that fails; torch makes of a full disk a RuntimeError about positions.
+        """
+        with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def check_checkpoint(path: Path) -> None:
-    """Read a checkpoint against the checksums in it.
+    """Read a checkpoint against the checksums in it, and what it holds against what a run of this version writes.
 
     Raises:
-        ValueError: if it was altered or cut off; the message names it.
+        ValueError: if it was altered or cut off, or is another version's; the message names it.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -42,6 +54,15 @@ def check_checkpoint(path: Path) -> None:
         raise ValueError(
             f"{path} is not a readable checkpoint ({broken}); it was altered or cut off: "
             "remove it, and the same command trains this run from the start"
+        )
+    try:
+        layout = torch.load(path, mmap=True, weights_only=True, map_location="cpu")["callbacks"][STATE]["layout"]
+    except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError):
+        layout = None
+    if layout != LAYOUT:
+        raise ValueError(
+            f"{path} is not a checkpoint of this version of hprune (layout {layout!r:.20}, must be {LAYOUT}): "
+            "continue with the version that wrote it, or remove it, and the same command trains this run from the start"
         )
 
 
@@ -61,9 +82,14 @@ class ResumeCheckpoint(Checkpoint):
         self.saved = time.monotonic()
         self.resumed = 0  # how many times the run was continued
 
+    @property
+    def state_key(self) -> str:
+        """Where its state lies in the checkpoint."""
+        return STATE
+
     def state_dict(self) -> dict[str, Any]:
         """In the checkpoint."""
-        return {"resumed": self.resumed}
+        return {"resumed": self.resumed, "layout": LAYOUT}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Once more."""

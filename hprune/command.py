@@ -48,8 +48,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         def run(cfg: DictConfig) -> Any:
             try:
                 return function(cfg)
-            except SystemExit:  # what Lightning makes of Ctrl-C
-                raise KeyboardInterrupt from None
+            except SystemExit as leaving:
+                if leaving.code != 1:  # of a launcher that submits the job again
+                    raise
+                raise KeyboardInterrupt from None  # what Lightning makes of Ctrl-C
             except MissingMandatoryValue as error:
                 _fail(config_name, ValueError(f"{error.full_key} must be given, as in {error.full_key}=VALUE"))
             except (ValueError, OSError, FloatingPointError, MemoryError, OmegaConfBaseException) as error:
@@ -62,20 +64,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
                 return
             _check_root(arguments)
-            received = signal.SIGINT
-
-            def terminate(*_: Any) -> None:
-                nonlocal received
-                received = signal.SIGTERM
-                raise KeyboardInterrupt
-
-            try:
-                with _on_sigterm(terminate), sweep_told():
-                    run()
-            except KeyboardInterrupt:
-                what = "interrupted" if received == signal.SIGINT else "terminated"
-                sys.stderr.write(f"\n{what}; the same command continues where it stopped\n")
-                sys.exit(128 + received)
+            with _interrupts_told(), sweep_told():
+                run()
 
         return main
 
@@ -83,16 +73,26 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
 
 @contextmanager
-def _on_sigterm(handle: Callable[..., None]) -> Iterator[None]:
-    """What a batch system sends before it kills ends a command as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, handle)
+def _interrupts_told() -> Iterator[None]:
+    """What a batch system sends before it kills (SIGTERM) ends a command as Ctrl-C does: in one line, nothing lost."""
+    received = signal.SIGINT
+
+    def terminate(*_: Any) -> None:
+        nonlocal received
+        received = signal.SIGTERM
+        raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, terminate) if in_main_thread else None
     try:
         yield
+    except KeyboardInterrupt:
+        what = "interrupted" if received == signal.SIGINT else "terminated"
+        sys.stderr.write(f"\n{what}; the same command continues where it stopped\n")
+        sys.exit(128 + received)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _fail(name: str, error: Exception) -> None:
@@ -121,6 +121,12 @@ def _check_root(arguments: list[str]) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK):
         what = "is not a folder" if not there.is_dir() else "cannot be written"
         sys.exit(f"results go under {root}, but {there} {what}; choose another place with paths.root=FOLDER")
+
+
+def sweeps_here() -> bool:
+    """Whether this process trains the runs of a sweep one after the other, as no launcher gives each a job."""
+    hydra_config = HydraConfig.get()
+    return hydra_config.mode == RunMode.MULTIRUN and hydra_config.launcher._target_.endswith("BasicLauncher")
 
 
 def check_sections(cfg: DictConfig, *names: str) -> None:

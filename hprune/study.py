@@ -54,8 +54,10 @@ def main(cfg: DictConfig) -> None:
     from hprune.report import write_report
     from hprune.score import score_study
     from hprune.training.cards import cards_for
+    from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
 
+    check_alone("a study")
     cards, most = cards_for(full.trainer), max(len(scoring), len(arms) * len(comparison))
     at_once = at_once_of(cfg.at_once, full.trainer, runs=most, per_device=cfg.runs_per_device, cards=cards)
     data, place = load_samples(full, root=root), StudyPlace(root, study, scoring)

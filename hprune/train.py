@@ -10,7 +10,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from hprune.command import check_sections, command, plain, run_spec
+from hprune.command import check_sections, command, plain, run_spec, sweeps_here
 from hprune.data.checks import check_seeds
 from hprune.reporting.outcomes import State
 from hprune.root import root_of
@@ -26,8 +26,11 @@ def main(cfg: DictConfig) -> State:
     spec = run_spec(cfg)
 
     from hprune.collect import collect_run, purpose_of
+    from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
 
+    if sweeps_here():
+        check_alone("a sweep")
     data = load_samples(spec, root=root)
     purpose = purpose_of(spec, seeds, allow_seed_overlap=cfg.comparison.allow_seed_overlap)
     folder, state = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)

@@ -225,7 +225,7 @@ def refused(run_command: Command, *arguments: str) -> str:
         (("train", "task.data_dir=null"), "cannot get the data set nyu-mll/glue (sst2)"),
         (("train", "subset=winning_ticket", "seed=11"), "make it with: python -m hprune.score study="),
         (("train", "subset=winning_ticket", "seed=1"), "seed 1 is a scoring seed"),
-        (("train", "trainer.devices=2"), "trainer.devices must be 1, got 2"),
+        (("train", "trainer.devices=0"), "trainer.devices must be at least 1, got 0"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -118,7 +118,7 @@ def test_keep_sets_need_no_quotes(text: str, value: object) -> None:
         ("data.packed=perhaps", r"data\.packed must be true or false, got 'perhaps'"),
         ("optim.schedule=magic", r"linear, cosine or constant, got 'magic'"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs must be at least 1, got 0"),
-        ("trainer.devices=2", r"trainer\.devices must be 1, got 2"),
+        ("trainer.devices=0", r"trainer\.devices must be at least 1, got 0"),
         ("data.batching=sorted", r"data\.batching must be one of bucketed, random, max_length, got 'sorted'"),
         ("data.batch_size=0", r"data\.batch_size must be at least 1, got 0"),
         ("data.order=chaos", r"data\.order must be fixed or reshuffled"),

@@ -133,6 +133,24 @@ class PaddedBatches(Dataset[Batch]):
         return torch.from_numpy(grid)
 
 
+class Shares(Dataset[Batch]):
+    """What one of several processes takes of each batch: every `world`-th of its rows, from the `rank`-th on.
+
+    `weight` () is its share of the batch's sequences times `world`: the mean over the processes of weight times mean
+    loss is the mean loss of the batch. A process that finds nothing for it takes the first row with weight 0, as all
+    must go through the model equally often; `filler` says so.
+    """
+
+    def __init__(self, batches: PaddedBatches, rank: int, world: int) -> None:
+        self.batches, self.rank, self.world = batches, rank, world
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
+        own, sequences = rows[self.rank :: self.world], self.batches.sequences
+        weight = self.world * sequences[own].sum() / sequences[rows].sum()
+        batch = self.batches[own if own.size else rows[:1]] | {"weight": torch.tensor(weight, dtype=torch.float32)}
+        return batch if own.size else batch | {"filler": torch.tensor(True)}
+
+
 class PlannedBatches(Sampler[NDArray[np.int64]]):
     """Yields the planned batches of the current epoch; Lightning calls `set_epoch` before each."""
 
@@ -212,28 +230,30 @@ class FineTuningData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The planned batches of the kept rows."""
-        return _loader(self.train, self.plan, self.spec.workers)
+        return self._loader(self.train, self.plan, self.spec.workers)
 
     def clean_pass(self) -> DataLoader[Batch]:
         """Every kept row once, sorted by length: for judging without training."""
-        return _loader(self.train, by_length(self.train.lengths, self.spec.eval_batch_size), 0)
+        return self._loader(self.train, by_length(self.train.lengths, self.spec.eval_batch_size), 0)
 
     def evaluation_loader(self, name: str) -> DataLoader[Batch]:
         """One evaluation set, every row once."""
         data = self.evaluation[name]
         batches = PaddedBatches(data, np.arange(data.labels.size), pad_id=self.pad_id, packed=self.packed)
-        return _loader(batches, by_length(batches.lengths, self.spec.eval_batch_size), 0)
+        return self._loader(batches, by_length(batches.lengths, self.spec.eval_batch_size), 0)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation set, after each epoch."""
         return self.evaluation_loader("validation")
 
-
-def _loader(
-    batches: PaddedBatches, plan: PlannedBatches | Sequence[NDArray[np.int64]], workers: int
-) -> DataLoader[Batch]:
-    # A generator of its own, so that making an iterator does not draw from the global one, which dropout uses.
-    own = torch.Generator()
-    return DataLoader(
-        batches, batch_size=None, sampler=plan, num_workers=workers, persistent_workers=workers > 0, generator=own
-    )
+    def _loader(
+        self, batches: PaddedBatches, plan: PlannedBatches | Sequence[NDArray[np.int64]], workers: int
+    ) -> DataLoader[Batch]:
+        """The batches, or what this process takes of them."""
+        world = 1 if self.trainer is None else self.trainer.world_size
+        own = batches if self.trainer is None or world == 1 else Shares(batches, self.trainer.global_rank, world)
+        # A generator of its own, so that making an iterator does not draw from the global one, which dropout uses.
+        generator = torch.Generator()
+        return DataLoader(
+            own, batch_size=None, sampler=plan, num_workers=workers, persistent_workers=workers > 0, generator=generator
+        )

@@ -12,8 +12,8 @@ Schema of `report.json` (schema_version 1):
     incomplete: [{arm, seed, purpose}]   runs of the study that have no results, and so are left out
     histogram: {score table: {S, E, measured, higher_is, missing_seeds,
                               values: [{value, count, by_class: {class: count}}]}}
-        `missing_seeds` were planned, and the score was made without them (score.allow_missing).
-        One entry a value for integer scores that take at most 1000, 30 bins by their middle for others.
+        `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
+        integer scores that take at most 1000, 30 bins by their middle for others.
     cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}

@@ -70,7 +70,7 @@ def headline(report: Report) -> list[str]:
 
 
 def notes(report: Report) -> list[str]:
-    """What a careful reader must know: missing runs, few seeds, one seed, seeds that all gave the same value."""
+    """What a careful reader must know: runs that are missing, few seeds or one, seeds that all gave the same value."""
     rows = [row for eval_set in eval_sets(report) for row in rows_of(report, eval_set, report["primary_metric"])]
     found = _missing(report)
     if any(len(row["seeds"]) == 1 for row in rows):

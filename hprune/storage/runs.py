@@ -7,6 +7,7 @@ one setting lie side by side.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -124,14 +125,22 @@ def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
             "footers": {p.name: sha256_of_footer(p) for p in files},
         },
     )
-    folder.checkpoint.unlink(missing_ok=True)  # after the manifest: a crash in between loses nothing
+    _remove(folder.checkpoint)  # after the manifest: a crash in between loses nothing
+
+
+def _remove(checkpoint: Path) -> None:
+    """A file, or a folder with a file for each process."""
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint)
+    else:
+        checkpoint.unlink(missing_ok=True)
 
 
 def tidy_run(folder: RunFolder) -> None:
     """Remove what a process that was killed left beside a complete run, unless one is at work there."""
     if folder.checkpoint.exists() or left_behind(folder.path):
         with suppress(OSError), locked(folder.path):
-            folder.checkpoint.unlink(missing_ok=True)
+            _remove(folder.checkpoint)
 
 
 def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:

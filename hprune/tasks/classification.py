@@ -162,9 +162,10 @@ def evaluate_classes(logits: Tensor, labels: NDArray[np.int64]) -> Evaluation:
 
 
 def _metrics(classes: int) -> MetricCollection:
+    alone: dict[str, Any] = {"sync_on_compute": False}  # each process of a run has every answer
     metrics: dict[str, Any] = {
-        "accuracy": MulticlassAccuracy(classes, average="micro"),
-        "macro_f1": MulticlassF1Score(classes, average="macro"),
-        "mcc": MulticlassMatthewsCorrCoef(classes),
+        "accuracy": MulticlassAccuracy(classes, average="micro", **alone),
+        "macro_f1": MulticlassF1Score(classes, average="macro", **alone),
+        "mcc": MulticlassMatthewsCorrCoef(classes, **alone),
     }
-    return MetricCollection(metrics | ({"f1": BinaryF1Score()} if classes == 2 else {}))
+    return MetricCollection(metrics | ({"f1": BinaryF1Score(**alone)} if classes == 2 else {}))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hprune.data.datamodule import Encoded
 from hprune.tasks.spec import Evaluation, TaskKind
+from hprune.training.ranks import gathered
 
 
 class Answers(NamedTuple):
@@ -18,6 +19,11 @@ class Answers(NamedTuple):
     values: Mapping[str, Tensor]  # (M, ...) each
     at: Tensor  # (M,) the number of each sequence in its table
     loss: Tensor  # (), the mean over the batch
+
+
+def everyones(batches: Sequence[Answers]) -> list[Answers]:
+    """The answers of all processes of a run."""
+    return [batch for answered in gathered(list(batches)) for batch in answered]
 
 
 def evaluation_of(kind: TaskKind, batches: Sequence[Answers], data: Encoded, *, name: str) -> Evaluation:

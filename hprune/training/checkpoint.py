@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 import time
 import zipfile
@@ -27,24 +28,33 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint straight to disk, whole or not at all; Lightning would hold a second copy in memory."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write it.
+        """Write it."""
+        save_whole(checkpoint, Path(path))
 
-        Raises:
-            OSError: if that fails; torch makes of a full disk a RuntimeError about positions.
-        """
-        with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
-            try:
-                torch.save(checkpoint, file)
-            except RuntimeError as error:
-                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
+
+def save_whole(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Raises:
+        OSError: if that fails; torch makes of a full disk a RuntimeError about positions.
+    """
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError as error:
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def check_checkpoint(path: Path) -> None:
-    """Read a checkpoint against the checksums in it, and what it holds against what a run of this version writes.
+    """Read a checkpoint, a file or a folder of them: its checksums, and whether a run of this version wrote it.
 
     Raises:
         ValueError: if it was altered or cut off, or is another version's; the message names it.
     """
+    if path.is_dir():
+        for file in path.iterdir():
+            check_checkpoint(file)
+        return
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
@@ -79,7 +89,7 @@ class ResumeCheckpoint(Checkpoint):
 
     def __init__(self, path: Path, *, minutes: float) -> None:
         self.path, self.seconds = path, minutes * 60
-        self.saved = time.monotonic()
+        self.saved, self.steps, self.look = time.monotonic(), 0, 0
         self.resumed = 0  # how many times the run was continued
 
     @property
@@ -100,7 +110,7 @@ class ResumeCheckpoint(Checkpoint):
     ) -> None:
         """Save if it is time."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and not trainer.is_last_batch and time.monotonic() - self.saved >= self.seconds:
+        if stepped and not trainer.is_last_batch and self._due(trainer):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -108,9 +118,22 @@ class ResumeCheckpoint(Checkpoint):
         if trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             self._save(trainer)
 
+    def _due(self, trainer: L.Trainer) -> bool:
+        """Whether it is time, by the clock of the first process; the others hear of it again half-way there."""
+        self.steps += 1
+        passed = time.monotonic() - self.saved
+        if trainer.world_size == 1:
+            return passed >= self.seconds
+        if self.steps < self.look:
+            return False
+        left = (self.seconds - passed) / passed * self.steps  # in steps
+        left = trainer.strategy.broadcast(left)
+        self.look = self.steps + math.ceil(left / 2)
+        return left <= 0
+
     def _save(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self.path)
-        self.saved = time.monotonic()
+        self.saved, self.steps, self.look = time.monotonic(), 0, 0
 
 
 class History(Checkpoint):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hprune.data.datamodule import FineTuningData
 from hprune.storage.files import write_table
 from hprune.tasks.spec import TaskData
-from hprune.training.answers import evaluation_of
+from hprune.training.answers import evaluation_of, everyones
 from hprune.training.module import FineTuner
 
 
@@ -24,7 +24,9 @@ def evaluate(
     example in the order of the set.
     """
     batches: list[Any] = trainer.predict(module, datamodule.evaluation_loader(name)) or []
-    found = evaluation_of(module.kind, batches, datamodule.evaluation[name], name=name)
-    table = pa.table({"sample_id": data.evaluation[name]["sample_id"].combine_chunks(), **found.columns})
-    write_table(folder / f"predictions.{name}.parquet", table, {"set": name, "data_hash": data.evaluation_hashes[name]})
+    found = evaluation_of(module.kind, everyones(batches), datamodule.evaluation[name], name=name)
+    if trainer.is_global_zero:
+        table = pa.table({"sample_id": data.evaluation[name]["sample_id"].combine_chunks(), **found.columns})
+        facts = {"set": name, "data_hash": data.evaluation_hashes[name]}
+        write_table(folder / f"predictions.{name}.parquet", table, facts)
     return dict(found.metrics)

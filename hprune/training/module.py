@@ -7,12 +7,14 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import SumMetric
 from transformers import PreTrainedModel, get_scheduler
 
 from hprune.data.datamodule import Batch
 from hprune.tasks.spec import TaskKind
-from hprune.training.answers import Answers, evaluation_of
+from hprune.training.answers import Answers, evaluation_of, everyones
+from hprune.training.ranks import rank
+from hprune.training.sharding import shard
 from hprune.training.spec import OptimSpec
 
 
@@ -28,8 +30,13 @@ class FineTuner(L.LightningModule):
     def __init__(self, model: PreTrainedModel, kind: TaskKind, optim: OptimSpec) -> None:
         super().__init__()
         self.model, self.kind, self.optim = model, kind, optim
-        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.loss_sum, self.sequences = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.answered: list[Answers] = []  # of the validation set so far
+
+    def configure_model(self) -> None:
+        """Spread the weights over the devices, if the strategy does."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh["data_parallel"])
 
     def forward(self, batch: Batch) -> Tensor:
         """What the model says of a batch, as one tensor: logits of classes, of options, of positions."""
@@ -39,24 +46,30 @@ class FineTuner(L.LightningModule):
         """The loss, and the judgement by the very outputs that the step learns from."""
         outputs = self(batch)
         loss = self.kind.loss(outputs, batch)
-        self.train_loss.update(loss.detach(), batch["input_ids"].shape[0])
+        sequences = 0 if "filler" in batch else batch["input_ids"].shape[0]
+        self.loss_sum.update(loss.detach() * sequences)
+        self.sequences.update(sequences)
+        loss = loss * batch["weight"] if "weight" in batch else loss
         return {"loss": loss, **vars(self.kind.judge(outputs, batch))}
 
     def on_train_epoch_end(self) -> None:
         """Log the mean loss over the sequences of the epoch."""
-        self.log("train/loss", self.train_loss.compute())
-        self.train_loss.reset()
+        self.log("train/loss", self.loss_sum.compute() / self.sequences.compute())
+        self.loss_sum.reset()
+        self.sequences.reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The mean loss so far; of the weights those that are trained, as the others are loaded anyway."""
-        checkpoint["train_loss"] = dict(self.train_loss.metric_state)
+        with self.loss_sum.sync_context(), self.sequences.sync_context():
+            checkpoint["sums"] = [self.loss_sum.sum_value.clone(), self.sequences.sum_value.clone()]
         frozen = {name for name, weight in self.named_parameters() if not weight.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue."""
-        for name, value in checkpoint["train_loss"].items():
-            setattr(self.train_loss, name, value.to(self.device))
+        if rank() == 0:  # they are those of all processes
+            for metric, value in zip((self.loss_sum, self.sequences), checkpoint["sums"], strict=True):
+                metric.update(value)
         self.strict_loading = all(weight.requires_grad for weight in self.parameters())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -65,7 +78,7 @@ class FineTuner(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of this epoch."""
-        answered, self.answered = self.answered, []
+        answered, self.answered = everyones(self.answered), []
         data = self.trainer.datamodule.evaluation["validation"]  # type: ignore[attr-defined]
         evaluation = evaluation_of(self.kind, answered, data, name="validation")
         self.log_dict({f"validation/{name}": value for name, value in evaluation.metrics.items()})
@@ -73,9 +86,10 @@ class FineTuner(L.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Answers:
         """What the evaluation needs of a batch: the answer to each sequence, where it belongs, and the loss."""
         outputs = self(batch)
+        own = slice(0 if "filler" in batch else None)
         return Answers(
-            {name: values.cpu() for name, values in self.kind.answer(outputs, batch).items()},
-            at=batch.get("sequence", batch["row"]).cpu(),
+            {name: values[own].cpu() for name, values in self.kind.answer(outputs, batch).items()},
+            at=batch.get("sequence", batch["row"])[own].cpu(),
             loss=self.kind.loss(outputs, batch).cpu(),
         )
 

@@ -61,15 +61,20 @@ def workers(environments: Sequence[Mapping[str, str]]) -> Iterator[list[Worker]]
 
 
 def end_processes() -> None:
-    """End the processes that this one started."""
+    """End the processes that this one started; they may wait for each other and hear nothing else."""
     for process in multiprocessing.active_children():
-        process.terminate()
+        process.kill()
 
 
 def call_me(name: str) -> None:
     """In a process of a pool: put a name before its lines, as the lines of several come mixed."""
     global _name
     _name = name
+
+
+def my_name() -> str:
+    """What this process is called; nothing, if it was not started by another."""
+    return _name
 
 
 @contextmanager

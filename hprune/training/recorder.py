@@ -14,8 +14,14 @@ from torchmetrics import Metric
 
 from hprune.science.records import Measured
 from hprune.tasks.spec import Judgement
+from hprune.training.ranks import rank
 
 COLUMNS = ("correct", "true_prob", "margin", "el2n")
+
+
+def _total(counts: Tensor) -> Tensor:
+    """Of all devices, without growing."""
+    return counts.sum(dim=0, dtype=counts.dtype)
 
 
 class SampleJudgement(Metric):
@@ -38,8 +44,8 @@ class SampleJudgement(Metric):
         for name in (*COLUMNS, "seen"):
             value, dtype = blank.get(name, (-torch.inf, torch.float32))
             default = torch.full((num_samples,), value, dtype=dtype)
-            # "max" over devices keeps the one that saw the sample
-            self.add_state(name, default, dist_reduce_fx="sum" if name == "seen" else "max", persistent=True)
+            # over devices, "max" keeps the one that saw the sample
+            self.add_state(name, default, dist_reduce_fx=_total if name == "seen" else "max", persistent=True)
         self._shrink_defaults()
 
     def update(self, judgement: Judgement, row: Tensor) -> None:
@@ -93,7 +99,7 @@ class Recorder(L.Callback):
     ) -> None:
         """Write down what the training step itself saw."""
         if "train_pass" in self.judged:
-            self.judged["train_pass"].update(Judgement(**{name: outputs[name] for name in COLUMNS}), batch["row"])
+            self._write("train_pass", Judgement(**{name: outputs[name] for name in COLUMNS}), batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the epoch: judge by a clean pass if asked to, check that every sample was seen once."""
@@ -111,14 +117,19 @@ class Recorder(L.Callback):
         return {**stacked, "correct": stacked["correct"].astype(bool)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors only, so that a checkpoint loads without unpickling."""
-        return {"epochs": self.epochs, "judged": {way: metric.state_dict() for way, metric in self.judged.items()}}
+        """Tensors only, so that a checkpoint loads without unpickling; those of all processes together."""
+        judged = {}
+        for way, metric in self.judged.items():
+            with metric.sync_context():
+                judged[way] = {name: values.clone() for name, values in metric.state_dict().items()}
+        return {"epochs": self.epochs, "judged": judged}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue a record."""
         self.epochs = state_dict["epochs"]
-        for way, state in state_dict["judged"].items():
-            self.judged[way].load_state_dict(state)
+        if rank() == 0:  # they are those of all processes
+            for way, state in state_dict["judged"].items():
+                self.judged[way].load_state_dict(state)
 
     @torch.no_grad()
     def _clean_pass(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -127,8 +138,15 @@ class Recorder(L.Callback):
             batch = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
             with trainer.precision_plugin.forward_context():
                 outputs = pl_module(batch)
-            self.judged["eval_pass"].update(pl_module.kind.judge(outputs, batch), batch["row"])
+            self._write("eval_pass", pl_module.kind.judge(outputs, batch), batch)
         pl_module.train()
+
+    def _write(self, way: Measured, judged: Judgement, batch: Any) -> None:
+        """Write down what is known of a batch, unless another process has its samples."""
+        own = slice(0 if "filler" in batch else None)
+        self.judged[way].update(
+            Judgement(**{name: values[own] for name, values in vars(judged).items()}), batch["row"][own]
+        )
 
     def _check_once(self, seen: NDArray[np.uint8], way: Measured, epoch: int) -> None:
         for wrong, what in ((seen == 0, "not recorded"), (seen > 1, "recorded more than once")):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import lightning as L
 import numpy as np
 import transformers
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from hprune.data.batching import padded_share
 from hprune.science.records import RunRecord, Scores, Subset
@@ -37,9 +39,12 @@ from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite, memory_told
+from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec, accelerator_of, precision_of, settings_of, versions
+from hprune.training.sharding import Sharded, take_up, whole_weights
+from hprune.training.spec import TrainerSpec
 from hprune.training.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
@@ -63,8 +68,9 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it.
     """
     folder = locate(spec, data, scores, root=root)
+    check_outside(spec.trainer.devices)
     if not folder.complete:
-        with locked(folder.path):
+        with locked(folder.path) if outside()[0] == 0 else nullcontext():
             if not folder.complete:  # by another process, just now
                 _claimed(spec, data, scores, folder, root=root)
                 return folder
@@ -77,14 +83,28 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
 
 def _claimed(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, *, root: Path) -> None:
     """Run in a folder that no other process works in; a failure is noted there."""
-    start_run(folder)
+    number, processes = outside()
+    if number == 0:
+        start_run(folder)
+        take_up(folder.checkpoint)
+    work = functools.partial(_work, spec, data, scores, folder, root)
     try:
-        with quiet_libraries(), _log_file(folder.path / "log.txt"), memory_told():
-            subset = _chosen(spec, data, scores)
-            _train(spec, data, subset, folder, root=root)
+        if processes == spec.trainer.devices:
+            work(number)
+        else:
+            together(work, spec.trainer.devices)
     except Exception as error:
         fail_run(folder, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         raise
+
+
+def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, root: Path, number: int) -> None:
+    """What the process of this number does of a run: all of it, if it is the only one."""
+    if number:
+        logging.getLogger("hprune").setLevel(logging.ERROR)  # the first process says the rest
+    with quiet_libraries(), _log_file(folder.path / "log.txt") if number == 0 else nullcontext(), memory_told():
+        subset = _chosen(spec, data, scores)
+        _train(spec, data, subset, folder, root=root)
 
 
 def locate(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) -> RunFolder:
@@ -122,12 +142,15 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
         log.info("%s: continues from its checkpoint", folder.key)
     trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
-    _save_tables(spec, data, subset, recorder, folder)
+    if trainer.is_global_zero:
+        _save_tables(spec, data, subset, recorder, folder)
     metrics = {
         name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
     }
     if spec.trainer.save_model:
-        _save_model(made, folder.path / "model")
+        _save_model(spec, data, subset, made, folder.path / "model", root=root)
+    if not trainer.is_global_zero:
+        return
     train, plan = made.datamodule.train, made.datamodule.plan.batches()
     cost = {
         "train_seconds": stopwatch.seconds,
@@ -162,11 +185,18 @@ def _save_tables(spec: RunSpec, data: TaskData, subset: Subset, recorder: Record
     save_subset(folder, subset)
 
 
-def _save_model(made: Assembled, path: Path) -> None:
-    model = merged(made.module.model)
-    model.config.use_cache = True  # as models come
-    model.save_pretrained(path)
-    made.tokenizer.save_pretrained(path)
+def _save_model(spec: RunSpec, data: TaskData, subset: Subset, made: Assembled, path: Path, *, root: Path) -> None:
+    """Save the weights as a model for transformers; if they are spread over devices, in a model that is whole."""
+    if spec.trainer.strategy == "fsdp":
+        weights = whole_weights(made.module.model)
+        if rank() == 0:
+            made = assemble(spec, data, subset, root=root)
+            made.module.model.load_state_dict(weights)
+    if rank() == 0:
+        model = merged(made.module.model)
+        model.config.use_cache = True  # as models come
+        model.save_pretrained(path)
+        made.tokenizer.save_pretrained(path)
 
 
 def _facts(spec: RunSpec, data: TaskData, subset: Subset) -> dict[str, Any]:
@@ -187,10 +217,13 @@ def _facts(spec: RunSpec, data: TaskData, subset: Subset) -> dict[str, Any]:
 def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Trainer:
     accelerator = accelerator_of(spec.trainer)
     bar = [TQDMProgressBar(refresh_rate=10, leave=False)] if spec.trainer.progress and sys.stderr.isatty() else []
+    machines = nodes()
     return L.Trainer(
         max_epochs=spec.trainer.max_epochs,
         accelerator=accelerator,
-        devices=spec.trainer.devices,
+        devices=spec.trainer.devices // machines,
+        num_nodes=machines,
+        strategy=_strategy(spec.trainer),
         precision=precision_of(spec.trainer, accelerator),  # type: ignore[arg-type]
         accumulate_grad_batches=spec.trainer.accumulate,
         gradient_clip_val=spec.optim.clip or None,
@@ -200,9 +233,16 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Tra
         enable_model_summary=False,
         enable_progress_bar=bool(bar),
         callbacks=[*callbacks, *bar],
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), environment_of()],
         default_root_dir=root,
     )
+
+
+def _strategy(spec: TrainerSpec) -> Strategy | str:
+    """How several devices share a run."""
+    if spec.devices == 1:
+        return "auto"
+    return Sharded(spec.devices) if spec.strategy == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)
 
 
 @contextmanager
@@ -222,16 +262,21 @@ def _log_file(path: Path) -> Iterator[None]:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Keep advice that does not apply here off the screen; real warnings stay."""
-    verbosity, lightning_log = transformers.logging.get_verbosity(), logging.getLogger("lightning.pytorch")
+    verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # "newly initialised weights: classifier", which is the point
     transformers.logging.disable_progress_bar()
-    lightning_log.setLevel(logging.WARNING)  # Lightning sets INFO when it is imported
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # Lightning sets INFO when it is imported
     with warnings.catch_warnings():
         # a batch takes under 2% of a step to make
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # the data module continues within an epoch; a state of the loader is lost (Lightning #20550)
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # on a login node
+        # what is logged is the same in all processes, as their answers are brought together first
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+        # nothing changes what a layer gives in place
+        warnings.filterwarnings("ignore", message=".*FSDP2-wrapped module .* returned a view tensor.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 with transformers 5.23

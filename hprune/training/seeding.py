@@ -15,7 +15,10 @@ def derived_seed(seed: int, *place: int) -> int:
 
 
 class SeedEachStep(L.Callback):
-    """Dropout of batch b in epoch e depends on (seed, e, b) alone, so a checkpoint needs no state of the generators."""
+    """Dropout of batch b in epoch e depends on (seed, e, b) alone, so a checkpoint needs no state of the generators.
+
+    Of several processes, each draws its own.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -24,4 +27,5 @@ class SeedEachStep(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed torch for this batch."""
-        torch.manual_seed(derived_seed(self.seed, trainer.current_epoch, batch_idx))
+        place = (trainer.current_epoch, batch_idx, *([trainer.global_rank] if trainer.world_size > 1 else []))
+        torch.manual_seed(derived_seed(self.seed, *place))

@@ -55,6 +55,8 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         "threads": (spec.trainer.threads or torch.get_num_threads()) if accelerator == "cpu" else None,
         "devices": spec.trainer.devices,
     }
+    if spec.trainer.strategy != "ddp":  # which was all there was: older runs keep their names
+        trainer["strategy"] = spec.trainer.strategy
     return {
         "task": {
             "kind": settings_of_kind(spec.task.kind),

@@ -112,6 +112,9 @@ class TrainerSpec:
     accelerator: str = "auto"
     """`auto`, `cpu`, `cuda` (`gpu` means the same) or `mps`."""
     devices: int = 1
+    """Of one run: more than one share each batch, a process for each (`data.batch_size` stays that of all together)."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How several devices share a run: each has the whole model, or each a share of it, of its gradients and Adam's."""
     precision: str = "auto"
     """`auto`: bf16 (or fp16) mixed on a GPU, 32 on a CPU; otherwise what Lightning takes, such as 16-mixed or 32."""
     accumulate: int = 1
@@ -132,15 +135,18 @@ class TrainerSpec:
         if self.accelerator not in ACCELERATORS:
             raise ValueError(f"trainer.accelerator must be one of {', '.join(ACCELERATORS)}, got {self.accelerator!r}")
         object.__setattr__(self, "accelerator", "cuda" if self.accelerator == "gpu" else self.accelerator)
+        if self.strategy not in ("ddp", "fsdp"):
+            raise ValueError(f"trainer.strategy must be ddp or fsdp, got {self.strategy!r}")
         precision = SHORT_PRECISIONS.get(str(self.precision), str(self.precision))
         if precision not in PRECISIONS:
             known = ", ".join((*PRECISIONS, *SHORT_PRECISIONS))
             raise ValueError(f"trainer.precision must be one of {known}, got {self.precision!r}")
         object.__setattr__(self, "precision", precision)
-        if self.devices != 1:
+        if self.strategy == "fsdp" and (self.devices == 1 or precision == "16-mixed"):
             raise ValueError(
-                f"trainer.devices must be 1, got {self.devices}: a run trains on one device; "
-                "spread the runs of a sweep over devices instead"
+                "trainer.strategy=fsdp needs trainer.devices of at least 2, as it spreads the model over them, and a "
+                f"precision other than 16-mixed, whose gradients it cannot scale: got trainer.devices={self.devices}, "
+                f"trainer.precision={self.precision}; bf16-mixed needs no scaling"
             )
 
 

@@ -53,9 +53,10 @@ REPORT: dict[str, Any] = {
         _row("full", 1500, 0.312, None, None, metric="loss"),
         _row("winning_ticket", 300, 0.345, (0.033, 0.021, 0.045), "worse", metric="loss"),
     ],
+    "incomplete": [],
     "histogram": {
         "h_score": {
-            "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier",
+            "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier", "missing_seeds": [],
             "values": [{"value": v, "count": 10 * v + 5, "by_class": {"no": 5, "yes": 10 * v}} for v in range(7)],
         }
     },

@@ -1,0 +1,69 @@
+"""A run that fails stops no other; a table says what became of all; the exit status tells."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from hprune.storage.files import open_table
+from hprune.storage.manifests import read_manifest
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def lines(out: str) -> dict[str, str]:
+    """What the table says of each run."""
+    states = "done|resumed|skipped|failed|not started"
+    found = re.findall(rf"^ *(\S.*?) {{2,}}({states})\b *(.*)$", out, re.MULTILINE)
+    return {run: f"{state} {error}".strip() for run, state, error in found}
+
+
+def test_a_sweep_tells_what_became_of_each_job(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
+    options = [option for option in tiny if not option.startswith("optim.lr")]
+    sweep = [*options, "study=s", f"paths.root={tmp_path}", "optim.lr=1e30,5e-3", "seed=1,2", "-m"]
+    code, out, err = run_command("train", *sweep)
+    assert code == 1
+    told = lines(out)
+    assert [run.split(" ", 1)[0] for run in told] == ["#0", "#1", "#2", "#3"]
+    assert all(told[f"#{i} optim.lr=1e+30 seed={i + 1}"].startswith("failed the loss is") for i in (0, 1))
+    assert all(told[f"#{i + 2} optim.lr=0.005 seed={i + 1}"] == "done" for i in (0, 1))
+    assert "2 of 4 jobs failed" in err
+    assert "Traceback" not in err
+    code, out, _ = run_command("train", *sweep)
+    assert code == 1
+    assert [what.split()[0] for what in lines(out).values()] == ["failed", "failed", "skipped", "skipped"]
+
+
+def test_a_study_goes_on_without_a_run_that_fails(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
+    options = [*tiny, "study=s", f"paths.root={tmp_path}", "~arms.random_like"]
+    assert run_command("train", *options[:-1], "seed=1")[0] == 0
+    broken = next(tmp_path.glob("runs/*/*/*/seed=1")).with_name("seed=2")
+    broken.mkdir()
+    (broken / "resume.ckpt").write_bytes(b"nothing")
+
+    code, out, err = run_command("study", *options)
+    assert code == 1
+    told = lines(out)
+    assert told["scoring run, seed 1"] == "skipped"
+    assert told["scoring run, seed 2"].startswith("failed")
+    assert told["scoring run, seed 3"] == "done"
+    assert all(what == "not started" for run, what in told.items() if run.startswith("arm"))
+    assert re.search(r"missing.*2.*score\.allow_missing=true", err, re.DOTALL), err
+
+    code, out, err = run_command("study", *options, "score.allow_missing=true")
+    assert code == 1
+    told = lines(out)
+    assert sorted(what.split()[0] for what in told.values()) == ["done"] * 4 + ["failed"] + ["skipped"] * 2
+    assert "1 of 7 runs failed; the same command tries them again" in err
+    facts = open_table(next(tmp_path.glob("studies/s/scores/*.parquet"))).facts
+    assert facts["conventions"]["missing_seeds"] == [2]
+    assert "Left out, as they are not complete: full seed 2 (scoring)." in out
+    assert "made without the planned runs of the seeds 2." in out
+
+    shutil.rmtree(broken)
+    code, out, err = run_command("study", *options, "study=whole")
+    assert code == 0, err
+    assert lines(out)["scoring run, seed 2"] == "done"
+    assert read_manifest(broken)["resumed"] == 0

@@ -183,7 +183,9 @@ def test_a_page_without(report: dict[str, Any], missing: str) -> None:
 
 def test_a_score_of_many_values_has_a_figure_and_no_endless_table(report: dict[str, Any]) -> None:
     values = [{"value": v, "count": 1, "by_class": {}} for v in range(500)]
-    report["histogram"] = {"el2n": {"S": 6, "E": 3, "measured": "eval_pass", "higher_is": "harder", "values": values}}
+    report["histogram"] = {
+        "el2n": {"S": 6, "E": 3, "measured": "eval_pass", "higher_is": "harder", "missing_seeds": [], "values": values}
+    }
     html = render_page(report)
     assert 'id="hist-el2n' in html
     assert html.count("<tr>") < 50

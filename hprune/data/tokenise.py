@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -11,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hprune.storage.files import read_json, whole_file, write_json
+from hprune.storage import shapes
+from hprune.storage.files import one_line, read_json, whole_file, write_json
+from hprune.storage.lock import left_behind, locked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
+
+FACTS = "facts.json"
 CHUNK = 5_000
 """Texts that are tokenised at a time: what the tokenizer hands out takes fifty times the room of the tokens."""
 
@@ -119,18 +125,33 @@ def flat(rows: Iterable[Iterable[int]], dtype: type) -> NDArray[Any]:
 
 
 def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
-    """Memory-map the token table in `folder`; make and store it first if it is not there whole.
+    """Memory-map the token table in `folder`; make and store it first if it is not there whole, or is damaged.
 
-    `facts.json` is written last, so that its existence means that the rest is there.
+    `facts.json` is written last, so that its existence means that the rest is there. Processes that need the same table
+    wait for the one that makes it.
     """
-    if not (folder / "facts.json").exists():
+    if not (folder / FACTS).exists() or left_behind(folder):
+        with locked(folder, wait=True):
+            if not (folder / FACTS).exists():
+                _store(folder, make())
+    try:
+        return _load(folder)
+    except (OSError, ValueError, EOFError) as error:
+        log.warning("the tokens in %s are damaged (%s): they are made again", folder, one_line(error))
+    with locked(folder, wait=True):
         _store(folder, make())
-    facts = read_json(folder / "facts.json")
+    return _load(folder)
+
+
+def _load(folder: Path) -> TokenTable:
+    facts = read_json(folder / FACTS)
+    shape = {"truncated": shapes.count, "lost": shapes.count, "arrays": shapes.list_of(shapes.name)}
+    shapes.check_shape(folder / FACTS, facts, shape)
 
     def stored(name: str) -> Any:
         return np.load(folder / f"{name}.npy", mmap_mode="r") if name in facts["arrays"] else None
 
-    return TokenTable(
+    tokens = TokenTable(
         input_ids=stored("input_ids"),
         offsets=np.load(folder / "offsets.npy"),
         token_type_ids=stored("token_type_ids"),
@@ -140,6 +161,23 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
         chars=stored("chars"),
         lost=facts["lost"],
     )
+    _check(tokens)
+    return tokens
+
+
+def _check(tokens: TokenTable) -> None:
+    """Refuse arrays of other sizes or types than belong together."""
+    total, sequences = tokens.input_ids.size, tokens.offsets.size - 1
+    sizes = {"input_ids": (np.int32, total), "offsets": (np.int64, sequences + 1), "token_type_ids": (np.int8, total)}
+    for name, (dtype, size) in {**sizes, "chars": (np.int32, total)}.items():
+        array = getattr(tokens, name)
+        if array is not None and (array.dtype != dtype or array.shape not in ((size,), (size, 2))):
+            raise ValueError(f"{name} must be {np.dtype(dtype)} of {size}, it is {array.dtype} {array.shape}")
+    ends = [tokens.offsets[0], 0, tokens.offsets[-1], total]
+    ends += [] if tokens.first is None else [tokens.first[0], 0, tokens.first[-1], sequences]
+    ends += [size for values in tokens.targets.values() for size in (len(values), sequences)]
+    if ends[::2] != ends[1::2]:
+        raise ValueError("its arrays do not belong together")
 
 
 def _store(folder: Path, tokens: TokenTable) -> None:
@@ -151,7 +189,7 @@ def _store(folder: Path, tokens: TokenTable) -> None:
             np.save(file, values)
     sizes = {"samples": tokens.samples, "sequences": int(tokens.offsets.size - 1)}
     counts = {"truncated": tokens.truncated, "lost": tokens.lost}
-    write_json(folder / "facts.json", {**sizes, **counts, "arrays": list(arrays)})
+    write_json(folder / FACTS, {**sizes, **counts, "arrays": list(arrays)})
 
 
 def _chunks(texts: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:

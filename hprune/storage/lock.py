@@ -7,27 +7,32 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-LOCK, OWNER = ".lock", ".owner.json"
+LOCK, OWNER, HALF_WRITTEN = ".lock", ".owner.json", ".*.tmp"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, which is made if needed; both files are removed at the end.
 
-    The lock is the kernel's (flock), so what a killed process or another host left behind is no lock any more.
+    The lock is the kernel's (flock), so what a killed process or another host left behind is no lock any more, and what
+    it left half written is removed.
+
+    Args:
+        folder: where only the process that holds the lock writes.
+        wait: until the process that holds it has ended.
 
     Raises:
-        OSError: if another process holds it, naming its host and process.
+        OSError: if another process holds it, naming its host and process; or the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / LOCK), folder / OWNER
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise OSError(
             f"{folder} is being worked on by {_owner(owner)}; wait until it has ended, or end it: "
@@ -35,12 +40,20 @@ def locked(folder: Path) -> Iterator[None]:
         ) from None
     try:
         who = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        owner.write_text(json.dumps(who), encoding="utf-8")
+        with suppress(OSError):  # on a full disk: it is for people to read
+            owner.write_text(json.dumps(who), encoding="utf-8")
+        for left in folder.glob(HALF_WRITTEN):
+            left.unlink()
         yield
     finally:
         owner.unlink(missing_ok=True)
         (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for this file sees that it is gone
         lock.release()
+
+
+def left_behind(folder: Path) -> bool:
+    """Whether a process is at work in a folder, or was killed there and could not tidy up."""
+    return (folder / LOCK).exists() or (folder / OWNER).exists() or any(folder.glob(HALF_WRITTEN))
 
 
 def _owner(file: Path) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from hprune.storage.files import (
     write_json,
     write_table,
 )
+from hprune.storage.lock import left_behind, locked
 from hprune.storage.manifests import RECORD, key_of, read_identity, read_manifest
 from hprune.storage.places import below
 from hprune.storage.shapes import check_shape
@@ -100,13 +102,12 @@ def start_run(folder: RunFolder) -> None:
     else:
         write_json(identity, {"key": asdict(folder.key), "settings": dict(folder.settings)})
     (folder.path / "failure.json").unlink(missing_ok=True)
-    for left in folder.path.glob(".*.tmp"):  # of a process that was killed: none other works here
-        left.unlink()
 
 
 def fail_run(folder: RunFolder, message: str) -> None:
     """Leave a note for `hprune.status`; the run stays incomplete and the next start tries again."""
-    write_json(folder.path / "failure.json", {"message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    with suppress(OSError):  # a full disk is what it may have failed of
+        write_json(folder.path / "failure.json", {"message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
 
 def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
@@ -133,6 +134,13 @@ def _remove(checkpoint: Path) -> None:
         shutil.rmtree(checkpoint)
     else:
         checkpoint.unlink(missing_ok=True)
+
+
+def tidy_run(folder: RunFolder) -> None:
+    """Remove what a process that was killed left beside a complete run, unless one is at work there."""
+    if folder.checkpoint.exists() or left_behind(folder.path):
+        with suppress(OSError), locked(folder.path):
+            _remove(folder.checkpoint)
 
 
 def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:

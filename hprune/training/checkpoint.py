@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import pickle
 import time
 import zipfile
 from pathlib import Path
@@ -18,6 +19,10 @@ from hprune.storage.files import one_line, whole_file
 
 log = logging.getLogger(__name__)
 
+LAYOUT = 1
+"""Of what a checkpoint holds; to be raised whenever older ones can no longer be continued from."""
+STATE = "ResumeCheckpoint"
+
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint straight to disk, whole or not at all; Lightning would hold a second copy in memory."""
@@ -28,16 +33,23 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def save_whole(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint whole or not at all."""
-    with whole_file(path) as temporary:
-        torch.save(checkpoint, temporary)
+    """Write a checkpoint whole or not at all.
+
+    Raises:
+        OSError: if that fails; torch makes of a full disk a RuntimeError about positions.
+    """
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError as error:
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def check_checkpoint(path: Path) -> None:
-    """Read a checkpoint, a file or a folder of them, against the checksums in it.
+    """Read a checkpoint, a file or a folder of them: its checksums, and whether a run of this version wrote it.
 
     Raises:
-        ValueError: if it was altered or cut off; the message names it.
+        ValueError: if it was altered or cut off, or is another version's; the message names it.
     """
     if path.is_dir():
         for file in path.iterdir():
@@ -52,6 +64,15 @@ def check_checkpoint(path: Path) -> None:
         raise ValueError(
             f"{path} is not a readable checkpoint ({broken}); it was altered or cut off: "
             "remove it, and the same command trains this run from the start"
+        )
+    try:
+        layout = torch.load(path, mmap=True, weights_only=True, map_location="cpu")["callbacks"][STATE]["layout"]
+    except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError):
+        layout = None
+    if layout != LAYOUT:
+        raise ValueError(
+            f"{path} is not a checkpoint of this version of hprune (layout {layout!r:.20}, must be {LAYOUT}): "
+            "continue with the version that wrote it, or remove it, and the same command trains this run from the start"
         )
 
 
@@ -71,9 +92,14 @@ class ResumeCheckpoint(Checkpoint):
         self.saved, self.steps, self.look = time.monotonic(), 0, 0
         self.resumed = 0  # how many times the run was continued
 
+    @property
+    def state_key(self) -> str:
+        """Where its state lies in the checkpoint."""
+        return STATE
+
     def state_dict(self) -> dict[str, Any]:
         """In the checkpoint."""
-        return {"resumed": self.resumed}
+        return {"resumed": self.resumed, "layout": LAYOUT}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Once more."""

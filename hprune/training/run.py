@@ -24,7 +24,16 @@ from hprune.science.records import RunRecord, Scores, Subset
 from hprune.science.subset import choose, describe
 from hprune.storage.files import one_line
 from hprune.storage.lock import locked
-from hprune.storage.runs import RunFolder, fail_run, finish_run, run_folder, save_record, save_subset, start_run
+from hprune.storage.runs import (
+    RunFolder,
+    fail_run,
+    finish_run,
+    run_folder,
+    save_record,
+    save_subset,
+    start_run,
+    tidy_run,
+)
 from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
 from hprune.training.adapter import merged
@@ -67,6 +76,7 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
             if not folder.complete:  # by another process, just now
                 _claimed(spec, data, scores, folder, root=root)
                 return folder
+    tidy_run(folder)
     log.info("%s is complete, skipped (%s)", folder.key, folder.path)
     if spec.trainer.save_model and not (folder.path / "model").is_dir():
         log.warning("%s was trained without trainer.save_model: move its folder away to train it again", folder.key)

@@ -2,8 +2,9 @@
 
 Whole studies of a tiny model, one run and two runs at once in turns, a checkpoint after every step. Each start is
 killed, with all its processes, at a moment drawn from the time that an undisturbed study takes (imports, tokens,
-training, scores, report), and started again until it ends before its moment. Then every record, prediction, subset and
-score must be equal, to the byte, to those of the undisturbed study, and no file left over. Prints where the kills fell.
+training, scores, report) or, every other time, from the second after a run begins, and started again until it ends
+before its moment. Then every record, prediction, subset and score must be equal, to the byte, to those of the
+undisturbed study, and no file left over. Prints where the kills fell.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.conftest import tiny_options, write_corpus
 
+RUNS = 9
 LEFT_OVER = re.compile(r"\..*|.*\.tmp|resume\.ckpt|failure\.json")
 STAGES = {
     "imports": "", "scoring runs": r"scoring run, seed", "comparison runs": r"arm \w+, seed",
@@ -51,21 +53,29 @@ class Killed:
         return self.stages.total()
 
 
-def command(root: Path, corpus: Path, at_once: int) -> list[str]:
+def command(root: Path, corpus: Path, at_once: int = 1) -> list[str]:
     """The study: three scoring runs, three arms of two seeds, a checkpoint after every step."""
     options = [*tiny_options(corpus), "study=s", f"paths.root={root}", f"at_once={at_once}"]
     return [sys.executable, "-m", "hprune.study", *options, "trainer.checkpoint_minutes=0"]
 
 
-def start(arguments: Sequence[str], log: Path, seconds: float | None) -> bool:
-    """Run a command in a process group of its own, which is killed after so many seconds; whether it ended before.
+def start(arguments: Sequence[str], log: Path, *, after: str = "", seconds: float | None = None) -> bool:
+    """Run a command in a process group of its own; whether it ended before it was killed.
+
+    Args:
+        arguments: the command.
+        log: gets what it says.
+        after: what it must have said before the time runs.
+        seconds: after which all its processes are killed; None: never.
 
     Raises:
         RuntimeError: if it fails by itself.
     """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    with log.open("ab") as said:
+    with log.open("wb") as said:
         process = subprocess.Popen(arguments, stdout=said, stderr=said, start_new_session=True, env=environment)
+        while process.poll() is None and after not in log.read_text(errors="replace"):
+            time.sleep(0.02)
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -78,15 +88,26 @@ def start(arguments: Sequence[str], log: Path, seconds: float | None) -> bool:
 
 
 def kill_again_and_again(
-    corpus: Path, root: Path, undisturbed: Path, *, at_once: int, most: int, seconds: float, rng: np.random.Generator
+    arguments: Sequence[str],
+    root: Path,
+    undisturbed: Path,
+    *,
+    moments: Sequence[tuple[str, float]],
+    at_once: int = 1,
 ) -> Killed:
-    """Kill a study at moments drawn from its whole time, at most so often, until it is complete; then compare."""
-    found = Killed(at_once)
-    arguments = command(root, corpus, at_once)
-    while True:
-        log = root.parent / f"{root.name}.{found.kills}.log"
-        ended = start(arguments, log, rng.uniform(0, seconds) if found.kills < most else None)
-        said = log.read_text(errors="replace") if log.exists() else ""
+    """Kill a study until it ends before the next moment, or there is none; then compare with an undisturbed one.
+
+    Args:
+        arguments: its command.
+        root: where it writes.
+        undisturbed: where the other one wrote.
+        moments: what it must have said, and seconds from then.
+        at_once: how many runs it trains at the same time.
+    """
+    found, log = Killed(at_once), root.with_suffix(".log")
+    for after, seconds in [*moments, ("", None)]:
+        ended = start(arguments, log, after=after, seconds=seconds)
+        said = log.read_text(errors="replace")
         found.resumed += said.count("continues from its checkpoint")
         if ended:
             break
@@ -95,6 +116,13 @@ def kill_again_and_again(
     found.different = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
     found.left_over = [str(file.relative_to(root)) for file in root.rglob("*") if LEFT_OVER.fullmatch(file.name)]
     return found
+
+
+def moment_of(rng: np.random.Generator, seconds: float) -> tuple[str, float]:
+    """Any moment of a study, half of which is imports, or one in the second after one of its runs has begun."""
+    if rng.random() < 0.5:
+        return "", float(rng.uniform(0, seconds))
+    return f"[{rng.integers(1, RUNS, endpoint=True)} of {RUNS}]", float(rng.uniform(0, 1))
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -124,7 +152,7 @@ def main() -> int:
         seconds = {}
         for at_once in (1, 2):
             began = time.monotonic()
-            start(command(work / f"undisturbed{at_once}", work / "corpus", at_once), work / "undisturbed.log", None)
+            start(command(work / f"undisturbed{at_once}", work / "corpus", at_once), work / "undisturbed.log")
             seconds[at_once] = time.monotonic() - began
         equal = contents(work / "undisturbed1") == contents(work / "undisturbed2")
         print(f"undisturbed: {seconds[1]:.0f} s, two at once {seconds[2]:.0f} s; equal to each other: {equal}\n")
@@ -135,8 +163,10 @@ def main() -> int:
         )
         while (left := options.kills - sum(study.kills for study in done)) > 0:
             at_once, root = len(done) % 2 + 1, work / f"killed{len(done)}"
-            how = {"at_once": at_once, "most": left, "seconds": seconds[at_once], "rng": rng}
-            done.append(kill_again_and_again(work / "corpus", root, work / "undisturbed1", **how))
+            moments = [moment_of(rng, seconds[at_once]) for _ in range(left)]
+            arguments = command(root, work / "corpus", at_once)
+            found = kill_again_and_again(arguments, root, work / "undisturbed1", moments=moments, at_once=at_once)
+            done.append(found)
             print(row(str(len(done)), str(at_once), done[-1:]), flush=True)
     print(row("all", "", done) + "\n")
     bad = [name for study in done for name in study.different + study.left_over]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,6 +227,14 @@ def refused(run_command: Command, *arguments: str) -> str:
         (("train", "subset=winning_ticket", "seed=11"), "make it with: python -m hprune.score study="),
         (("train", "subset=winning_ticket", "seed=1"), "seed 1 is a scoring seed"),
         (("train", "trainer.devices=0"), "trainer.devices must be at least 1, got 0"),
+        (("train", "trainer=fsdp", "trainer.devices=1"), "trainer.strategy=fsdp needs trainer.devices of at least 2"),
+        (("train", "trainer=fsdp", "trainer.precision=16"), "a precision other than 16-mixed"),
+        (("train", "trainer.strategy=zero"), "trainer.strategy must be ddp or fsdp, got 'zero'"),
+        pytest.param(
+            ("train", "trainer.accelerator=mps"),
+            "trainer.accelerator=mps, trainer.devices=1, trainer.precision=auto: ",
+            marks=pytest.mark.skipif(sys.platform == "darwin", reason="it may be there"),
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

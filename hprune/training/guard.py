@@ -49,9 +49,10 @@ class StopOnNonFinite(L.Callback):
         waiting, self.waiting = self.waiting, []
         for (epoch, batch, loss, rows), fine in zip(waiting, finite, strict=True):
             if not fine:
-                ids = self.sample_ids[rows.cpu().numpy()]
+                ids = self.sample_ids[rows.cpu().numpy()].tolist()
+                shown = f"{ids[:10]} and {len(ids) - 10} more" if len(ids) > 10 else f"{ids}"
                 raise FloatingPointError(
-                    f"the loss is {loss.item()} in epoch {epoch + 1}, batch {batch + 1}, sample ids {ids.tolist()}; "
+                    f"the loss is {loss.item()} in epoch {epoch + 1}, batch {batch + 1}, sample ids {shown}; "
                     "the run was stopped and nothing was recorded: "
                     "lower optim.lr, add optim.warmup, or train with trainer.precision=32"
                 )

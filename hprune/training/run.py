@@ -15,12 +15,14 @@ from typing import Any
 import lightning as L
 import numpy as np
 import transformers
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from hprune.data.batching import padded_share
 from hprune.science.records import RunRecord, Scores, Subset
 from hprune.science.subset import choose, describe
+from hprune.storage.files import one_line
 from hprune.storage.lock import locked
 from hprune.storage.runs import (
     RunFolder,
@@ -135,7 +137,8 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     history = History(spec.task.kind.primary_metric)
     first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids)]
     checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)
-    trainer = _trainer(spec, [*first, recorder, history, checkpoint], root=folder.path)
+    with _device_told(spec.trainer):
+        trainer = _trainer(spec, [*first, recorder, history, checkpoint], root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         check_checkpoint(resume)
@@ -212,6 +215,18 @@ def _facts(spec: RunSpec, data: TaskData, subset: Subset) -> dict[str, Any]:
         "config": dict(spec.config),
         "versions": versions(),
     }
+
+
+@contextmanager
+def _device_told(spec: TrainerSpec) -> Iterator[None]:
+    """Name the keys where Lightning says that this machine has no such devices."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"trainer.accelerator={spec.accelerator}, trainer.devices={spec.devices}, trainer.precision="
+            f"{spec.precision}: {one_line(error)}"
+        ) from error
 
 
 def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Trainer:

@@ -1,6 +1,7 @@
 # make demo    a finished study on a fresh machine, offline
 # make test    the tests on a fresh machine
 # make test-slow   minutes of training on real data, where it is at hand
+# make bench   the long benches: a study killed 50 times, 10,000 cases of hostile input (half an hour or more)
 # make check   formatter, linter, types, tests: what CI runs
 # make clean   remove the environment and caches; results in multirun/ stay
 
@@ -13,7 +14,7 @@ DEV := $(VENV)/.ready-dev
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-slow check lint clean
+.PHONY: demo test test-slow bench check lint clean
 
 demo: $(READY)
 	$(BIN)/python -m hprune.study +experiment=demo
@@ -23,6 +24,10 @@ test: $(DEV)
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -q -m slow
+
+bench: $(DEV)
+	$(BIN)/python benchmarks/kills.py --kills 50
+	$(BIN)/python benchmarks/fuzz.py --cases 10000
 
 lint: $(DEV)
 	$(BIN)/ruff format --check .

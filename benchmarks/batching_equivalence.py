@@ -42,7 +42,7 @@ def _train(work: Path, batching: str, run: list[str]) -> tuple[NDArray[np.float6
     at_once = at_once_of("auto", specs[0].trainer, runs=len(specs))
     with training(place, data, at_once=at_once) as collect:
         for done in collect(Planned(str(spec.seed), spec, "scoring") for spec in specs):
-            print(f"{batching}, seed {done.spec.seed}", file=sys.stderr, flush=True)
+            print(f"{batching}, seed {done.run.spec.seed}: {done.state}", file=sys.stderr, flush=True)
     runs = runs_of(work, batching)
     accuracy = np.array([read_manifest(run.path)["metrics"]["validation"]["accuracy"] for run in runs])
     return accuracy, np.stack([load_record(run.path, "train_pass").correct.all(axis=0) for run in runs])

@@ -180,8 +180,8 @@ def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> tuple[list[StudyRu
         there = [seed for seed in wanted if seed not in missing]
         raise ValueError(
             f"study {study!r}: {len(missing)} of {len(wanted)} scoring runs are missing, seeds {listed}. "
-            "Run the command that trains them again, "
-            f"or score what is there with score.seeds={there} or score.allow_missing=true"
+            "Run the command that trains them again"
+            + (f", or score what is there with score.seeds={there} or score.allow_missing=true" if there else "")
         )
     complete = [found[seed] for seed in wanted if seed not in missing]
     if not complete:

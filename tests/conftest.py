@@ -31,12 +31,17 @@ def heed_interrupts() -> None:
 @pytest.fixture(scope="session")
 def corpus_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with train, validation and test Parquet of the columns `sentence` and `label`."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    return folder
+
+
+def write_corpus(folder: Path) -> None:
+    """Write them."""
     from hprune.tasks.demo_corpus import generate
 
-    folder = tmp_path_factory.mktemp("corpus")
     for split, size in (("train", 160), ("validation", 60), ("test", 40)):
         pq.write_table(generate(split, num_samples=size).select(["sentence", "label"]), folder / f"{split}.parquet")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +86,13 @@ def compose_run(corpus_dir: Path) -> Callable[..., object]:
 @pytest.fixture(scope="session")
 def tiny(corpus_dir: Path) -> list[str]:
     """Overrides that shrink any experiment to seconds: tiny data, model and seeds."""
+    return tiny_options(corpus_dir)
+
+
+def tiny_options(corpus: Path) -> list[str]:
+    """Such overrides."""
     return [
-        "task=sst2", f"task.data_dir={corpus_dir}", "model=tiny_roberta", *TINY_MODEL,
+        "task=sst2", f"task.data_dir={corpus}", "model=tiny_roberta", *TINY_MODEL,
         "model.config.intermediate_size=32", "trainer.threads=1", "trainer.max_epochs=2", "optim.lr=5e-3",
         "data.batch_size=16", "scoring.seeds=[1,2,3]", "comparison.seeds=[11,12]",
     ]  # fmt: skip

@@ -37,6 +37,7 @@ from rich.console import Console
 from hprune import status
 from hprune.command import CONF, check_sections, instantiate, plain, run_spec
 from hprune.data.checks import check_seeds
+from hprune.data.tokenise import TokenTable, cached_tokens
 from hprune.export import check_choices, subset_of
 from hprune.report import data_of_study, task_of_study
 from hprune.reporting.page import render_page
@@ -469,6 +470,19 @@ EXPORTS = st.fixed_dictionaries({
     "first": st.sampled_from([0, 2**31, 2**63 - 10]),
 })  # fmt: skip
 
+
+def _try_tokens(root: Path, case: tuple[int, Any]) -> None:
+    """A table in the cache of tokens after any damage: what comes back is whole."""
+    tokens = TokenTable(np.arange(40, dtype=np.int32), np.arange(0, 41, 5), np.zeros(40, dtype=np.int8), 1)
+    cached_tokens(root / "cache", lambda: tokens)
+    files = sorted((root / "cache").iterdir())
+    file = files[case[0] % len(files)]
+    new = damaged(file.read_bytes(), case[1])
+    file.unlink() if new is None else file.write_bytes(new)
+    found = cached_tokens(root / "cache", lambda: tokens)
+    assert found.input_ids.size == 40 == found.lengths.sum()
+
+
 TARGETS = (
     Target("configs, values", st.tuples(
         st.sampled_from([*COMMANDS]),
@@ -488,6 +502,7 @@ TARGETS = (
         VALUES, st.dictionaries(st.sampled_from(["sample_id", "value", "x"]), COLUMN), st.sampled_from([*ACTIONS])),
         _try_facts),
     Target("exports", EXPORTS, _try_export),
+    Target("token caches", st.tuples(st.integers(0, 9), BYTES), _try_tokens),
 )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
                 _store(folder, make())
     try:
         return _load(folder)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy has many for a broken header, and whatever it is, the way out is the same
         log.warning("the tokens in %s are damaged (%s): they are made again", folder, one_line(error))
     with locked(folder, wait=True):
         _store(folder, make())

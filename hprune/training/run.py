@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -260,10 +260,15 @@ def _strategy(spec: TrainerSpec) -> Strategy | str:
     return Sharded(spec.devices) if spec.strategy == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)
 
 
+class _QuietFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Nothing: the disk is full, and the same line is on the screen."""
+
+
 @contextmanager
 def _log_file(path: Path) -> Iterator[None]:
     """Keep what the run says beside its results, too."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _QuietFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     ours = logging.getLogger("hprune")
     ours.addHandler(handler)
@@ -271,7 +276,8 @@ def _log_file(path: Path) -> Iterator[None]:
         yield
     finally:
         ours.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +193,45 @@ def test_a_failure_while_making_leaves_no_cache(tmp_path: Path) -> None:
         cached_tokens(tmp_path / "t", fail)
     made = tokenise(tokenizer(), (TEXTS,), 6)
     assert_equal(cached_tokens(tmp_path / "t", lambda: made), made)
+
+
+@pytest.mark.parametrize("name", ["facts.json", "offsets.npy", "input_ids.npy", "first.npy", "targets.spans.npy"])
+@pytest.mark.parametrize("how", ["gone", "empty", "half", "other"])
+def test_a_damaged_cache_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, how: str) -> None:
+    made = table_of(6, seed=1)
+    cached_tokens(tmp_path, lambda: made)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes({"empty": b"", "half": content[: len(content) // 2]}.get(how, b"{}"))
+    if how == "gone":
+        (tmp_path / name).unlink()
+    assert_equal(cached_tokens(tmp_path, lambda: made), made)
+    assert ("are damaged" in caplog.text) == ((name, how) != ("facts.json", "gone"))
+    assert (tmp_path / name).read_bytes() == content
+    assert_equal(cached_tokens(tmp_path, lambda: pytest.fail("made again")), made)
+
+
+def test_arrays_of_different_tables_do_not_pass(tmp_path: Path) -> None:
+    made, other = table_of(6, seed=1), table_of(9, seed=2)
+    cached_tokens(tmp_path / "t", lambda: made)
+    cached_tokens(tmp_path / "other", lambda: other)
+    (tmp_path / "other/offsets.npy").replace(tmp_path / "t/offsets.npy")
+    assert_equal(cached_tokens(tmp_path / "t", lambda: made), made)
+
+
+def test_who_needs_the_same_tokens_waits(tmp_path: Path) -> None:
+    """And what a killed process left half written is gone."""
+    made = table_of(6, seed=1)
+
+    def slowly() -> TokenTable:
+        time.sleep(0.3)
+        return made
+
+    with ThreadPoolExecutor(2) as two:
+        first = two.submit(cached_tokens, tmp_path, slowly)
+        time.sleep(0.1)
+        second = two.submit(cached_tokens, tmp_path, lambda: pytest.fail("made twice"))
+        assert_equal(first.result(), second.result())
+    (tmp_path / ".offsets.npy.host-1.99.tmp").write_bytes(b"half")
+    (tmp_path / ".lock").touch()
+    assert_equal(cached_tokens(tmp_path, lambda: pytest.fail("made again")), made)
+    assert not list(tmp_path.glob(".*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from hprune.storage.lock import locked
 from hprune.storage.runs import RunFolder, load_record, read_manifest, state_of
 from hprune.tasks.load import load_task
 from hprune.training.assemble import assemble
+from hprune.training.checkpoint import save_whole
+from hprune.training.guard import memory_told
 from hprune.training.run import fine_tune, locate
 from hprune.training.settings import settings_of
 
@@ -152,6 +155,48 @@ def test_a_broken_checkpoint_is_named(compose_run, tmp_path: Path, monkeypatch, 
         trained(spec, tmp_path)
     checkpoint.unlink()
     assert trained(spec, tmp_path).complete
+
+
+@pytest.mark.parametrize("change", ["another layout", "no callbacks", "other content", "code"])
+def test_a_checkpoint_of_another_version_is_named(compose_run, tmp_path: Path, monkeypatch, change: str) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.checkpoint_minutes=0")
+    checkpoint = interrupt(spec, tmp_path, monkeypatch, 1) / "resume.ckpt"
+    saved = torch.load(checkpoint, weights_only=True)
+    if change == "another layout":
+        saved["callbacks"]["ResumeCheckpoint"]["layout"] = 0
+    elif change == "no callbacks":
+        del saved["callbacks"]
+    torch.save({"other content": [1, 2], "code": Stop(0, ValueError, 0)}.get(change, saved), checkpoint)
+    with pytest.raises(ValueError, match=r"resume.ckpt is not a checkpoint of this version of hprune .*or remove it"):
+        trained(spec, tmp_path)
+
+
+def test_what_a_kill_left_beside_a_complete_run_goes(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=1")
+    folder = trained(spec, tmp_path)
+    whole = {file.name for file in folder.path.iterdir()}
+    for name in (".lock", ".owner.json", "resume.ckpt", ".run.json.host-1.99.tmp"):
+        (folder.path / name).write_bytes(b"left")
+    trained(spec, tmp_path)
+    assert {file.name for file in folder.path.iterdir()} == whole
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """Not by what torch says of positions in its file."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*resume\.ckpt: File too large; nothing was changed there"):
+            save_whole({"weights": torch.zeros(10_000)}, tmp_path / "resume.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
+def test_too_little_memory_is_told(error: RuntimeError) -> None:
+    with pytest.raises(MemoryError, match=r"not enough memory .*lower data.batch_size"), memory_told():
+        raise error
 
 
 def test_adapters_have_small_checkpoints(compose_run, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

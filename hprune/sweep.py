@@ -17,6 +17,7 @@ from typing import Any, get_args
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -100,7 +101,7 @@ def sweep_told() -> Iterator[None]:
 
 
 def check_launcher(arguments: Sequence[str]) -> None:
-    """Refuse a launcher that is not installed, or that would lose a sweep.
+    """Refuse a launcher that is not installed, or that would lose a sweep; give submitit's our defaults.
 
     Raises:
         ValueError: saying what to do.
@@ -114,6 +115,11 @@ def check_launcher(arguments: Sequence[str]) -> None:
     extra = EXTRAS.get(asked)
     if extra is not None and not _installed(extra):
         raise ValueError(f'hydra/launcher={asked} needs an extra package: pip install "hprune[{extra}]"')
+    if extra == "submitit":
+        Plugins.instance()
+        from hydra_plugins.hprune_launchers.launchers import store_defaults
+
+        store_defaults()
 
 
 def _installed(extra: str) -> bool:

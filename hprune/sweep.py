@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 
 from hprune.reporting.outcomes import Outcome, State, first_line, print_outcomes
 
-EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
+EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit"}
 NO_OUTCOME = "its process was ended before it could say anything, for lack of memory perhaps"
 
 

@@ -65,7 +65,6 @@ def kill_job(root: Path, *, seed: int, within: psutil.Process) -> None:
         ("joblib", "loses the whole sweep if one of its processes is ended: use hydra/launcher=submitit_local"),
         ("submitit_local", 'hydra/launcher=submitit_local needs an extra package: pip install "hprune[submitit]"'),
         ("submitit_slurm", 'hydra/launcher=submitit_slurm needs an extra package: pip install "hprune[submitit]"'),
-        ("ray", 'hydra/launcher=ray needs an extra package: pip install "hprune[ray]"'),
     ],
 )
 def test_a_launcher_that_is_missing_is_named(

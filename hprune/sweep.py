@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -115,6 +116,11 @@ def check_launcher(arguments: Sequence[str]) -> None:
     extra = EXTRAS.get(asked)
     if extra is not None and not _installed(extra):
         raise ValueError(f'hydra/launcher={asked} needs an extra package: pip install "hprune[{extra}]"')
+    if asked == "submitit_slurm" and not (shutil.which("srun") and shutil.which("sbatch")):
+        raise ValueError(
+            "hydra/launcher=submitit_slurm submits jobs, but here are no srun and sbatch: "
+            "start it on a machine of the cluster, or use hydra/launcher=submitit_local"
+        )
     if extra == "submitit":
         Plugins.instance()
         from hydra_plugins.hprune_launchers.launchers import store_defaults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,3 +75,10 @@ def test_a_launcher_that_is_missing_is_named(
     code, _, err = run_command("train", *tiny, "seed=1,2", f"hydra/launcher={launcher}", "-m")
     assert code == 1
     assert message in err
+
+
+def test_slurm_needs_a_cluster(tiny: list[str], run_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    code, _, err = run_command("train", *tiny, "seed=1,2", "hydra/launcher=submitit_slurm", "-m")
+    assert code == 1
+    assert "submits jobs, but here are no srun and sbatch: start it on a machine of the cluster" in err

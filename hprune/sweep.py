@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -75,6 +76,8 @@ class Outcomes(Callback):
             state, error = "failed", first_line(result.__cause__ or result)
         elif result in get_args(State):
             state = result
+        if state != "failed" and os.environ.get("SLURM_PROCID", "0") != "0":
+            return  # the first of several processes of one run says that it went well
         file = _file(Path(config.hydra.sweep.dir), config.hydra.job.num)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"state": state, "error": error}), encoding="utf-8")

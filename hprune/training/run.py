@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite, memory_told
+from hprune.training.log import log_file
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
@@ -104,7 +105,7 @@ def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolde
     """What the process of this number does of a run: all of it, if it is the only one."""
     if number:
         logging.getLogger("hprune").setLevel(logging.ERROR)  # the first process says the rest
-    with quiet_libraries(), _log_file(folder.path / "log.txt") if number == 0 else nullcontext(), memory_told():
+    with quiet_libraries(), log_file(folder.path / "log.txt") if number == 0 else nullcontext(), memory_told():
         subset = _chosen(spec, data, scores)
         _train(spec, data, subset, folder, root=root)
 
@@ -258,26 +259,6 @@ def _strategy(spec: TrainerSpec) -> Strategy | str:
     if spec.devices == 1:
         return "auto"
     return Sharded(spec.devices) if spec.strategy == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)
-
-
-class _QuietFile(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Nothing: the disk is full, and the same line is on the screen."""
-
-
-@contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    """Keep what the run says beside its results, too."""
-    handler = _QuietFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    ours = logging.getLogger("hprune")
-    ours.addHandler(handler)
-    try:
-        yield
-    finally:
-        ours.removeHandler(handler)
-        with suppress(OSError):
-            handler.close()
 
 
 @contextmanager

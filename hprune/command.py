@@ -25,7 +25,7 @@ from hprune.help import asks_for_help, help_page
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
 from hprune.storage.places import local_path
-from hprune.sweep import sweep_told
+from hprune.sweep import check_launcher, sweep_told
 
 if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
     from hprune.training.settings import RunSpec
@@ -64,6 +64,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
                 return
             _check_root(arguments)
+            try:
+                check_launcher(arguments)
+            except ValueError as error:
+                sys.exit(f"hprune {config_name}: {error}")
             with _interrupts_told(), sweep_told():
                 run()
 

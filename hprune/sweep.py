@@ -5,6 +5,7 @@ Each job leaves `<folder of the sweep>/outcomes/<its number>.json`. One that lef
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from omegaconf import DictConfig
 
 from hprune.reporting.outcomes import Outcome, State, first_line, print_outcomes
 
+EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
 NO_OUTCOME = "its process was ended before it could say anything, for lack of memory perhaps"
 
 
@@ -95,6 +97,30 @@ def sweep_told() -> Iterator[None]:
         )
     if stopped or failed:
         raise stopped or SystemExit(1)
+
+
+def check_launcher(arguments: Sequence[str]) -> None:
+    """Refuse a launcher that is not installed, or that would lose a sweep.
+
+    Raises:
+        ValueError: saying what to do.
+    """
+    asked = next((a.partition("=")[2] for a in arguments if a.lstrip("+").startswith("hydra/launcher=")), "basic")
+    if asked == "joblib":
+        raise ValueError(
+            "hydra/launcher=joblib loses the whole sweep if one of its processes is ended: "
+            "use hydra/launcher=submitit_local, or hprune.study with at_once=2"
+        )
+    extra = EXTRAS.get(asked)
+    if extra is not None and not _installed(extra):
+        raise ValueError(f'hydra/launcher={asked} needs an extra package: pip install "hprune[{extra}]"')
+
+
+def _installed(extra: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"hydra_plugins.hydra_{extra}_launcher") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _file(folder: Path, number: int) -> Path:

@@ -1,0 +1,1 @@
+"""Launchers of a sweep, in the package where Hydra looks for them."""

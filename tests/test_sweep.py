@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hprune.storage.files import open_table
 from hprune.storage.manifests import read_manifest
+from hprune.sweep import _Sweep
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -67,3 +68,15 @@ def test_a_study_goes_on_without_a_run_that_fails(tiny: list[str], tmp_path: Pat
     assert code == 0, err
     assert lines(out)["scoring run, seed 2"] == "done"
     assert read_manifest(broken)["resumed"] == 0
+
+
+def test_a_job_that_left_nothing_has_failed(tmp_path: Path) -> None:
+    """Its process was ended, or the disk was full: what it wrote, if anything, cannot be read."""
+    sweep = _Sweep(tmp_path, [["a=1", "seed=1"], ["a=1", "seed=2"], ["a=1", "seed=3"]])
+    (tmp_path / "outcomes").mkdir()
+    (tmp_path / "outcomes/0.json").write_text('{"state": "resumed", "error": ""}')
+    (tmp_path / "outcomes/1.json").write_text('{"sta')
+    told = sweep.outcomes()
+    assert [(one.run, one.state) for one in told] == [
+        ("#0 seed=1", "resumed"), ("#1 seed=2", "failed"), ("#2 seed=3", "failed")]  # fmt: skip
+    assert "its process was ended before it could say anything" in told[2].error

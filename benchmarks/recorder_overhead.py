@@ -29,8 +29,8 @@ from hprune.science.records import Subset
 from hprune.tasks.load import load_task
 from hprune.training.assemble import assemble
 from hprune.training.guard import StopOnNonFinite
+from hprune.training.quiet import quiet_libraries
 from hprune.training.recorder import Recorder
-from hprune.training.run import quiet_libraries
 from hprune.training.seeding import SeedEachStep
 
 SST2 = Path(__file__).parents[2] / "shared/data/sst2"

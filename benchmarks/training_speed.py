@@ -33,8 +33,8 @@ from hprune.tasks.load import load_task
 from hprune.tasks.spec import TaskData
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.guard import StopOnNonFinite
+from hprune.training.quiet import quiet_libraries
 from hprune.training.recorder import Recorder
-from hprune.training.run import quiet_libraries
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec
 from hprune.training.stopwatch import Stopwatch

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any, get_args
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -24,7 +26,7 @@ from omegaconf import DictConfig
 
 from hprune.reporting.outcomes import Outcome, State, first_line, print_outcomes
 
-EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
+EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit"}
 NO_OUTCOME = "its process was ended before it could say anything, for lack of memory perhaps"
 
 
@@ -100,7 +102,7 @@ def sweep_told() -> Iterator[None]:
 
 
 def check_launcher(arguments: Sequence[str]) -> None:
-    """Refuse a launcher that is not installed, or that would lose a sweep.
+    """Refuse a launcher that is not installed, or that would lose a sweep; give submitit's our defaults.
 
     Raises:
         ValueError: saying what to do.
@@ -114,6 +116,16 @@ def check_launcher(arguments: Sequence[str]) -> None:
     extra = EXTRAS.get(asked)
     if extra is not None and not _installed(extra):
         raise ValueError(f'hydra/launcher={asked} needs an extra package: pip install "hprune[{extra}]"')
+    if asked == "submitit_slurm" and not (shutil.which("srun") and shutil.which("sbatch")):
+        raise ValueError(
+            "hydra/launcher=submitit_slurm submits jobs, but here are no srun and sbatch: "
+            "start it on a machine of the cluster, or use hydra/launcher=submitit_local"
+        )
+    if extra == "submitit":
+        Plugins.instance()
+        from hydra_plugins.hprune_launchers.launchers import store_defaults
+
+        store_defaults()
 
 
 def _installed(extra: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,7 +66,6 @@ def kill_job(root: Path, *, seed: int, within: psutil.Process) -> None:
         ("joblib", "loses the whole sweep if one of its processes is ended: use hydra/launcher=submitit_local"),
         ("submitit_local", 'hydra/launcher=submitit_local needs an extra package: pip install "hprune[submitit]"'),
         ("submitit_slurm", 'hydra/launcher=submitit_slurm needs an extra package: pip install "hprune[submitit]"'),
-        ("ray", 'hydra/launcher=ray needs an extra package: pip install "hprune[ray]"'),
     ],
 )
 def test_a_launcher_that_is_missing_is_named(
@@ -75,3 +75,10 @@ def test_a_launcher_that_is_missing_is_named(
     code, _, err = run_command("train", *tiny, "seed=1,2", f"hydra/launcher={launcher}", "-m")
     assert code == 1
     assert message in err
+
+
+def test_slurm_needs_a_cluster(tiny: list[str], run_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    code, _, err = run_command("train", *tiny, "seed=1,2", "hydra/launcher=submitit_slurm", "-m")
+    assert code == 1
+    assert "submits jobs, but here are no srun and sbatch: start it on a machine of the cluster" in err

@@ -66,7 +66,9 @@ def check_checkpoint(path: Path) -> None:
         )
     try:
         layout = torch.load(path, mmap=True, weights_only=True, map_location="cpu")["callbacks"][STATE]["layout"]
-    except Exception:  # whatever torch makes of it
+    except OSError:
+        raise
+    except Exception:  # what torch's reader of plain values raises depends on what it met
         layout = None
     if layout != LAYOUT:
         raise ValueError(

@@ -6,7 +6,6 @@ import functools
 import logging
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import transformers
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -41,7 +39,7 @@ from hprune.training.assemble import Assembled, assemble
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite, memory_told
-from hprune.training.log import log_file
+from hprune.training.quiet import log_file, quiet_libraries
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
@@ -259,30 +257,3 @@ def _strategy(spec: TrainerSpec) -> Strategy | str:
     if spec.devices == 1:
         return "auto"
     return Sharded(spec.devices) if spec.strategy == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Keep advice that does not apply here off the screen; real warnings stay."""
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # "newly initialised weights: classifier", which is the point
-    transformers.logging.disable_progress_bar()
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # Lightning sets INFO when it is imported
-    with warnings.catch_warnings():
-        # a batch takes under 2% of a step to make
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        # the data module continues within an epoch; a state of the loader is lost (Lightning #20550)
-        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
-        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # on a login node
-        # what is logged is the same in all processes, as their answers are brought together first
-        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
-        # nothing changes what a layer gives in place
-        warnings.filterwarnings("ignore", message=".*FSDP2-wrapped module .* returned a view tensor.*")
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 with transformers 5.23
-        try:
-            yield
-        finally:
-            transformers.logging.set_verbosity(verbosity)

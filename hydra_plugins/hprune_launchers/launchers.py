@@ -53,14 +53,14 @@ if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra i
 
         _EXECUTOR = "slurm"
 
-    defaults = {
-        "submitit_local": LocalQueueConf(_target_=f"{__name__}.LocalLauncher", timeout_min=7 * 24 * 60),
-        "submitit_slurm": SlurmQueueConf(
+    def store_defaults() -> None:
+        """Put ours in the place of submitit's; Hydra imports those after this file, so that it must be said later."""
+        local = LocalQueueConf(_target_=f"{__name__}.LocalLauncher", timeout_min=7 * 24 * 60)
+        slurm = SlurmQueueConf(
             _target_=f"{__name__}.SlurmLauncher",
             timeout_min=4 * 60,  # of one try
             max_num_timeout=100,
             setup=["export SLURM_KILL_BAD_EXIT=1"],  # no task of a run waits for one that failed
-        ),
-    }
-    for name, node in defaults.items():
-        ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="hprune")
+        )
+        for name, node in (("submitit_local", local), ("submitit_slurm", slurm)):
+            ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="hprune")

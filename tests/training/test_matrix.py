@@ -28,7 +28,8 @@ from hprune.training.adapter import with_adapter
 from hprune.training.answers import evaluation_of
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.build import load_model
-from hprune.training.run import fine_tune, quiet_libraries
+from hprune.training.quiet import quiet_libraries
+from hprune.training.run import fine_tune
 from hprune.training.settings import RunSpec
 from hprune.training.spec import LoraSpec, ModelSpec, OptimSpec, RecordSpec, TrainerSpec
 from hprune.training.tokenizer import load_tokenizer

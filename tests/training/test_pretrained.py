@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
 
 from hprune.training.build import is_causal, load_model
-from hprune.training.run import quiet_libraries
+from hprune.training.quiet import quiet_libraries
 from hprune.training.spec import ModelSpec
 from hprune.training.tokenizer import load_tokenizer
 from tests.training.test_matrix import EVERY, MODELS, TASKS

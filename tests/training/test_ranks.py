@@ -109,8 +109,7 @@ def test_a_model_that_is_spread_continues_and_is_saved_whole(tmp_path: Path) -> 
     spec = on(2, run_of("classification", 61, batch=6), strategy="fsdp", checkpoint_minutes=0, save_model=True)
     for how in (
         {},
-        {"trainer": {"accumulate": 2, "precision": "bf16-mixed"}},
-        {"model": {"adapter": LoraSpec(rank=2)}},
+        {"trainer": {"accumulate": 2, "precision": "bf16-mixed"}, "model": {"adapter": LoraSpec(rank=2)}},
     ):
         run = replace(spec, **{part: replace(getattr(spec, part), **values) for part, values in how.items()})
         whole = trained(run, tmp_path / "whole")

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.conftest import tiny_options, write_corpus
 
 RUNS = 9
+MOST = 5  # kills of one study, so that many begin
 LEFT_OVER = re.compile(r"\..*|.*\.tmp|resume\.ckpt|failure\.json")
 STAGES = {
     "imports": "", "scoring runs": r"scoring run, seed", "comparison runs": r"arm \w+, seed",
@@ -163,7 +164,7 @@ def main() -> int:
         )
         while (left := options.kills - sum(study.kills for study in done)) > 0:
             at_once, root = len(done) % 2 + 1, work / f"killed{len(done)}"
-            moments = [moment_of(rng, seconds[at_once]) for _ in range(left)]
+            moments = [moment_of(rng, seconds[at_once]) for _ in range(min(left, MOST))]
             arguments = command(root, work / "corpus", at_once)
             found = kill_again_and_again(arguments, root, work / "undisturbed1", moments=moments, at_once=at_once)
             done.append(found)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 LogSettings = tuple[str | None, str | None, dict[str, int]]
@@ -35,15 +36,21 @@ class Worker:
         """Let it call a function. The future's failure is a BrokenProcessPool if the process is ended."""
         with _interrupts_ignored():
             try:
-                return self.pool.submit(function, *arguments)
+                return self.pool.submit(_here, Path.cwd(), function, *arguments)
             except BrokenProcessPool:
                 self.pool = self._pool()
-                return self.pool.submit(function, *arguments)
+                return self.pool.submit(_here, Path.cwd(), function, *arguments)
 
     def _pool(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # torch and tokenizers have threads, which a fork would not
         settings = _log_settings(), self.environment
         return ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=settings)
+
+
+def _here(folder: Path, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call it in the folder where its parent is, as a new process starts where its parent did."""
+    os.chdir(folder)
+    return function(*arguments)
 
 
 @contextmanager

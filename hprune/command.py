@@ -22,10 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from hprune.help import asks_for_help, help_page
+from hprune.launcher import check_launcher
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
 from hprune.storage.places import local_path
-from hprune.sweep import check_launcher, sweep_told
+from hprune.sweep import sweep_told
 
 if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
     from hprune.training.settings import RunSpec

@@ -5,10 +5,8 @@ Each job leaves `<folder of the sweep>/outcomes/<its number>.json`. One that lef
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,6 @@ from typing import Any, get_args
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -27,7 +24,6 @@ from omegaconf import DictConfig
 
 from hprune.reporting.outcomes import Outcome, State, first_line, print_outcomes
 
-EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit"}
 NO_OUTCOME = "its process was ended before it could say anything, for lack of memory perhaps"
 
 
@@ -102,40 +98,6 @@ def sweep_told() -> Iterator[None]:
         )
     if stopped or failed:
         raise stopped or SystemExit(1)
-
-
-def check_launcher(arguments: Sequence[str]) -> None:
-    """Refuse a launcher that is not installed, or that would lose a sweep; give submitit's our defaults.
-
-    Raises:
-        ValueError: saying what to do.
-    """
-    asked = next((a.partition("=")[2] for a in arguments if a.lstrip("+").startswith("hydra/launcher=")), "basic")
-    if asked == "joblib":
-        raise ValueError(
-            "hydra/launcher=joblib loses the whole sweep if one of its processes is ended: "
-            "use hydra/launcher=submitit_local, or hprune.study with at_once=2"
-        )
-    extra = EXTRAS.get(asked)
-    if extra is not None and not _installed(extra):
-        raise ValueError(f'hydra/launcher={asked} needs an extra package: pip install "hprune[{extra}]"')
-    if asked == "submitit_slurm" and not (shutil.which("srun") and shutil.which("sbatch")):
-        raise ValueError(
-            "hydra/launcher=submitit_slurm submits jobs, but here are no srun and sbatch: "
-            "start it on a machine of the cluster, or use hydra/launcher=submitit_local"
-        )
-    if extra == "submitit":
-        Plugins.instance()
-        from hydra_plugins.hprune_launchers.launchers import store_defaults
-
-        store_defaults()
-
-
-def _installed(extra: str) -> bool:
-    try:
-        return importlib.util.find_spec(f"hydra_plugins.hydra_{extra}_launcher") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _file(folder: Path, number: int) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from hprune import sweep
+from hprune import launcher as launcher_module
 from tests.conftest import ROOT
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,7 +71,7 @@ def kill_job(root: Path, *, seed: int, within: psutil.Process) -> None:
 def test_a_launcher_that_is_missing_is_named(
     launcher: str, message: str, tiny: list[str], run_command: Run, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(sweep, "_installed", lambda extra: False)
+    monkeypatch.setattr(launcher_module, "submitit_installed", lambda: False)
     code, _, err = run_command("train", *tiny, "seed=1,2", f"hydra/launcher={launcher}", "-m")
     assert code == 1
     assert message in err

@@ -80,6 +80,16 @@ def test_the_records_are_those_of_one_process(devices: int, tmp_path: Path) -> N
                 check_equal(one, trained(on(devices, spec, strategy="fsdp"), tmp_path))
 
 
+def test_accumulated_gradients_and_16_bits(tmp_path: Path) -> None:
+    """Accumulated, the numbers of one process; in 16 bits every sample once, and nearly the same."""
+    added = run_of("classification", 61, accumulate=2)
+    check_equal(trained(added, tmp_path), trained(on(2, added), tmp_path))
+    half = replace(added, trainer=replace(added.trainer, precision="bf16-mixed"))
+    one, two = (load_record(trained(on(n, half), tmp_path).path, "train_pass") for n in (1, 2))
+    assert one.sample_ids.tolist() == two.sample_ids.tolist()
+    np.testing.assert_allclose(two.true_prob, one.true_prob, atol=0.05)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_shares_are_the_batch(kind: str, tmp_path: Path) -> None:
     """Each row is in one share, and the mean over processes of weight times mean loss is the mean loss."""

@@ -79,6 +79,12 @@ class Outcomes(Callback):
         file.write_text(json.dumps({"state": state, "error": error}), encoding="utf-8")
 
 
+def nothing_submitted() -> None:
+    """Say that there is no job to tell of."""
+    global _sweep
+    _sweep = None
+
+
 @contextmanager
 def sweep_told() -> Iterator[None]:
     """Around what may be a sweep: print what became of all its jobs, and exit with 1 if one of them failed."""

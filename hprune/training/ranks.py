@@ -37,8 +37,8 @@ def outside() -> tuple[int, int]:
     """The number of this process, and of how many, that torchrun or srun started for this command; alone, (0, 1)."""
     if TorchElasticEnvironment.detect():
         return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    if "SLURM_PROCID" in os.environ:  # which a step of srun has
-        return int(os.environ["SLURM_PROCID"]), int(os.environ.get("SLURM_NTASKS", 1))
+    if "SLURM_STEP_NUM_TASKS" in os.environ:  # in what srun started; a batch script has a SLURM_PROCID, too
+        return int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_STEP_NUM_TASKS"])
     return 0, 1
 
 
@@ -51,10 +51,9 @@ def environment_of() -> ClusterEnvironment:
 
 def nodes() -> int:
     """On how many machines the processes of this run are."""
-    processes = outside()[1]
-    if processes == 1:
-        return 1
-    return processes // int(os.environ.get("LOCAL_WORLD_SIZE", processes // int(os.environ.get("SLURM_NNODES", 1))))
+    if TorchElasticEnvironment.detect():
+        return int(os.environ["WORLD_SIZE"]) // int(os.environ["LOCAL_WORLD_SIZE"])
+    return int(os.environ.get("SLURM_STEP_NUM_NODES", 1)) if outside()[1] > 1 else 1
 
 
 def check_outside(devices: int) -> None:

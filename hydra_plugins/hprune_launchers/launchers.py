@@ -14,6 +14,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 
+from hprune.sweep import nothing_submitted
+
 if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra imports this file without it, too
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
@@ -40,8 +42,13 @@ if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra i
     class _Waiting(BaseSubmititLauncher):
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
             """Submit every job, and wait for all."""
-            with mock.patch.object(submitit, "AutoExecutor", _Executor):  # which the launcher makes, and keeps
-                return super().launch(job_overrides, initial_job_idx)
+            try:
+                with mock.patch.object(submitit, "AutoExecutor", _Executor):  # which the launcher makes, and keeps
+                    return super().launch(job_overrides, initial_job_idx)
+            except (RuntimeError, OSError, submitit.core.utils.FailedJobError) as error:
+                nothing_submitted()
+                said = " ".join(str(error).split()) or type(error).__name__
+                raise CompactHydraException(f"the jobs could not be submitted, and none has run: {said}") from error
 
     class LocalLauncher(_Waiting):
         """Processes on this machine, all at the same time."""

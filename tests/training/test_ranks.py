@@ -27,7 +27,7 @@ from hprune.science.records import CONTINUOUS
 from hprune.science.subset import choose
 from hprune.storage.runs import RunFolder, load_record, read_manifest
 from hprune.training.assemble import assemble
-from hprune.training.ranks import together
+from hprune.training.ranks import nodes, outside, together
 from hprune.training.run import fine_tune, locate
 from hprune.training.settings import RunSpec
 from hprune.training.spec import LoraSpec
@@ -226,6 +226,16 @@ def test_what_must_not_be_started_several_times(
     code, _, err = run_command(name, *options(tiny, tmp_path), *more)
     assert code == 1
     assert re.search(message, err), err
+
+
+def test_a_batch_script_is_not_one_of_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM sets a script's SLURM_PROCID and SLURM_NTASKS as for tasks; only srun starts several."""
+    for key, value in {"SLURM_JOB_ID": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}.items():
+        monkeypatch.setenv(key, value)
+    assert outside() == (0, 1)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "2")
+    assert (outside(), nodes()) == ((0, 4), 2)
 
 
 def test_the_first_failure_is_told(tmp_path: Path) -> None:

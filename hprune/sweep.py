@@ -27,7 +27,7 @@ from omegaconf import DictConfig
 
 from hprune.reporting.outcomes import Outcome, State, first_line, print_outcomes
 
-EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit"}
+EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
 NO_OUTCOME = "its process was ended before it could say anything, for lack of memory perhaps"
 
 
@@ -105,7 +105,7 @@ def sweep_told() -> Iterator[None]:
 
 
 def check_launcher(arguments: Sequence[str]) -> None:
-    """Refuse a launcher that is not installed, or that would lose a sweep; give submitit's our defaults.
+    """Refuse a launcher that is not installed, or that would lose a sweep; give the others our defaults.
 
     Raises:
         ValueError: saying what to do.
@@ -124,9 +124,9 @@ def check_launcher(arguments: Sequence[str]) -> None:
             "hydra/launcher=submitit_slurm submits jobs, but here are no srun and sbatch: "
             "start it on a machine of the cluster, or use hydra/launcher=submitit_local"
         )
-    if extra == "submitit":
+    if extra is not None:
         Plugins.instance()
-        from hydra_plugins.hprune_launchers.launchers import store_defaults
+        from hydra_plugins.hprune_launchers._defaults import store_defaults
 
         store_defaults()
 

@@ -34,7 +34,7 @@ def sweep(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[sub
 
 
 def ended(process: subprocess.Popen[str], *, code: int) -> tuple[dict[str, str], str]:
-    """Wait for a sweep to end with this status, without a traceback: what its table says of each run, and all it says."""
+    """Wait for a sweep to end with this status and no traceback: what its table says of each run, and all it says."""
     out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code, f"{out[-3000:]}\n{err[-3000:]}"
     assert "Traceback" not in err, err[-3000:]

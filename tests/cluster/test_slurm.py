@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -78,3 +79,48 @@ def test_pre_emption_requeues_by_itself(options: list[str], basic: dict[str, byt
     assert tables(tmp_path) == basic
     assert starts(tmp_path) == [1, 1]
     assert not left_over(tmp_path)
+
+
+def test_a_time_limit_requeues_by_itself(options: list[str], tmp_path: Path) -> None:
+    """The job is given less time when it is at work, so that the limit meets it there, and more when it waits."""
+    longer = [*options, "trainer.max_epochs=600", "seed=1"]
+    with (
+        sweep(*longer, *LAUNCHER, f"paths.root={tmp_path}/jobs") as jobs,
+        sweep(*longer, f"paths.root={tmp_path}/basic") as basic,
+    ):
+        process = working(tmp_path / "jobs", 1)
+        job = job_of(process)
+        set_limit(job, minutes=2)
+        process.wait(timeout=240)
+        while not state_of(job).startswith("PENDING"):
+            time.sleep(1)
+        set_limit(job, minutes=30)
+        told, _ = ended(jobs, code=0)
+        ended(basic, code=0)
+    assert list(told.values()) == ["resumed"]
+    assert tables(tmp_path / "jobs") == tables(tmp_path / "basic")
+    assert starts(tmp_path / "jobs") == [1]
+
+
+def set_limit(job: str, *, minutes: int) -> None:
+    subprocess.run(["scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}"], check=True, timeout=60)
+
+
+def state_of(job: str) -> str:
+    shown = ["squeue", "--noheader", "--format=%T", "--jobs", job]
+    return subprocess.run(shown, check=True, timeout=60, capture_output=True, text=True).stdout.strip()
+
+
+def test_one_run_of_two_tasks(options: list[str], tmp_path: Path) -> None:
+    """If one task is killed, the job ends; the run equals the one whose two processes hprune starts itself."""
+    command = [*options, "trainer=ddp", "trainer.devices=2", "seed=1"]
+    jobs = [*command, *LAUNCHER, "hydra.launcher.tasks_per_node=2", f"paths.root={tmp_path}/jobs"]
+    with sweep(*jobs) as process:
+        working(tmp_path / "jobs", 1).send_signal(signal.SIGKILL)
+        ended(process, code=1)
+    with sweep(*jobs) as process:
+        told, _ = ended(process, code=0)
+    assert list(told.values()) == ["resumed"]
+    with sweep(*command, f"paths.root={tmp_path}/basic") as process:
+        ended(process, code=0)
+    assert tables(tmp_path / "jobs") == tables(tmp_path / "basic")

@@ -30,7 +30,10 @@ def sweep(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[sub
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def ended(process: subprocess.Popen[str], *, code: int) -> tuple[dict[str, str], str]:

@@ -39,8 +39,7 @@ def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def job_of(process: psutil.Process) -> str:
     """The job of SLURM that a process belongs to."""
-    environment = process.environ()
-    return f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
+    return process.environ()["SLURM_JOB_ID"]
 
 
 def test_jobs_give_the_same_tables(options: list[str], basic: dict[str, bytes], tmp_path: Path) -> None:

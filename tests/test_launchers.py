@@ -66,12 +66,13 @@ def kill_job(root: Path, *, seed: int, within: psutil.Process) -> None:
         ("joblib", "loses the whole sweep if one of its processes is ended: use hydra/launcher=submitit_local"),
         ("submitit_local", 'hydra/launcher=submitit_local needs an extra package: pip install "hprune[submitit]"'),
         ("submitit_slurm", 'hydra/launcher=submitit_slurm needs an extra package: pip install "hprune[submitit]"'),
+        ("ray", 'hydra/launcher=ray needs an extra package: pip install "hprune[ray]"'),
     ],
 )
 def test_a_launcher_that_is_missing_is_named(
     launcher: str, message: str, tiny: list[str], run_command: Run, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(launcher_module, "submitit_installed", lambda: False)
+    monkeypatch.setattr(launcher_module, "installed", lambda extra: False)
     code, _, err = run_command("train", *tiny, "seed=1,2", f"hydra/launcher={launcher}", "-m")
     assert code == 1
     assert message in err

@@ -18,6 +18,9 @@ README = (ROOT / "README.md").read_text() + (ROOT / "docs/tasks.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 COMMANDS = [shlex.split(line)[2:] for line in LINES if line.startswith("python -m hprune.")]
+CLUSTERS = re.findall(
+    r"^python -m hprune.train (-m .*launcher=.*)$", (ROOT / "docs/clusters.md").read_text(), flags=re.MULTILINE
+)
 
 
 def test_every_line_is_of_a_kind_that_is_tested() -> None:
@@ -91,7 +94,21 @@ def test_every_command_works_in_order(
         assert list((place / f"multirun/studies/{study}/runs").glob("*.json")), study
 
 
+@pytest.mark.parametrize("command", CLUSTERS)
+def test_the_commands_for_clusters_compose(
+    command: str, run_command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They run in tests/cluster, on a model of seconds."""
+    if "launcher=ray" in command:
+        pytest.importorskip("hydra_plugins.hydra_ray_launcher")
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    arguments = [argument for argument in shlex.split(command) if argument != "-m" and not argument.startswith("seed=")]
+    code, out, err = run_command("train", *arguments, "--cfg", "all")
+    assert code == 0, err
+    assert "_target_: hydra_plugins.hprune_launchers.launchers." in out
+
+
 def test_the_files_that_it_links_to_exist() -> None:
-    for page in ("README.md", "docs/tasks.md", "docs/scaling.md"):
+    for page in ("README.md", "docs/tasks.md", "docs/scaling.md", "docs/clusters.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), target

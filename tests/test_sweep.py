@@ -10,15 +10,9 @@ from pathlib import Path
 from hprune.storage.files import open_table
 from hprune.storage.manifests import read_manifest
 from hprune.sweep import _Sweep
+from tests.sweeps import outcomes
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-def lines(out: str) -> dict[str, str]:
-    """What the table says of each run."""
-    states = "done|resumed|skipped|failed|not started"
-    found = re.findall(rf"^ *(\S.*?) {{2,}}({states})\b *(.*)$", out, re.MULTILINE)
-    return {run: f"{state} {error}".strip() for run, state, error in found}
 
 
 def test_a_sweep_tells_what_became_of_each_job(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
@@ -26,7 +20,7 @@ def test_a_sweep_tells_what_became_of_each_job(tiny: list[str], tmp_path: Path, 
     sweep = [*options, "study=s", f"paths.root={tmp_path}", "optim.lr=1e30,5e-3", "seed=1,2", "-m"]
     code, out, err = run_command("train", *sweep)
     assert code == 1
-    told = lines(out)
+    told = outcomes(out)
     assert [run.split(" ", 1)[0] for run in told] == ["#0", "#1", "#2", "#3"]
     assert all(told[f"#{i} optim.lr=1e+30 seed={i + 1}"].startswith("failed the loss is") for i in (0, 1))
     assert all(told[f"#{i + 2} optim.lr=0.005 seed={i + 1}"] == "done" for i in (0, 1))
@@ -34,7 +28,7 @@ def test_a_sweep_tells_what_became_of_each_job(tiny: list[str], tmp_path: Path, 
     assert "Traceback" not in err
     code, out, _ = run_command("train", *sweep)
     assert code == 1
-    assert [what.split()[0] for what in lines(out).values()] == ["failed", "failed", "skipped", "skipped"]
+    assert [what.split()[0] for what in outcomes(out).values()] == ["failed", "failed", "skipped", "skipped"]
 
 
 def test_a_study_goes_on_without_a_run_that_fails(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
@@ -46,7 +40,7 @@ def test_a_study_goes_on_without_a_run_that_fails(tiny: list[str], tmp_path: Pat
 
     code, out, err = run_command("study", *options)
     assert code == 1
-    told = lines(out)
+    told = outcomes(out)
     assert told["scoring run, seed 1"] == "skipped"
     assert told["scoring run, seed 2"].startswith("failed")
     assert told["scoring run, seed 3"] == "done"
@@ -55,7 +49,7 @@ def test_a_study_goes_on_without_a_run_that_fails(tiny: list[str], tmp_path: Pat
 
     code, out, err = run_command("study", *options, "score.allow_missing=true")
     assert code == 1
-    told = lines(out)
+    told = outcomes(out)
     assert sorted(what.split()[0] for what in told.values()) == ["done"] * 4 + ["failed"] + ["skipped"] * 2
     assert "1 of 7 runs failed; the same command tries them again" in err
     facts = open_table(next(tmp_path.glob("studies/s/scores/*.parquet"))).facts
@@ -66,7 +60,7 @@ def test_a_study_goes_on_without_a_run_that_fails(tiny: list[str], tmp_path: Pat
     shutil.rmtree(broken)
     code, out, err = run_command("study", *options, "study=whole")
     assert code == 0, err
-    assert lines(out)["scoring run, seed 2"] == "done"
+    assert outcomes(out)["scoring run, seed 2"] == "done"
     assert read_manifest(broken)["resumed"] == 0
 
 

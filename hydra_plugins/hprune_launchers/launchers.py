@@ -1,73 +1,149 @@
-"""hydra/launcher=submitit_local and submitit_slurm: submitit's launchers, which here wait for every job.
-
-With defaults for long runs that continue: a job that reaches its time limit, or is pre-empted, is submitted again.
-"""
+"""hydra/launcher=submitit_local, submitit_slurm and ray: those of Hydra's plugins, which here wait for every job."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
-from unittest import mock
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
+from omegaconf import open_dict
 
 from hprune.sweep import nothing_submitted
 
+log = logging.getLogger(__name__)
+
+
+def _lost(number: int, message: str) -> JobReturn:
+    """A job that was ended from outside is one that failed, not a reason to leave the others."""
+    log.error("#%d %s", number, message)
+    return JobReturn(status=JobStatus.FAILED, _return_value=CompactHydraException(f"hprune: job #{number} {message}"))
+
+
 if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra imports this file without it, too
     import submitit
-    from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+    from submitit.core.utils import FailedJobError, UncompletedJobError
 
-    class _Told:
-        """A job that was ended from outside is one that failed, not a reason to leave the others."""
+    Call = tuple[Sequence[str], str, int, str, Any]
 
-        def __init__(self, job: submitit.Job[JobReturn]) -> None:
-            self.job = job
+    class _Submitit(BaseSubmititLauncher):
+        _submit: Callable[[submitit.AutoExecutor, list[Call]], list[submitit.Job[JobReturn]]]
 
-        def results(self) -> list[JobReturn]:
-            try:
-                return self.job.results()
-            except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
-                why = str(error).strip().splitlines()[0]
-                message = f"job {self.job.job_id} was ended from outside ({why}): see {self.job.paths.stderr}"
-                return [JobReturn(status=JobStatus.FAILED, _return_value=CompactHydraException(message))]
-
-    class _Executor(submitit.AutoExecutor):
-        def map_array(self, *given: Any) -> list[Any]:
-            return [_Told(job) for job in super().map_array(*given)]
-
-    class _Waiting(BaseSubmititLauncher):
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
             """Submit every job, and wait for all."""
+            calls: list[Call] = [
+                (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
+                for number, overrides in enumerate(job_overrides, initial_job_idx)
+            ]
             try:
-                with mock.patch.object(submitit, "AutoExecutor", _Executor):  # which the launcher makes, and keeps
-                    return super().launch(job_overrides, initial_job_idx)
-            except (RuntimeError, OSError, submitit.core.utils.FailedJobError) as error:
+                jobs = self._submit(self._executor(dict(self.params)), calls)
+            except (UncompletedJobError, FailedJobError, RuntimeError, OSError) as error:
                 nothing_submitted()
-                said = " ".join(str(error).split()) or type(error).__name__
-                raise CompactHydraException(f"the jobs could not be submitted, and none has run: {said}") from error
+                raise CompactHydraException(f"the jobs cannot be submitted: {' '.join(str(error).split())}") from error
+            return [self._result(job, call[2]) for job, call in zip(jobs, calls, strict=True)]
 
-    class LocalLauncher(_Waiting):
-        """Processes on this machine, all at the same time."""
+        def _executor(self, params: dict[str, Any]) -> submitit.AutoExecutor:
+            folder, tries = params.pop("submitit_folder"), params.pop("max_num_timeout")
+            made = submitit.AutoExecutor(folder, cluster=self._EXECUTOR, **{f"{self._EXECUTOR}_max_num_timeout": tries})
+            shared = BaseQueueConf.__dataclass_fields__
+            made.update_parameters(
+                **{key if key in shared else f"{self._EXECUTOR}_{key}": value for key, value in params.items()}
+            )
+            return made
+
+        def _result(self, job: submitit.Job[JobReturn], number: int) -> JobReturn:
+            try:
+                results = job.results()  # of each task
+            except UncompletedJobError:
+                state = job.state
+                return _lost(number, f"ended without a result (job {job.job_id}, {state}): see {job.paths.stderr}")
+            return next((result for result in results if result.status == JobStatus.FAILED), results[0])
+
+    class LocalLauncher(_Submitit):
+        """Each job in a process of its own on this machine, `at_once` of them at the same time."""
 
         _EXECUTOR = "local"
 
-    class SlurmLauncher(_Waiting):
-        """Jobs of SLURM."""
+        def __init__(self, at_once: int, **params: Any) -> None:
+            super().__init__(**params)
+            self.at_once, self.gpus = at_once, os.environ.get("CUDA_VISIBLE_DEVICES")
+
+        def __call__(self, *call: Any) -> JobReturn:
+            """In the process of a job: it sees the GPUs that the command sees; submitit would hide them."""
+            if self.params["gpus_per_node"] is None:
+                os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+                if self.gpus is not None:
+                    os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus
+            return super().__call__(*call)
+
+        def _submit(self, executor: submitit.AutoExecutor, calls: list[Call]) -> list[submitit.Job[JobReturn]]:
+            jobs: list[submitit.Job[JobReturn]] = []
+            try:
+                for call in calls:
+                    _until(lambda: sum(not job.done() for job in jobs) < self.at_once)
+                    jobs.append(executor.submit(self, *call))
+                    log.info("#%d %s: see %s", call[2], " ".join(call[0]), jobs[-1].paths.stderr)
+                _until(lambda: all(job.done() for job in jobs))
+            except BaseException:
+                for job in jobs:
+                    job.cancel()
+                raise
+            return jobs
+
+    class SlurmLauncher(_Submitit):
+        """Each job one of SLURM, all submitted together."""
 
         _EXECUTOR = "slurm"
 
-    def store_defaults() -> None:
-        """Put ours in the place of submitit's; Hydra imports those after this file, so that it must be said later."""
-        local = LocalQueueConf(_target_=f"{__name__}.LocalLauncher", timeout_min=7 * 24 * 60)
-        slurm = SlurmQueueConf(
-            _target_=f"{__name__}.SlurmLauncher",
-            timeout_min=4 * 60,  # of one try
-            max_num_timeout=100,
-            setup=["export SLURM_KILL_BAD_EXIT=1"],  # no task of a run waits for one that failed
-        )
-        for name, node in (("submitit_local", local), ("submitit_slurm", slurm)):
-            ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="hprune")
+        def _submit(self, executor: submitit.AutoExecutor, calls: list[Call]) -> list[submitit.Job[JobReturn]]:
+            if subprocess.run(["sacct", "--noheader"], capture_output=True, check=False).returncode:
+                log.warning("sacct does not work here, so that a job that is killed would be waited for without end")
+            jobs = executor.map_array(self, *zip(*calls, strict=True))
+            for job, call in zip(jobs, calls, strict=True):
+                log.info("#%d %s: job %s, see %s", call[2], " ".join(call[0]), job.job_id, job.paths.stderr)
+            return jobs
+
+
+if importlib.util.find_spec("hydra_plugins.hydra_ray_launcher"):
+    from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher as _RayLauncher
+
+    class RayLauncher(_RayLauncher):
+        """Each job a task of Ray, which starts it again if its process is ended."""
+
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+            """Hand every job out, and wait for all."""
+            import ray  # takes a second
+            from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
+
+            start_ray(self.ray_cfg.init)
+            jobs = []
+            for number, overrides in enumerate(job_overrides, initial_job_idx):
+                config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+                with open_dict(config):
+                    config.hydra.job.id, config.hydra.job.num = f"job_id_for_{number}", number
+                state = Singleton.get_state()
+                jobs.append(
+                    launch_job_on_ray(self.hydra_context, self.ray_cfg.remote, config, self.task_function, state)
+                )
+            return [_ray_result(ray.get, job, number) for number, job in enumerate(jobs, initial_job_idx)]
+
+    def _ray_result(get: Callable[[Any], JobReturn], job: Any, number: int) -> JobReturn:
+        from ray.exceptions import RayError
+
+        try:
+            return get(job)
+        except RayError as error:
+            return _lost(number, f"ended without a result: {str(error).strip().splitlines()[0]}")
+
+
+def _until(ready: Callable[[], bool]) -> None:
+    while not ready():
+        time.sleep(0.2)

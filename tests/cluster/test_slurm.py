@@ -38,8 +38,11 @@ def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 def job_of(process: psutil.Process) -> str:
-    """The job of SLURM that a process belongs to."""
-    return process.environ()["SLURM_JOB_ID"]
+    """The job of SLURM that a process belongs to; of an array, whose number alone would mean all of its jobs."""
+    told = process.environ()
+    if "SLURM_ARRAY_JOB_ID" in told:
+        return f"{told['SLURM_ARRAY_JOB_ID']}_{told['SLURM_ARRAY_TASK_ID']}"
+    return told["SLURM_JOB_ID"]
 
 
 def test_jobs_give_the_same_tables(options: list[str], basic: dict[str, bytes], tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_pre_emption_requeues_by_itself(options: list[str], basic: dict[str, byt
 
 def test_a_time_limit_requeues_by_itself(options: list[str], tmp_path: Path) -> None:
     """The job is given less time when it is at work, so that the limit meets it there, and more when it waits."""
-    longer = [*options, "trainer.max_epochs=600", "seed=1"]
+    longer = [*options, "trainer.max_epochs=200", "seed=1"]
     with (
         sweep(*longer, *LAUNCHER, f"paths.root={tmp_path}/jobs") as jobs,
         sweep(*longer, f"paths.root={tmp_path}/basic") as basic,

@@ -3,13 +3,14 @@
 Whole studies of a tiny model, one run and two runs at once in turns, a checkpoint after every step. Each start is
 killed, with all its processes, at a moment drawn from the time that an undisturbed study takes (imports, tokens,
 training, scores, report) or, every other time, from the second after a run begins, and started again until it ends
-before its moment. Then every record, prediction, subset and score must be equal, to the byte, to those of the
-undisturbed study, and no file left over. Prints where the kills fell.
+before its moment. Then every record, prediction, subset, score, metric and loss must be equal, to the byte, to those of
+the undisturbed study, and no file left over. Prints where the kills fell.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import signal
@@ -127,8 +128,12 @@ def moment_of(rng: np.random.Generator, seconds: float) -> tuple[str, float]:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every record, prediction, subset and score below a root."""
-    return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*.parquet")}
+    """Every record, prediction, subset and score below a root, and the metrics and losses of each run."""
+    found = {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*.parquet")}
+    for file in root.glob("runs/**/run.json"):
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        found[str(file.relative_to(root))] = json.dumps([manifest["metrics"], manifest["epochs"]]).encode()
+    return found
 
 
 def row(name: str, at_once: str, studies: Sequence[Killed]) -> str:

@@ -77,8 +77,8 @@ def at_once_of(
     """How many runs train at the same time.
 
     Args:
-        asked: a number, or `auto`: on a CPU as many as this process has cores for, at `trainer.threads` each, but no
-            more than 8; on GPUs one each; elsewhere one.
+        asked: a number, or `auto`: on a CPU as many as this process has cores for, at `trainer.threads` for each of
+            `trainer.devices`, but no more than 8; on GPUs one each; elsewhere one.
         trainer: of the runs.
         runs: how many there are.
         per_device: how many each GPU hosts, in place of `asked`; None: not said.
@@ -91,7 +91,8 @@ def at_once_of(
     if per_device is not None:
         asked = _spread(asked, per_device, cards)
     if asked == "auto":
-        asked = min(MOST, max(1, cpu_count() // threads)) if on_cpu and threads is not None else max(1, len(cards))
+        cores = threads * trainer.devices if on_cpu and threads is not None else None
+        asked = max(1, len(cards)) if cores is None else min(MOST, max(1, cpu_count() // cores))
     if type(asked) is not int or asked < 1:
         raise ValueError(f"at_once must be a whole number from 1, or auto, got {asked!r}")
     if asked > 1 and threads is None and on_cpu:
@@ -177,7 +178,8 @@ def _registered(
             continue
         if folder.path in handed_out:
             log.info("[%s] is the same run as another one, %s", run.label, folder.key)
-            state = "skipped"
+            yield Ended(run, "skipped", "the same run as another one")
+            continue
         handed_out.add(folder.path)
         yield (run, folder) if state is None else Ended(run, state)
 

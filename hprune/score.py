@@ -116,7 +116,7 @@ def _scored(
 ) -> Iterator[Scores]:
     """The scores of one piece of the samples after the other; what takes long says how far it is."""
     told = time.monotonic()
-    conventions = {"score": spec.name, "missing_runs_allowed": spec.allow_missing}
+    conventions = {"score": spec.name, "missing_runs_allowed": bool(missing)}
     conventions |= {"missing_seeds": list(missing)} if missing else {}
     for piece in dynamics.pieces(spec.needs):
         scores = Scores(

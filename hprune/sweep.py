@@ -1,6 +1,7 @@
 """The end of a sweep: a table of all its jobs, wherever they ran.
 
-Each job leaves `<folder of the sweep>/outcomes/<its number>.json`. One that left nothing was ended from outside.
+Each job leaves `<folder of the sweep>/outcomes/<its number>.json`: empty when it starts, then what became of it. One
+whose file stays empty was ended from outside.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -41,11 +42,10 @@ class _Sweep:
         return [self._outcome(number, f"#{number} {name}".rstrip()) for number, name in enumerate(names)]
 
     def _outcome(self, number: int, name: str) -> Outcome:
-        try:
-            said = json.loads(_file(self.folder, number).read_text(encoding="utf-8"))
-            return Outcome(name, said["state"], said["error"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return Outcome(name, "failed", NO_OUTCOME)
+        said = _said(_file(self.folder, number))
+        if said is None:
+            return Outcome(name, "not started")
+        return Outcome(name, *said) if said else Outcome(name, "failed", NO_OUTCOME)
 
 
 _sweep: _Sweep | None = None
@@ -62,27 +62,30 @@ class Outcomes(Callback):
             _file(folder, number).unlink(missing_ok=True)  # of an earlier sweep that was given the same folder
         _sweep = _Sweep(folder, jobs) if jobs else None
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """In the process of the job, on whatever machine."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            _start(Path(config.hydra.sweep.dir), config.hydra.job.num)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """In the process of the job."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
-        result, state = job_return._return_value, "done"
-        error = ""
+        result, error = job_return._return_value, ""
+        state: State = "done"
         if job_return.status == JobStatus.FAILED:
             state, error = "failed", first_line(result.__cause__ or result)
         elif result in get_args(State):
             state = result
         if state != "failed" and os.environ.get("SLURM_PROCID", "0") != "0":
             return  # the first of several processes of one run says that it went well
-        file = _file(Path(config.hydra.sweep.dir), config.hydra.job.num)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"state": state, "error": error}), encoding="utf-8")
+        _end(Path(config.hydra.sweep.dir), config.hydra.job.num, state, error)
 
 
-def nothing_submitted() -> None:
-    """Say that there is no job to tell of."""
-    global _sweep
-    _sweep = None
+def submitted(number: int) -> None:
+    """Note that a job was handed to what starts it, which may be ended before it says so itself."""
+    if _sweep is not None:
+        _start(_sweep.folder, number)
 
 
 @contextmanager
@@ -95,7 +98,7 @@ def sweep_told() -> Iterator[None]:
     except SystemExit as stop:  # Hydra's, which tells the first failure only
         stopped = stop
     outcomes: list[Outcome] = [] if _sweep is None else _sweep.outcomes()
-    if outcomes:
+    if any(outcome.state != "not started" for outcome in outcomes):
         print_outcomes(outcomes)
     failed = sum(outcome.state == "failed" for outcome in outcomes)
     if failed:
@@ -108,6 +111,34 @@ def sweep_told() -> Iterator[None]:
 
 def _file(folder: Path, number: int) -> Path:
     return folder / "outcomes" / f"{number}.json"
+
+
+def _start(folder: Path, number: int) -> None:
+    """What stands there already stays."""
+    file = _file(folder, number)
+    with suppress(OSError):  # on a full disk: the job itself will tell
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def _end(folder: Path, number: int, state: State, error: str) -> None:
+    """What is said first stays: of several processes that train one run, the first failure is the reason."""
+    from hprune.storage.files import write_json  # with pyarrow, which a page of help need not wait for
+
+    file = _file(folder, number)
+    if not _said(file):
+        write_json(file, {"state": state, "error": error})
+
+
+def _said(file: Path) -> tuple[State, str] | tuple[()] | None:
+    """What became of a job, and why; nothing if it only started, None if not even that."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return (said["state"], str(said["error"])) if said["state"] in get_args(State) else ()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def _planned(config: DictConfig) -> list[list[str]]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -62,9 +63,12 @@ def working(root: Path, seed: int) -> psutil.Process:
     raise AssertionError(f"seed {seed} came to no checkpoint")
 
 
-def tables(root: Path) -> dict[str, bytes]:
-    """Every table of every run: records, predictions, subsets."""
-    found = {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.glob("runs/**/*.parquet"))}
+def tables(root: Path) -> dict[str, Any]:
+    """Every table of every run (records, predictions, subsets), its metrics and its losses."""
+    found: dict[str, Any] = {str(file.relative_to(root)): file.read_bytes() for file in root.glob("runs/**/*.parquet")}
+    for file in root.glob("runs/**/run.json"):
+        manifest = json.loads(file.read_text())
+        found[str(file.relative_to(root))] = manifest["metrics"], manifest["epochs"]
     assert found
     return found
 

@@ -170,6 +170,7 @@ def test_how_many_at_once() -> None:
     cores = min(MOST, cpu_count())
     assert at_once_of("auto", cpu, runs=100) == cores
     assert at_once_of("auto", replace(cpu, threads=cores), runs=100) == 1
+    assert at_once_of("auto", replace(cpu, devices=cores), runs=100) == 1
     assert at_once_of("auto", replace(cpu, threads=None), runs=100) == 1
     assert at_once_of("auto", replace(cpu, accelerator="cuda"), runs=100) == 1
     assert at_once_of(4, replace(cpu, accelerator="cuda", threads=None), runs=3) == 3

@@ -49,7 +49,7 @@ def test_a_disk_that_is_full_again_and_again(
     monkeypatch.setattr(os, "fsync", full)
     codes = []
     while not codes or (codes[-1] and len(codes) < 20):
-        room = 60
+        room = 90
         code, out, err = run_command("study", *command(tmp_path, corpus_dir)[3:])
         codes.append(code)
         assert "Traceback" not in out + err

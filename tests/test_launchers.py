@@ -17,18 +17,15 @@ import pytest
 
 from hprune import launcher as launcher_module
 from tests.conftest import ROOT
+from tests.sweeps import left_over, tables
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-def records(root: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("runs/**/*.parquet"))}
 
 
 def test_submitit_gives_the_same_records_and_survives_a_kill(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
     options = [*tiny, "study=s", "seed=1,2,3", "trainer.checkpoint_minutes=0"]
     assert run_command("train", *options, f"paths.root={tmp_path}/basic", "-m")[0] == 0
-    jobs = [*options, f"paths.root={tmp_path}/jobs", "hydra/launcher=submitit_local", "-m"]
+    jobs = [*options, f"paths.root={tmp_path}/jobs", "hydra/launcher=submitit_local", "hydra.launcher.at_once=2", "-m"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hprune.train", *jobs], cwd=ROOT, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -41,8 +38,8 @@ def test_submitit_gives_the_same_records_and_survives_a_kill(tiny: list[str], tm
     assert "its process was ended before it could say anything" in " ".join(out.split())
     assert "Traceback" not in err
     assert run_command("train", *options, f"paths.root={tmp_path}/jobs", "-m")[0] == 0
-    assert records(tmp_path / "jobs") == records(tmp_path / "basic")
-    assert not [file for file in tmp_path.rglob("runs/**/*") if file.name.startswith(".") or file.suffix == ".ckpt"]
+    assert tables(tmp_path / "jobs") == tables(tmp_path / "basic")
+    assert not left_over(tmp_path / "jobs")
 
 
 def kill_job(root: Path, *, seed: int, within: psutil.Process) -> None:
@@ -76,6 +73,14 @@ def test_a_launcher_that_is_missing_is_named(
     code, _, err = run_command("train", *tiny, "seed=1,2", f"hydra/launcher={launcher}", "-m")
     assert code == 1
     assert message in err
+
+
+def test_jobs_at_once_are_a_number(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
+    sweep = [*tiny, f"paths.root={tmp_path}", "seed=1,2", "hydra/launcher=submitit_local", "hydra.launcher.at_once=0"]
+    code, out, err = run_command("train", *sweep, "-m")
+    assert code == 1
+    assert "the jobs cannot be submitted: hydra.launcher.at_once must be at least 1, got 0" in err
+    assert "not started" not in out
 
 
 def test_slurm_needs_a_cluster(tiny: list[str], run_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,7 @@ def test_the_table_is_the_score_of_the_whole(root: Path, spec: ScoreSpec, prefix
     assert scores.sample_ids.tolist() == dynamics.sample_ids.tolist()
     assert (scores.seeds, scores.epochs, scores.data_hash) == (dynamics.seeds, dynamics.epochs, "data")
     assert scores.conventions == {"score": spec.name, "missing_runs_allowed": False}
+    score_study(root, "s", replace(spec, **prefix, allow_missing=True))  # nothing is: the same table
 
 
 def test_the_size_of_the_pieces_does_not_show(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

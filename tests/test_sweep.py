@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from hprune.reporting.outcomes import Outcome
 from hprune.storage.files import open_table
 from hprune.storage.manifests import read_manifest
-from hprune.sweep import _Sweep
+from hprune.sweep import _end, _start, _Sweep
 from tests.sweeps import outcomes
 
 Run = Callable[..., tuple[int, str, str]]
@@ -64,13 +65,43 @@ def test_a_study_goes_on_without_a_run_that_fails(tiny: list[str], tmp_path: Pat
     assert read_manifest(broken)["resumed"] == 0
 
 
-def test_a_job_that_left_nothing_has_failed(tmp_path: Path) -> None:
-    """Its process was ended, or the disk was full: what it wrote, if anything, cannot be read."""
-    sweep = _Sweep(tmp_path, [["a=1", "seed=1"], ["a=1", "seed=2"], ["a=1", "seed=3"]])
+def test_a_job_that_said_nothing_has_failed(tmp_path: Path) -> None:
+    """Its process was ended, or the disk was full: it only started, or what it wrote cannot be read."""
+    sweep = _Sweep(tmp_path, [["a=1", f"seed={seed}"] for seed in range(1, 5)])
     (tmp_path / "outcomes").mkdir()
     (tmp_path / "outcomes/0.json").write_text('{"state": "resumed", "error": ""}')
     (tmp_path / "outcomes/1.json").write_text('{"sta')
+    _start(tmp_path, 2)
     told = sweep.outcomes()
     assert [(one.run, one.state) for one in told] == [
-        ("#0 seed=1", "resumed"), ("#1 seed=2", "failed"), ("#2 seed=3", "failed")]  # fmt: skip
+        ("#0 seed=1", "resumed"), ("#1 seed=2", "failed"), ("#2 seed=3", "failed"), ("#3 seed=4", "not started")
+    ]  # fmt: skip
     assert "its process was ended before it could say anything" in told[2].error
+
+
+def test_the_first_of_several_processes_that_fails_is_the_reason(tmp_path: Path) -> None:
+    """The others fail of its end."""
+    for error in ("the loss is nan", "the other process is gone"):
+        _start(tmp_path, 0)
+        _end(tmp_path, 0, "failed", error)
+    assert _Sweep(tmp_path, [["seed=1"]]).outcomes() == [Outcome("#0 seed=1", "failed", "the loss is nan")]
+
+
+def test_what_never_started_has_not_failed(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
+    """A config that does not compose has no table; where Hydra ends a sweep early, it says what was not tried."""
+    options = [option for option in tiny if not option.startswith("task=")]
+    code, out, err = run_command("train", *options, f"paths.root={tmp_path}", "task=sst2,nonexistent", "-m")
+    assert code == 1
+    assert "nonexistent" in err
+    assert outcomes(out) == {}
+    sweep = [*tiny, f"paths.root={tmp_path}", "seed=-1,-2,-3", "hydra.sweeper.max_batch_size=1", "-m"]
+    code, out, err = run_command("train", *sweep)
+    assert code == 1
+    assert [what.split(" seed")[0] for what in outcomes(out).values()] == ["failed", "not started", "not started"]
+
+
+def test_a_sweep_of_scores_has_a_table(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
+    code, out, _ = run_command("score", "study=a,b", f"paths.root={tmp_path}", "-m")
+    assert code == 1
+    assert all(what.startswith("failed no study") for what in outcomes(out).values())
+    assert len(outcomes(out)) == 2

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,24 @@ def whole_file(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        flush_folder(path.parent)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(error.errno, f"cannot write {path}: {reason}; nothing was changed there") from error
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk, where its file system can: what was renamed outlives a loss of power."""
+    if os.name == "posix":
+        there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with suppress(OSError):
+                os.fsync(there)
+        finally:
+            os.close(there)
 
 
 def _remove_orphans(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -30,9 +31,16 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         OSError: if another process holds it, naming its host and process; or the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, owner = FileLock(folder / LOCK), folder / OWNER
+    lock, owner = FileLock(folder / LOCK, fallback_to_soft=False), folder / OWNER
     try:
         lock.acquire(timeout=-1 if wait else 0)
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            raise OSError(
+                f"{folder} lies on a file system without locks (flock), where two processes could work on one run: "
+                "let results lie on another, with paths.root=FOLDER"
+            ) from error
+        raise
     except Timeout:
         raise OSError(
             f"{folder} is being worked on by {_owner(owner)}; wait until it has ended, or end it: "
@@ -49,6 +57,17 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         owner.unlink(missing_ok=True)
         (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for this file sees that it is gone
         lock.release()
+
+
+def at_work(folder: Path) -> bool:
+    """Whether a process works in a folder now; what a killed one left there is tidied up."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with locked(folder):
+            return False
+    except OSError:
+        return True
 
 
 def left_behind(folder: Path) -> bool:

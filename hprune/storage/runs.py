@@ -105,9 +105,13 @@ def start_run(folder: RunFolder) -> None:
 
 
 def fail_run(folder: RunFolder, message: str) -> None:
-    """Leave a note for `hprune.status`; the run stays incomplete and the next start tries again."""
+    """Leave a note for `hprune.status`; the run stays incomplete and the next start tries again.
+
+    Of several processes the first to fail is the reason, so its note stays.
+    """
     with suppress(OSError):  # a full disk is what it may have failed of
-        write_json(folder.path / "failure.json", {"message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        if not (folder.path / "failure.json").exists():
+            write_json(folder.path / "failure.json", {"message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
 
 def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from hprune.science.records import RunKey
 from hprune.storage import shapes
 from hprune.storage.files import check_name, read_json, write_json
+from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
 from hprune.storage.places import below
 from hprune.storage.runs import RunFolder, differing_keys, state_of
@@ -115,12 +116,12 @@ def _read_pointer(root: Path, file: Path) -> StudyRun:
 
 
 def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
-    """Scoring runs that have results bind those that come; a try that left nothing is no longer referred to."""
+    """Scoring runs that have results, or are at work, bind those that come; a try that left nothing is let go."""
     if not (study_folder(root, study) / "runs").is_dir():
         return
     others = [run for run in runs_of(root, study, "scoring") if run.settings_hash != folder.settings_hash]
     for run in others:
-        if state_of(run.path) == "done" or (run.path / "resume.ckpt").exists():
+        if state_of(run.path) == "done" or (run.path / "resume.ckpt").exists() or at_work(run.path):
             there = read_identity(run.path)["settings"]
             raise ValueError(
                 f"study {study!r} already scores runs of other settings ({run.key}), "

@@ -18,7 +18,7 @@ from hprune.storage.files import one_line, whole_file
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 1
+LAYOUT = 2
 """Of what a checkpoint holds; to be raised whenever older ones can no longer be continued from."""
 STATE = "ResumeCheckpoint"
 
@@ -44,20 +44,24 @@ def save_whole(checkpoint: dict[str, Any], path: Path) -> None:
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
-def check_checkpoint(path: Path) -> None:
+def check_checkpoint(path: Path, processes: int = 1) -> None:
     """Read a checkpoint, a file or a folder of them: its checksums, and whether a run of this version wrote it.
 
+    Args:
+        path: the file; or the folder, with a file for each of the processes.
+        processes: that train the run.
+
     Raises:
-        ValueError: if it was altered or cut off, or is another version's; the message names it.
+        ValueError: if it was altered or cut off, a file is missing, or it is another version's; the message names it.
     """
     if path.is_dir():
-        for file in path.iterdir():
-            check_checkpoint(file)
+        for number in range(processes):
+            check_checkpoint(path / f"{number}.ckpt")
         return
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, FileNotFoundError) as error:
         broken = one_line(error)
     if broken is not None:
         raise ValueError(

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, get_scheduler
 from hprune.data.datamodule import Batch
 from hprune.tasks.spec import TaskKind
 from hprune.training.answers import Answers, evaluation_of, everyones
-from hprune.training.ranks import rank
+from hprune.training.ranks import gathered, rank
 from hprune.training.sharding import shard
 from hprune.training.spec import OptimSpec
 
@@ -59,17 +59,15 @@ class FineTuner(L.LightningModule):
         self.sequences.reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The mean loss so far; of the weights those that are trained, as the others are loaded anyway."""
-        with self.loss_sum.sync_context(), self.sequences.sync_context():
-            checkpoint["sums"] = [self.loss_sum.sum_value.clone(), self.sequences.sum_value.clone()]
+        """The loss so far, of each process; of the weights those that are trained, as the others are loaded anyway."""
+        checkpoint["sums"] = gathered([float(self.loss_sum.sum_value), float(self.sequences.sum_value)])
         frozen = {name for name, weight in self.named_parameters() if not weight.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue."""
-        if rank() == 0:  # they are those of all processes
-            for metric, value in zip((self.loss_sum, self.sequences), checkpoint["sums"], strict=True):
-                metric.update(value)
+        for metric, value in zip((self.loss_sum, self.sequences), checkpoint["sums"][rank()], strict=True):
+            metric.update(value)
         self.strict_loading = all(weight.requires_grad for weight in self.parameters())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -140,7 +140,7 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
         trainer = _trainer(spec, [*first, recorder, history, checkpoint], root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
-        check_checkpoint(resume)
+        check_checkpoint(resume, spec.trainer.devices)
         log.info("%s: continues from its checkpoint", folder.key)
     trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 

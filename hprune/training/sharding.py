@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
+from hprune.storage.files import flush_folder
 from hprune.training.checkpoint import save_whole
 
 
@@ -79,6 +80,7 @@ class Sharded(ModelParallelStrategy):
             if path.exists():
                 path.rename(old)
             new.rename(path)
+            flush_folder(path.parent)
             shutil.rmtree(old, ignore_errors=True)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:

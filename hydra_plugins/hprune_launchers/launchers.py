@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from omegaconf import open_dict
 
-from hprune.sweep import nothing_submitted
+from hprune.data.checks import check_whole
+from hprune.sweep import submitted
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +47,7 @@ if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra i
             ]
             try:
                 jobs = self._submit(self._executor(dict(self.params)), calls)
-            except (UncompletedJobError, FailedJobError, RuntimeError, OSError) as error:
-                nothing_submitted()
+            except (UncompletedJobError, FailedJobError, RuntimeError, OSError, ValueError) as error:
                 raise CompactHydraException(f"the jobs cannot be submitted: {' '.join(str(error).split())}") from error
             return [self._result(job, call[2]) for job, call in zip(jobs, calls, strict=True)]
 
@@ -62,10 +63,10 @@ if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra i
         def _result(self, job: submitit.Job[JobReturn], number: int) -> JobReturn:
             try:
                 results = job.results()  # of each task
-            except UncompletedJobError:
+            except (UncompletedJobError, FailedJobError):
                 state = job.state
                 return _lost(number, f"ended without a result (job {job.job_id}, {state}): see {job.paths.stderr}")
-            return next((result for result in results if result.status == JobStatus.FAILED), results[0])
+            return results[0]
 
     class LocalLauncher(_Submitit):
         """Each job in a process of its own on this machine, `at_once` of them at the same time."""
@@ -85,17 +86,25 @@ if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra i
             return super().__call__(*call)
 
         def _submit(self, executor: submitit.AutoExecutor, calls: list[Call]) -> list[submitit.Job[JobReturn]]:
-            jobs: list[submitit.Job[JobReturn]] = []
+            check_whole("hydra.launcher.at_once", self.at_once, low=1)
+            jobs, failure = list[submitit.Job[JobReturn]](), None
             try:
                 for call in calls:
                     _until(lambda: sum(not job.done() for job in jobs) < self.at_once)
-                    jobs.append(executor.submit(self, *call))
+                    try:
+                        jobs.append(executor.submit(self, *call))
+                    except OSError as error:  # a full disk: those that are at work may end
+                        failure = error
+                        break
+                    submitted(call[2])
                     log.info("#%d %s: see %s", call[2], " ".join(call[0]), jobs[-1].paths.stderr)
                 _until(lambda: all(job.done() for job in jobs))
             except BaseException:
                 for job in jobs:
                     job.cancel()
                 raise
+            if failure is not None:
+                raise failure
             return jobs
 
     class SlurmLauncher(_Submitit):
@@ -103,11 +112,19 @@ if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher"):  # Hydra i
 
         _EXECUTOR = "slurm"
 
+        def __call__(self, *call: Any) -> JobReturn:
+            """In the process of a task: one of several that fails must end so, or the others would wait for it."""
+            result = super().__call__(*call)
+            if result.status == JobStatus.FAILED and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+                raise result._return_value
+            return result
+
         def _submit(self, executor: submitit.AutoExecutor, calls: list[Call]) -> list[submitit.Job[JobReturn]]:
-            if subprocess.run(["sacct", "--noheader"], capture_output=True, check=False).returncode:
+            if not shutil.which("sacct") or subprocess.run(["sacct"], capture_output=True, check=False).returncode:
                 log.warning("sacct does not work here, so that a job that is killed would be waited for without end")
             jobs = executor.map_array(self, *zip(*calls, strict=True))
             for job, call in zip(jobs, calls, strict=True):
+                submitted(call[2])
                 log.info("#%d %s: job %s, see %s", call[2], " ".join(call[0]), job.job_id, job.paths.stderr)
             return jobs
 
@@ -133,6 +150,7 @@ if importlib.util.find_spec("hydra_plugins.hydra_ray_launcher"):
                 jobs.append(
                     launch_job_on_ray(self.hydra_context, self.ray_cfg.remote, config, self.task_function, state)
                 )
+                submitted(number)
             return [_ray_result(ray.get, job, number) for number, job in enumerate(jobs, initial_job_idx)]
 
     def _ray_result(get: Callable[[Any], JobReturn], job: Any, number: int) -> JobReturn:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def options(tiny: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The tables of seeds 1 and 2 by the basic launcher."""
     root = tmp_path_factory.mktemp("basic")
     with sweep(*options, "seed=1,2", f"paths.root={root}") as process:
@@ -37,7 +38,7 @@ def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 def test_tasks_give_the_same_tables_and_a_failed_one_stops_no_other(
-    options: list[str], basic: dict[str, bytes], tmp_path: Path
+    options: list[str], basic: dict[str, Any], tmp_path: Path
 ) -> None:
     with sweep(*options, *LAUNCHER, "seed=1,-3,2", f"paths.root={tmp_path}") as process:
         told, _ = ended(process, code=1)
@@ -46,7 +47,7 @@ def test_tasks_give_the_same_tables_and_a_failed_one_stops_no_other(
     assert tables(tmp_path) == basic
 
 
-def test_a_worker_that_is_killed_is_started_again(options: list[str], basic: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_started_again(options: list[str], basic: dict[str, Any], tmp_path: Path) -> None:
     with sweep(*options, *LAUNCHER, "seed=1,2", f"paths.root={tmp_path}") as process:
         working(tmp_path, 2).send_signal(signal.SIGKILL)
         told, _ = ended(process, code=0)
@@ -57,7 +58,7 @@ def test_a_worker_that_is_killed_is_started_again(options: list[str], basic: dic
 
 
 def test_without_a_second_try_it_has_failed_and_the_others_end(
-    options: list[str], basic: dict[str, bytes], tmp_path: Path
+    options: list[str], basic: dict[str, Any], tmp_path: Path
 ) -> None:
     command = [*options, *LAUNCHER, f"paths.root={tmp_path}", "seed=1,2"]
     with sweep(*command, "hydra.launcher.ray.remote.max_retries=0") as process:

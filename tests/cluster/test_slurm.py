@@ -9,10 +9,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from hprune.storage.lock import locked
 from tests.sweeps import ended, left_over, starts, sweep, tables, working
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm")]
@@ -29,7 +31,7 @@ def options(tiny: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The tables of seeds 1 and 2 by the basic launcher."""
     root = tmp_path_factory.mktemp("basic")
     with sweep(*options, "seed=1,2", f"paths.root={root}") as process:
@@ -45,7 +47,7 @@ def job_of(process: psutil.Process) -> str:
     return told["SLURM_JOB_ID"]
 
 
-def test_jobs_give_the_same_tables(options: list[str], basic: dict[str, bytes], tmp_path: Path) -> None:
+def test_jobs_give_the_same_tables(options: list[str], basic: dict[str, Any], tmp_path: Path) -> None:
     with sweep(*options, *LAUNCHER, "seed=1,2", f"paths.root={tmp_path}") as process:
         told, _ = ended(process, code=0)
     assert told == {"#0 seed=1": "done", "#1 seed=2": "done"}
@@ -53,7 +55,7 @@ def test_jobs_give_the_same_tables(options: list[str], basic: dict[str, bytes], 
 
 
 def test_one_killed_one_wrong_and_the_same_command_again(
-    options: list[str], basic: dict[str, bytes], tmp_path: Path
+    options: list[str], basic: dict[str, Any], tmp_path: Path
 ) -> None:
     command = [*options, *LAUNCHER, f"paths.root={tmp_path}"]
     with sweep(*command, "seed=1,-3,2") as process:
@@ -70,7 +72,7 @@ def test_one_killed_one_wrong_and_the_same_command_again(
     assert not left_over(tmp_path)
 
 
-def test_pre_emption_requeues_by_itself(options: list[str], basic: dict[str, bytes], tmp_path: Path) -> None:
+def test_pre_emption_requeues_by_itself(options: list[str], basic: dict[str, Any], tmp_path: Path) -> None:
     """Seed 1 gets the signal that asks it to leave, seed 2 is requeued by SLURM."""
     with sweep(*options, *LAUNCHER, "seed=1,2", f"paths.root={tmp_path}") as process:
         first, second = job_of(working(tmp_path, 1)), job_of(working(tmp_path, 2))
@@ -114,12 +116,17 @@ def state_of(job: str) -> str:
 
 
 def test_one_run_of_two_tasks(options: list[str], tmp_path: Path) -> None:
-    """If one task is killed, the job ends; the run equals the one whose two processes hprune starts itself."""
+    """If one is killed, or fails, the job ends; the run equals the one whose two processes hprune starts itself."""
     command = [*options, "trainer=ddp", "trainer.devices=2", "seed=1"]
     jobs = [*command, *LAUNCHER, "hydra.launcher.tasks_per_node=2", f"paths.root={tmp_path}/jobs"]
     with sweep(*jobs) as process:
         working(tmp_path / "jobs", 1).send_signal(signal.SIGKILL)
         ended(process, code=1)
+    (checkpoint,) = (tmp_path / "jobs").glob("runs/*/*/*/seed=1/resume.ckpt")
+    with locked(checkpoint.parent), sweep(*jobs) as process:  # one task refuses, which the other would wait for
+        told, _ = ended(process, code=1)
+        assert "is being worked on by" in "".join(told.values())
+        assert not (checkpoint.parent / "failure.json").exists()
     with sweep(*jobs) as process:
         told, _ = ended(process, code=0)
     assert list(told.values()) == ["resumed"]

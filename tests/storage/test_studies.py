@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hprune.science.records import RunKey
+from hprune.storage.lock import locked
 from hprune.storage.runs import RunFolder, run_folder, start_run
 from hprune.storage.studies import add_run, existing_study, planned_seeds, runs_of, studies_in, study_folder
 
@@ -72,6 +73,15 @@ def test_a_try_that_left_nothing_does_not_bind(tmp_path: Path, started: bool) ->
     other = folder(tmp_path, 1, lr=5e-5, started=False)
     add_run(tmp_path, "a", other, "scoring", (1, 2))
     assert [run.path for run in runs_of(tmp_path, "a", "scoring")] == [other.path]
+
+
+def test_a_try_that_is_at_work_binds(tmp_path: Path) -> None:
+    """It has no checkpoint yet, but will have a result."""
+    at_work = folder(tmp_path, 1, started=True)
+    add_run(tmp_path, "a", at_work, "scoring", (1, 2))
+    with locked(at_work.path), pytest.raises(ValueError, match="'a' already scores"):
+        add_run(tmp_path, "a", folder(tmp_path, 2, lr=5e-5, started=False), "scoring", (1, 2))
+    assert [run.path for run in runs_of(tmp_path, "a", "scoring")] == [at_work.path]
 
 
 def test_a_run_may_score_and_compare(tmp_path: Path) -> None:

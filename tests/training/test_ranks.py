@@ -33,6 +33,7 @@ from hprune.training.settings import RunSpec
 from hprune.training.spec import LoraSpec
 from hprune.training.units import load_samples
 from tests.conftest import ROOT
+from tests.sweeps import left_over, tables
 
 KINDS = ("classification", "multiple_choice", "extractive_qa")
 
@@ -152,10 +153,6 @@ def options(tiny: list[str], root: Path, *more: str) -> list[str]:
     return [*tiny, "study=s", f"paths.root={root}", "trainer=ddp", *more]
 
 
-def records(root: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("runs/**/*.parquet"))}
-
-
 def command(*arguments: str, **how: Any) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **how.pop("env", {})}
     return subprocess.Popen(
@@ -181,8 +178,8 @@ def test_a_sweep_that_is_killed_ends_with_the_same_bytes(tiny: list[str], tmp_pa
     _, said = process.communicate()
     assert process.returncode == 0, said
     assert "continues from its checkpoint" in said
-    assert records(tmp_path / "broken") == records(tmp_path / "whole")
-    assert not [file for file in tmp_path.rglob("runs/**/*") if file.name.startswith(".") or file.suffix == ".ckpt"]
+    assert tables(tmp_path / "broken") == tables(tmp_path / "whole")
+    assert not left_over(tmp_path / "broken")
 
 
 def wait_for(happens: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 240) -> None:
@@ -203,7 +200,7 @@ def test_processes_from_outside(tiny: list[str], tmp_path: Path) -> None:
     process = command("hprune.train", *options(tiny, tmp_path / "own"))
     _, said = process.communicate()
     assert process.returncode == 0, said
-    assert records(tmp_path / "outside") == records(tmp_path / "own")
+    assert tables(tmp_path / "outside") == tables(tmp_path / "own")
 
 
 OUTSIDE = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3", "TORCHELASTIC_RUN_ID": "x"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,11 @@ import torch
 
 import hprune.training.run as run_module
 from hprune.data.datamodule import PlannedBatches
-from hprune.storage.lock import locked
+from hprune.storage.lock import at_work, locked
 from hprune.storage.runs import RunFolder, load_record, read_manifest, state_of
 from hprune.tasks.load import load_task
 from hprune.training.assemble import assemble
-from hprune.training.checkpoint import save_whole
+from hprune.training.checkpoint import LAYOUT, check_checkpoint, save_whole
 from hprune.training.guard import memory_told
 from hprune.training.run import fine_tune, locate
 from hprune.training.settings import settings_of
@@ -157,6 +159,18 @@ def test_a_broken_checkpoint_is_named(compose_run, tmp_path: Path, monkeypatch, 
     assert trained(spec, tmp_path).complete
 
 
+def test_a_checkpoint_that_was_copied_in_part_is_named(tmp_path: Path) -> None:
+    whole = {"callbacks": {"ResumeCheckpoint": {"layout": LAYOUT}}}
+    (tmp_path / "resume.ckpt").mkdir()
+    for number in range(2):
+        save_whole(whole, tmp_path / f"resume.ckpt/{number}.ckpt")
+    check_checkpoint(tmp_path / "resume.ckpt", 2)
+    with pytest.raises(
+        ValueError, match=r"resume\.ckpt/2\.ckpt is not a readable checkpoint .*No such file.*remove it"
+    ):
+        check_checkpoint(tmp_path / "resume.ckpt", 3)
+
+
 @pytest.mark.parametrize("change", ["another layout", "no callbacks", "other content", "code"])
 def test_a_checkpoint_of_another_version_is_named(compose_run, tmp_path: Path, monkeypatch, change: str) -> None:  # type: ignore[no-untyped-def]
     spec = compose_run("trainer.checkpoint_minutes=0")
@@ -214,6 +228,29 @@ def test_a_folder_at_work_is_refused(compose_run, tmp_path: Path) -> None:  # ty
         trained(spec, tmp_path)
     assert not list(path.iterdir())
     assert trained(spec, tmp_path).complete
+
+
+def test_another_process_is_refused(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """And a lock that a killed one left is none, even where its number is now that of a process that lives."""
+    spec = compose_run("trainer.max_epochs=1")
+    path = locate(spec, load_task(spec.task), None, root=tmp_path).path
+    holds = (
+        "import sys, time, pathlib; from hprune.storage.lock import locked\nwith locked(pathlib.Path(sys.argv[1])): "
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holds + "print(1, flush=True); time.sleep(600)", path], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(OSError, match=rf"is being worked on by process {other.pid} on .* since"):
+            trained(spec, tmp_path)
+        assert at_work(path)
+        other.kill()
+    who = json.loads((path / ".owner.json").read_text())
+    (path / ".owner.json").write_text(json.dumps(who | {"pid": os.getpid()}))
+    assert (path / ".lock").exists()
+    assert trained(spec, tmp_path).complete
+    assert not at_work(path)
 
 
 def test_a_complete_run_is_skipped(compose_run, tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]

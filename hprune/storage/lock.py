@@ -28,12 +28,17 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         wait: until the process that holds it has ended.
 
     Raises:
-        OSError: if another process holds it, naming its host and process; or the folder cannot be written.
+        OSError: if another process holds it, naming its host and process; the folder cannot be written, or has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / LOCK, fallback_to_soft=False), folder / OWNER
     try:
         lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise OSError(
+            f"{folder} is being worked on by {_owner(owner)}; wait until it has ended, or end it: "
+            "the same command then continues"
+        ) from None
     except OSError as error:
         if error.errno == errno.ENOSYS:
             raise OSError(
@@ -41,11 +46,6 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
                 "let results lie on another, with paths.root=FOLDER"
             ) from error
         raise
-    except Timeout:
-        raise OSError(
-            f"{folder} is being worked on by {_owner(owner)}; wait until it has ended, or end it: "
-            "the same command then continues"
-        ) from None
     try:
         who = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         with suppress(OSError):  # on a full disk: it is for people to read

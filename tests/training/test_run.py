@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import resource
@@ -228,6 +230,15 @@ def test_a_folder_at_work_is_refused(compose_run, tmp_path: Path) -> None:  # ty
         trained(spec, tmp_path)
     assert not list(path.iterdir())
     assert trained(spec, tmp_path).complete
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(OSError, match=r"without locks .flock.*paths\.root=FOLDER"), locked(tmp_path):
+        pass
 
 
 def test_another_process_is_refused(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -28,7 +28,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         wait: until the process that holds it has ended.
 
     Raises:
-        OSError: if another process holds it, naming its host and process; the folder cannot be written, or has no locks.
+        OSError: if another process holds it, naming its host and process; the folder cannot be written or locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / LOCK, fallback_to_soft=False), folder / OWNER

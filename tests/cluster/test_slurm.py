@@ -122,11 +122,12 @@ def test_one_run_of_two_tasks(options: list[str], tmp_path: Path) -> None:
     with sweep(*jobs) as process:
         working(tmp_path / "jobs", 1).send_signal(signal.SIGKILL)
         ended(process, code=1)
-    (checkpoint,) = (tmp_path / "jobs").glob("runs/*/*/*/seed=1/resume.ckpt")
-    with locked(checkpoint.parent), sweep(*jobs) as process:  # one task refuses, which the other would wait for
+    (folder,) = (tmp_path / "jobs").glob("runs/*/*/*/seed=1")
+    there = {file.name: file.read_bytes() for file in folder.glob("[!.]*")}
+    with locked(folder), sweep(*jobs) as process:  # one task refuses, which the other would wait for
         _, said = ended(process, code=1)
-        assert "is being worked on by process" in " ".join(said.split())
-        assert not (checkpoint.parent / "failure.json").exists()
+    assert "is being worked on by process" in " ".join(said.split())
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == there
     with sweep(*jobs) as process:
         told, _ = ended(process, code=0)
     assert list(told.values()) == ["resumed"]

@@ -37,7 +37,7 @@ class _Sweep:
 
     def outcomes(self) -> list[Outcome]:
         """What became of each job."""
-        common = set.intersection(*map(set, self.jobs)) if len(self.jobs) > 1 else set()
+        common = set.intersection(*map(set, self.jobs))
         names = [" ".join(part for part in job if part not in common) for job in self.jobs]
         return [self._outcome(number, f"#{number} {name}".rstrip()) for number, name in enumerate(names)]
 

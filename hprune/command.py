@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
@@ -53,7 +53,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 if leaving.code != 1:  # of a launcher that submits the job again
                     raise
                 raise KeyboardInterrupt from None  # what Lightning makes of Ctrl-C
-            except MissingMandatoryValue as error:
+            except (MissingMandatoryValue, ConfigAttributeError, ConfigKeyError) as error:  # ~KEY took it out
                 _fail(config_name, ValueError(f"{error.full_key} must be given, as in {error.full_key}=VALUE"))
             except (ValueError, OSError, FloatingPointError, MemoryError, OmegaConfBaseException) as error:
                 _fail(config_name, error)

@@ -40,10 +40,7 @@ def main(cfg: DictConfig) -> None:
     scoring = check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
     comparison = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
-    if "full" not in cfg.arms:
-        raise ValueError(
-            f"a study needs the arm full, which gives the score and the reference; its arms are {list(cfg.arms)}"
-        )
+    check_arms(cfg.arms)
     full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
     arms = [run_spec(cfg, subset=subset, seed=comparison[0]) for subset in cfg.arms.values()]
     score = replace(
@@ -91,6 +88,24 @@ def main(cfg: DictConfig) -> None:
 
 def _title(purpose: Purpose, subset: str, seed: int) -> str:
     return f"{'scoring run' if purpose == 'scoring' else f'arm {subset}'}, seed {seed}"
+
+
+def check_arms(arms: DictConfig) -> None:
+    """Refuse arms without the full set, or that are no subsets.
+
+    Raises:
+        ValueError: naming the arm and what came.
+    """
+    if "full" not in arms:
+        raise ValueError(
+            f"a study needs the arm full, which gives the score and the reference; its arms are {list(arms)}"
+        )
+    for name in map(str, arms):
+        if not isinstance(arms[name], DictConfig):
+            raise ValueError(
+                f"arms.{name} must be an option of the group subset, as in +subset@arms.{name}=winning_ticket, "
+                f"got {arms[name]!r}; ~arms.{name} leaves an arm out"
+            )
 
 
 class _Progress:

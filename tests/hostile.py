@@ -31,7 +31,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from omegaconf import OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue
 from rich.console import Console
 
 from hprune import status
@@ -55,6 +55,7 @@ from hprune.storage.places import local_path
 from hprune.storage.runs import finish_run, load_record, run_folder, save_record, save_subset, start_run
 from hprune.storage.scores import load_scores, score_path, scores_for
 from hprune.storage.studies import add_run, runs_of
+from hprune.study import check_arms
 from hprune.tasks.classification import Classification
 from hprune.tasks.extractive_qa import ExtractiveQA
 from hprune.tasks.load import load_task
@@ -62,7 +63,7 @@ from hprune.tasks.multiple_choice import MultipleChoice
 from hprune.tasks.spec import TaskSpec
 
 OURS = (ValueError, OSError, FloatingPointError)
-TOLD_BY_HYDRA = (HydraException, MissingMandatoryValue)
+TOLD_BY_HYDRA = (HydraException, MissingMandatoryValue, ConfigAttributeError, ConfigKeyError)
 """What Hydra, or `hprune.command`, tells in one line, too."""
 SECONDS = 10
 """A case that takes longer hangs."""
@@ -398,6 +399,7 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
         check_sections(config, "scoring", "comparison", "arms")
         check_seeds(plain(config.scoring.seeds), "scoring.seeds")
         check_seeds(plain(config.comparison.seeds), "comparison.seeds")
+        check_arms(config.arms)
         for subset in config.arms.values():
             run_spec(config, subset=subset, seed=1)
         instantiate_spec(config.score)

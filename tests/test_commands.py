@@ -218,6 +218,11 @@ def refused(run_command: Command, *arguments: str) -> str:
         (("study", "at_once=0"), "at_once must be a whole number from 1, or auto, got 0"),
         (("study", "at_once=2", "trainer.threads=null"), "at_once=2 on a CPU needs trainer.threads"),
         (("study", "~arms.full"), "a study needs the arm full"),
+        (
+            ("study", "arms.full=null"),
+            "arms.full must be an option of the group subset, as in +subset@arms.full=winning_",
+        ),
+        (("study", "~scoring.seeds"), "scoring.seeds must be given, as in scoring.seeds=VALUE"),
         (("train", "task=own", "task.data_dir=null"), "task 'own' has no data: give task.train_file=FILE"),
         (("train", "task=own", "task.data_dir=null", "task.train_file=nosuch.csv"), "no file at nosuch.csv"),
         (("train", "task.text=[review]"), "has no column review; it has sentence, label"),

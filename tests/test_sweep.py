@@ -84,7 +84,7 @@ def test_the_first_of_several_processes_that_fails_is_the_reason(tmp_path: Path)
     for error in ("the loss is nan", "the other process is gone"):
         _start(tmp_path, 0)
         _end(tmp_path, 0, "failed", error)
-    assert _Sweep(tmp_path, [["seed=1"]]).outcomes() == [Outcome("#0 seed=1", "failed", "the loss is nan")]
+    assert _Sweep(tmp_path, [["seed=1"]]).outcomes() == [Outcome("#0", "failed", "the loss is nan")]
 
 
 def test_what_never_started_has_not_failed(tiny: list[str], tmp_path: Path, run_command: Run) -> None:

@@ -19,7 +19,13 @@ ROW = "hprune:row"
 
 
 def numbered(table: pa.Table) -> pa.Table:
-    """The table with the number of each row."""
+    """The table with the number of each row.
+
+    Raises:
+        ValueError: if it has a column of that name.
+    """
+    if ROW in table.column_names:
+        raise ValueError(f"the data has a column {ROW}, a name that hprune needs for its own: give it another")
     return table.append_column(ROW, pa.array(np.arange(table.num_rows, dtype=np.int64)))
 
 

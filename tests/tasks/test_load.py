@@ -408,6 +408,12 @@ def test_missing_columns_list_those_present() -> None:
     fails("the validation split has no column text", columns([0, 1]), {"sentence": ["a"], "label": [0]})
 
 
+def test_a_column_of_our_own_name_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "label": [0, 1], "hprune:row": [1, 2]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="the data has a column hprune:row, a name that hprune needs"):
+        load_task(TaskSpec("own", Classification(), train_file=str(tmp_path / "a.parquet")))
+
+
 def test_one_class_is_not_enough() -> None:
     fails(r"'own': the train split holds one class only \(0\); a classifier needs two", columns([0] * 20))
     fails(r"one class only \(yes\)", columns(["yes"] * 20), columns(["yes"]))

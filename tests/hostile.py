@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -560,13 +561,14 @@ def _out_of_time(*_: Any) -> None:
     raise Hang
 
 
-def try_cases(target: Target, number: int) -> Tally:
-    """Try many cases of a target; the same ones every time."""
+def try_cases(target: Target, number: int, *, seed: int = 0) -> Tally:
+    """Try many cases of a target; the same ones every time, others for another seed."""
     tally = Tally()
     with a_study() as (root, before):
 
+        @hypothesis.seed(seed)
         @settings(
-            max_examples=number, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+            max_examples=number, database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(target.cases)

@@ -10,7 +10,6 @@ the undisturbed study, and no file left over. Prints where the kills fell.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -28,10 +27,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.conftest import tiny_options, write_corpus
+from tests.sweeps import contents, left_over
 
 RUNS = 9
 MOST = 5  # kills of one study, so that many begin
-LEFT_OVER = re.compile(r"\..*|.*\.tmp|resume\.ckpt|failure\.json")
 STAGES = {
     "imports": "", "scoring runs": r"scoring run, seed", "comparison runs": r"arm \w+, seed",
     "the end": r"random_like/seed=12(: .* trained| is complete)",
@@ -116,7 +115,7 @@ def kill_again_and_again(
         found.stages[[stage for stage, sign in STAGES.items() if re.search(sign, said)][-1]] += 1
     here, there = contents(root), contents(undisturbed)
     found.different = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
-    found.left_over = [str(file.relative_to(root)) for file in root.rglob("*") if LEFT_OVER.fullmatch(file.name)]
+    found.left_over = left_over(root)
     return found
 
 
@@ -125,15 +124,6 @@ def moment_of(rng: np.random.Generator, seconds: float) -> tuple[str, float]:
     if rng.random() < 0.5:
         return "", float(rng.uniform(0, seconds))
     return f"[{rng.integers(1, RUNS, endpoint=True)} of {RUNS}]", float(rng.uniform(0, 1))
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    """Every record, prediction, subset and score below a root, and the metrics and losses of each run."""
-    found = {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*.parquet")}
-    for file in root.glob("runs/**/run.json"):
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        found[str(file.relative_to(root))] = json.dumps([manifest["metrics"], manifest["epochs"]]).encode()
-    return found
 
 
 def row(name: str, at_once: str, studies: Sequence[Killed]) -> str:

@@ -18,6 +18,7 @@ import psutil
 from tests.conftest import ROOT
 
 TIMEOUT = 600
+LEFT_OVER = re.compile(r"\..*|.*\.tmp|resume\.ckpt|failure\.json")
 
 
 @contextmanager
@@ -63,19 +64,20 @@ def working(root: Path, seed: int) -> psutil.Process:
     raise AssertionError(f"seed {seed} came to no checkpoint")
 
 
-def tables(root: Path) -> dict[str, Any]:
-    """Every table of every run (records, predictions, subsets), its metrics and its losses."""
-    found: dict[str, Any] = {str(file.relative_to(root)): file.read_bytes() for file in root.glob("runs/**/*.parquet")}
+def contents(root: Path) -> dict[str, Any]:
+    """Every table below a root (records, predictions, subsets, scores), and the metrics and losses of each run."""
+    found: dict[str, Any] = {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*.parquet")}
     for file in root.glob("runs/**/run.json"):
-        manifest = json.loads(file.read_text())
+        manifest = json.loads(file.read_text(encoding="utf-8"))
         found[str(file.relative_to(root))] = manifest["metrics"], manifest["epochs"]
     assert found
     return found
 
 
-def left_over(root: Path) -> list[Path]:
-    """What only a run that is not complete has."""
-    return [file for file in root.glob("runs/**/*") if file.name.startswith(".") or file.suffix == ".ckpt"]
+def left_over(root: Path) -> list[str]:
+    """Files that only what is not complete has; a launcher's own are not ours."""
+    names = {str(file.relative_to(root)): file.name for file in root.rglob("*")}
+    return [path for path, name in names.items() if LEFT_OVER.fullmatch(name) and not path.startswith("sweeps")]
 
 
 def starts(root: Path) -> Sequence[int]:

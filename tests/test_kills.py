@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kills import LEFT_OVER, command, contents, kill_again_and_again
+from benchmarks.kills import command, kill_again_and_again
+from tests.sweeps import contents, left_over
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -49,7 +50,7 @@ def test_a_disk_that_is_full_again_and_again(
     monkeypatch.setattr(os, "fsync", full)
     codes = []
     while not codes or (codes[-1] and len(codes) < 20):
-        room = 90
+        room = 90  # two for each file: its content, and its name in the folder
         code, out, err = run_command("study", *command(tmp_path, corpus_dir)[3:])
         codes.append(code)
         assert "Traceback" not in out + err
@@ -57,4 +58,4 @@ def test_a_disk_that_is_full_again_and_again(
     assert codes == [1] * (len(codes) - 1) + [0]
     assert len(codes) > 3
     assert contents(tmp_path) == contents(undisturbed)
-    assert not [file for file in tmp_path.rglob("*") if LEFT_OVER.fullmatch(file.name)]
+    assert not left_over(tmp_path)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
 from hprune import launcher as launcher_module
-from tests.conftest import ROOT
-from tests.sweeps import left_over, tables
+from hydra_plugins.hprune_launchers.launchers import LocalLauncher, SlurmLauncher
+from tests.sweeps import contents, ended, left_over, sweep, working
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -25,36 +23,57 @@ Run = Callable[..., tuple[int, str, str]]
 def test_submitit_gives_the_same_records_and_survives_a_kill(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
     options = [*tiny, "study=s", "seed=1,2,3", "trainer.checkpoint_minutes=0"]
     assert run_command("train", *options, f"paths.root={tmp_path}/basic", "-m")[0] == 0
-    jobs = [*options, f"paths.root={tmp_path}/jobs", "hydra/launcher=submitit_local", "hydra.launcher.at_once=2", "-m"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hprune.train", *jobs], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    kill_job(tmp_path / "jobs", seed=2, within=psutil.Process(process.pid))
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 1, err
-    told = [line.split() for line in out.splitlines() if line.startswith("#")]
-    assert [(line[1], line[2]) for line in told] == [("seed=1", "done"), ("seed=2", "failed"), ("seed=3", "done")]
-    assert "its process was ended before it could say anything" in " ".join(out.split())
-    assert "Traceback" not in err
+    jobs = [*options, f"paths.root={tmp_path}/jobs", "hydra/launcher=submitit_local", "hydra.launcher.at_once=2"]
+    with sweep(*jobs) as process:
+        working(tmp_path / "jobs", 2).send_signal(signal.SIGKILL)
+        told, said = ended(process, code=1)
+    assert (told["#0 seed=1"], told["#2 seed=3"]) == ("done", "done")
+    assert told["#1 seed=2"].startswith("failed its process was ended before it could say anything")
+    assert "#1 ended without a result" in said
     assert run_command("train", *options, f"paths.root={tmp_path}/jobs", "-m")[0] == 0
-    assert tables(tmp_path / "jobs") == tables(tmp_path / "basic")
+    assert contents(tmp_path / "jobs") == contents(tmp_path / "basic")
     assert not left_over(tmp_path / "jobs")
 
 
-def kill_job(root: Path, *, seed: int, within: psutil.Process) -> None:
-    """kill -9 of the process that has written a checkpoint of this seed."""
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        for lock in root.glob(f"runs/*/*/*/seed={seed}/.lock"):
-            if not (lock.parent / "resume.ckpt").exists():
-                continue
-            for child in within.children(recursive=True):
-                if any(Path(file.path) == lock for file in child.open_files()):
-                    os.kill(child.pid, signal.SIGKILL)
-                    return
-        time.sleep(0.02)
-    raise AssertionError("no job came so far")
+class Handed:
+    """A job in the hands of what starts jobs, which has ended at once."""
+
+    def __init__(self, number: int) -> None:
+        self.job_id, self.paths, self.cancelled = number, SimpleNamespace(stderr=f"{number}.err"), False
+
+    def done(self) -> bool:
+        """Yes."""
+        return True
+
+    def cancel(self) -> None:
+        """Say that it was."""
+        self.cancelled = True
+
+
+def test_a_disk_that_is_full_lets_jobs_end_that_are_at_work() -> None:
+    started: list[Handed] = []
+
+    def submit(*_: Any) -> Handed:
+        if len(started) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        started.append(Handed(len(started)))
+        return started[-1]
+
+    launcher = LocalLauncher.__new__(LocalLauncher)
+    launcher.at_once = 2
+    with pytest.raises(OSError, match="No space left"):
+        launcher._submit(SimpleNamespace(submit=submit), [([], "", number, "", None) for number in range(4)])
+    assert [job.cancelled for job in started] == [False, False]
+
+
+def test_a_cluster_without_accounting_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    executor = SimpleNamespace(map_array=lambda *_: [Handed(7)])
+    jobs = SlurmLauncher.__new__(SlurmLauncher)._submit(executor, [([], "", 0, "", None)])
+    assert [job.job_id for job in jobs] == [7]
+    assert "sacct does not work here" in caplog.text
 
 
 @pytest.mark.parametrize(

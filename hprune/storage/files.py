@@ -62,11 +62,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def flush_folder(folder: Path) -> None:
     """Flush the names in a folder to disk, where its file system can: what was renamed outlives a loss of power."""
-    if os.name == "posix":
-        there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with suppress(OSError):  # the file itself is whole by now
+        there = os.open(folder, os.O_RDONLY)
         try:
-            with suppress(OSError):
-                os.fsync(there)
+            os.fsync(there)
         finally:
             os.close(there)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.sweeps import ended, left_over, starts, sweep, tables, working
+from tests.sweeps import contents, ended, left_over, starts, sweep, working
 
 pytestmark = pytest.mark.ray
 
@@ -34,7 +34,7 @@ def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
     root = tmp_path_factory.mktemp("basic")
     with sweep(*options, "seed=1,2", f"paths.root={root}") as process:
         ended(process, code=0)
-    return tables(root)
+    return contents(root)
 
 
 def test_tasks_give_the_same_tables_and_a_failed_one_stops_no_other(
@@ -44,7 +44,7 @@ def test_tasks_give_the_same_tables_and_a_failed_one_stops_no_other(
         told, _ = ended(process, code=1)
     assert told["#1 seed=-3"].startswith("failed seed must be a whole number from 0")
     assert (told["#0 seed=1"], told["#2 seed=2"]) == ("done", "done")
-    assert tables(tmp_path) == basic
+    assert contents(tmp_path) == basic
 
 
 def test_a_worker_that_is_killed_is_started_again(options: list[str], basic: dict[str, Any], tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_worker_that_is_killed_is_started_again(options: list[str], basic: dic
         working(tmp_path, 2).send_signal(signal.SIGKILL)
         told, _ = ended(process, code=0)
     assert told == {"#0 seed=1": "done", "#1 seed=2": "resumed"}
-    assert tables(tmp_path) == basic
+    assert contents(tmp_path) == basic
     assert starts(tmp_path) == [0, 1]
     assert not left_over(tmp_path)
 
@@ -70,4 +70,4 @@ def test_without_a_second_try_it_has_failed_and_the_others_end(
     with sweep(*command) as process:
         told, _ = ended(process, code=0)
     assert told == {"#0 seed=1": "skipped", "#1 seed=2": "resumed"}
-    assert tables(tmp_path) == basic
+    assert contents(tmp_path) == basic

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from hprune.storage.lock import locked
-from tests.sweeps import ended, left_over, starts, sweep, tables, working
+from tests.sweeps import contents, ended, left_over, starts, sweep, working
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm")]
 
@@ -36,7 +36,7 @@ def basic(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
     root = tmp_path_factory.mktemp("basic")
     with sweep(*options, "seed=1,2", f"paths.root={root}") as process:
         ended(process, code=0)
-    return tables(root)
+    return contents(root)
 
 
 def job_of(process: psutil.Process) -> str:
@@ -51,7 +51,7 @@ def test_jobs_give_the_same_tables(options: list[str], basic: dict[str, Any], tm
     with sweep(*options, *LAUNCHER, "seed=1,2", f"paths.root={tmp_path}") as process:
         told, _ = ended(process, code=0)
     assert told == {"#0 seed=1": "done", "#1 seed=2": "done"}
-    assert tables(tmp_path) == basic
+    assert contents(tmp_path) == basic
 
 
 def test_one_killed_one_wrong_and_the_same_command_again(
@@ -68,7 +68,7 @@ def test_one_killed_one_wrong_and_the_same_command_again(
     with sweep(*command, "seed=1,2") as process:
         told, _ = ended(process, code=0)
     assert told == {"#0 seed=1": "skipped", "#1 seed=2": "resumed"}
-    assert tables(tmp_path) == basic
+    assert contents(tmp_path) == basic
     assert not left_over(tmp_path)
 
 
@@ -80,7 +80,7 @@ def test_pre_emption_requeues_by_itself(options: list[str], basic: dict[str, Any
         subprocess.run(["scontrol", "requeue", second], check=True, timeout=60)
         told, _ = ended(process, code=0)
     assert told == {"#0 seed=1": "resumed", "#1 seed=2": "resumed"}
-    assert tables(tmp_path) == basic
+    assert contents(tmp_path) == basic
     assert starts(tmp_path) == [1, 1]
     assert not left_over(tmp_path)
 
@@ -102,7 +102,7 @@ def test_a_time_limit_requeues_by_itself(options: list[str], tmp_path: Path) -> 
         told, _ = ended(jobs, code=0)
         ended(basic, code=0)
     assert list(told.values()) == ["resumed"]
-    assert tables(tmp_path / "jobs") == tables(tmp_path / "basic")
+    assert contents(tmp_path / "jobs") == contents(tmp_path / "basic")
     assert starts(tmp_path / "jobs") == [1]
 
 
@@ -133,4 +133,4 @@ def test_one_run_of_two_tasks(options: list[str], tmp_path: Path) -> None:
     assert list(told.values()) == ["resumed"]
     with sweep(*command, f"paths.root={tmp_path}/basic") as process:
         ended(process, code=0)
-    assert tables(tmp_path / "jobs") == tables(tmp_path / "basic")
+    assert contents(tmp_path / "jobs") == contents(tmp_path / "basic")

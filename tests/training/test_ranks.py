@@ -33,7 +33,7 @@ from hprune.training.settings import RunSpec
 from hprune.training.spec import LoraSpec
 from hprune.training.units import load_samples
 from tests.conftest import ROOT
-from tests.sweeps import left_over, tables
+from tests.sweeps import contents, left_over
 
 KINDS = ("classification", "multiple_choice", "extractive_qa")
 
@@ -178,7 +178,7 @@ def test_a_sweep_that_is_killed_ends_with_the_same_bytes(tiny: list[str], tmp_pa
     _, said = process.communicate()
     assert process.returncode == 0, said
     assert "continues from its checkpoint" in said
-    assert tables(tmp_path / "broken") == tables(tmp_path / "whole")
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
     assert not left_over(tmp_path / "broken")
 
 
@@ -200,7 +200,7 @@ def test_processes_from_outside(tiny: list[str], tmp_path: Path) -> None:
     process = command("hprune.train", *options(tiny, tmp_path / "own"))
     _, said = process.communicate()
     assert process.returncode == 0, said
-    assert tables(tmp_path / "outside") == tables(tmp_path / "own")
+    assert contents(tmp_path / "outside") == contents(tmp_path / "own")
 
 
 OUTSIDE = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3", "TORCHELASTIC_RUN_ID": "x"}

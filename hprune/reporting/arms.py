@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hprune.science.compare import compare
 from hprune.science.records import RunKey
-from hprune.science.stats import paired_difference, t_interval
+from hprune.science.stats import t_interval
 from hprune.storage.runs import differing_keys
 from hprune.storage.studies import StudyRun
 
@@ -150,7 +151,7 @@ def _difference(
     other = {} if reference is None else _values(reference, eval_set, metric)
     if not set(other) & set(values):
         return {f"difference{suffix}": None, f"verdict{suffix}": None}
-    found = paired_difference(values, other, higher_is_better=metric not in LOWER_IS_BETTER)
+    found = compare({"": values}, other, higher_is_better=metric not in LOWER_IS_BETTER)[""]
     facts = {**asdict(found.interval), "p_value": found.p_value, "test": found.test}
     return {f"difference{suffix}": facts, f"verdict{suffix}": found.verdict}
 

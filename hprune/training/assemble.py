@@ -83,4 +83,5 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
         packed=packed,
     )
     model = with_adapter(model, spec.model.adapter)
-    return Assembled(FineTuner(model, spec.task.kind, spec.optim), datamodule, tokenizer)
+    steps = spec.steps(full=data.train.num_rows, kept=subset.sample_ids.size)
+    return Assembled(FineTuner(model, spec.task.kind, spec.optim, steps=steps), datamodule, tokenizer)

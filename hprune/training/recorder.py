@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from hprune.science.records import Measured
 from hprune.tasks.spec import Judgement
+from hprune.training.budget import cut_off
 from hprune.training.ranks import rank
 
 COLUMNS = ("correct", "true_prob", "margin", "el2n")
@@ -102,7 +103,12 @@ class Recorder(L.Callback):
             self._write("train_pass", Judgement(**{name: outputs[name] for name in COLUMNS}), batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Close the epoch: judge by a clean pass if asked to, check that every sample was seen once."""
+        """Close the epoch: judge by a clean pass if asked to, check that every sample was seen once.
+
+        One that a budget of steps cut off is no epoch of the record.
+        """
+        if cut_off(trainer):
+            return
         if "eval_pass" in self.judged:
             self._clean_pass(trainer, pl_module)
         for way, metric in self.judged.items():

@@ -36,6 +36,7 @@ from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
 from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
+from hprune.training.budget import StopAtStep
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.guard import StopOnNonFinite, memory_told
@@ -134,10 +135,11 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     made = assemble(spec, data, subset, root=root)
     recorder, stopwatch = Recorder(subset.sample_ids, spec.record.ways), Stopwatch()
     history = History(spec.task.kind.primary_metric)
-    first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids)]
+    first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids), StopAtStep(made.module.steps)]
     checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)
+    epochs = -(-made.module.steps // spec.steps_an_epoch(subset.sample_ids.size))
     with _device_told(spec.trainer):
-        trainer = _trainer(spec, [*first, recorder, history, checkpoint], root=folder.path)
+        trainer = _trainer(spec, [*first, recorder, history, checkpoint], epochs=epochs, root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         check_checkpoint(resume, spec.trainer.devices)
@@ -228,12 +230,12 @@ def _device_told(spec: TrainerSpec) -> Iterator[None]:
         ) from error
 
 
-def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Trainer:
+def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, epochs: int, root: Path) -> L.Trainer:
     accelerator = accelerator_of(spec.trainer)
     bar = [TQDMProgressBar(refresh_rate=10, leave=False)] if spec.trainer.progress and sys.stderr.isatty() else []
     machines = nodes()
     return L.Trainer(
-        max_epochs=spec.trainer.max_epochs,
+        max_epochs=epochs,
         accelerator=accelerator,
         devices=spec.trainer.devices // machines,
         num_nodes=machines,

@@ -43,6 +43,20 @@ class RunSpec:
         """The run's name."""
         return RunKey(self.task.name, self.model.name, self.subset.name, self.seed)
 
+    @property
+    def steps_of_full_set(self) -> bool:
+        """Whether it takes as many steps as a run on the full set, which has them anyway."""
+        return self.trainer.budget == "steps" and self.subset.select is not None
+
+    def steps_an_epoch(self, samples: int) -> int:
+        """Steps of the optimiser in an epoch of so many samples."""
+        batches = -(-samples // self.data.batch_size)
+        return -(-batches // self.trainer.accumulate)
+
+    def steps(self, *, full: int, kept: int) -> int:
+        """Steps of the optimiser in the whole run: `trainer.max_epochs` of the samples kept, or of the full set."""
+        return self.trainer.max_epochs * self.steps_an_epoch(full if self.steps_of_full_set else kept)
+
 
 def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[str, Any]:
     """What a run's result depends on, as plain values: data, weights by content; no paths, workers or progress bars."""
@@ -55,6 +69,8 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         "threads": (spec.trainer.threads or torch.get_num_threads()) if accelerator == "cpu" else None,
         "devices": spec.trainer.devices,
     }
+    if spec.steps_of_full_set:
+        trainer["budget"] = "steps"
     if spec.trainer.strategy != "ddp":  # which was all there was: older runs keep their names
         trainer["strategy"] = spec.trainer.strategy
     return {
@@ -82,9 +98,10 @@ def _subset_identity(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
     if spec.select is None:
         return {"rule": "everything"}
     function = getattr(spec.select, "func", spec.select)
-    bound = {name: value for name, value in getattr(spec.select, "keywords", {}).items() if value is not None}
-    values = "" if scores is None else scores.digest
-    return {"rule": f"{function.__module__}.{function.__name__}", **bound, "scores": values}
+    bound = getattr(spec.select, "keywords", {})
+    size = {name: getattr(spec, name) for name in ("keep", "fraction", "size", "balance")}
+    known = {name: value for name, value in {**bound, **size}.items() if value is not None}
+    return {"rule": f"{function.__module__}.{function.__name__}", **known, "scores": scores.digest if scores else ""}
 
 
 def versions() -> dict[str, str]:

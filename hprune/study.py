@@ -23,7 +23,6 @@ from hprune.root import root_of
 from hprune.science.records import Measured
 from hprune.science.subset import SubsetSpec
 from hprune.score import ScoreSpec, instantiate_spec
-from hprune.training.spec import RecordSpec
 
 if TYPE_CHECKING:
     from hprune.at_once import Ended, Planned
@@ -43,11 +42,9 @@ def main(cfg: DictConfig) -> None:
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
     check_arms(cfg.arms)
     full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
-    arms = [run_spec(cfg, subset=subset, seed=comparison[0]) for subset in cfg.arms.values()]
+    arms = [run_spec(cfg, subset=subset, seed=comparison[0]).whole() for subset in cfg.arms.values()]
     arms = in_budgets(arms, plain(cfg.comparison.budgets))
-    score = replace(
-        instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.record), seeds=list(scoring)
-    )
+    score = replace(instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.ways), seeds=list(scoring))
     others = [like(score, instantiate_spec(other)) for other in cfg.scores.values()]
 
     from hprune.at_once import StudyPlace, at_once_of, training
@@ -77,7 +74,7 @@ def main(cfg: DictConfig) -> None:
         with training(place, data, at_once=at_once, cards=cards) as train:
             runs = [replace(full, seed=seed) for seed in scoring]
             progress.watch(train(progress.started(runs, "scoring")))
-            for way in full.record.ways:
+            for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
             for other in others:
                 score_study(root, study, other)
@@ -219,11 +216,9 @@ class _Progress:
         return f" (at most about {about} left)"
 
 
-def _measured(wanted: Measured, record: RecordSpec) -> Measured:
+def _measured(wanted: Measured, ways: Sequence[Measured]) -> Measured:
     """The way of measuring that the arms are chosen by: the score's, or the only one that is recorded."""
-    if len(record.ways) == 1:
-        return record.ways[0]
-    return wanted
+    return ways[0] if len(ways) == 1 else wanted
 
 
 def _check_overlap(scoring: tuple[int, ...], comparison: tuple[int, ...], *, allowed: bool) -> None:

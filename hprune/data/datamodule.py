@@ -34,6 +34,9 @@ class DataSpec:
     packed: bool = True
     """Compute no padding, where the architecture allows it; `batching: max_length` computes all of it regardless."""
     workers: int = 0
+    folds: int | None = None
+    """Of scoring runs: a model for each of so many folds is trained on the others, and judges the samples of that fold,
+    which it was not trained on. null: one model, trained on all."""
 
     @property
     def pads_all(self) -> bool:
@@ -44,6 +47,8 @@ class DataSpec:
         lows = {"batch_size": 1, "eval_batch_size": 1, "max_length": 2, "workers": 0}  # 2: the special tokens
         for name, low in lows.items():
             check_whole(f"data.{name}", getattr(self, name), low=low)
+        if self.folds is not None:
+            check_whole("data.folds", self.folds, low=2)
         if not isinstance(self.packed, bool):
             raise ValueError(f"data.packed must be true or false, got {self.packed!r}")
         if self.order not in ("fixed", "reshuffled"):

@@ -118,6 +118,7 @@ def _histogram(name: str, table: Mapping[str, Any]) -> View:
     how = {
         "train_pass": "judged by the training steps themselves",
         "eval_pass": "judged by a clean pass after each epoch",
+        "out_of_fold": "judged by models that were not trained on them",
     }.get(table["measured"], table["measured"])
     return {
         "name": name,

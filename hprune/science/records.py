@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 
-Measured = Literal["train_pass", "eval_pass"]
-"""When a sample was judged: by the training step (dropout on, before the update) or by a clean pass after the epoch."""
+Measured = Literal["train_pass", "eval_pass", "out_of_fold"]
+"""When a sample was judged: by the training step (dropout on, before the update), by a clean pass after the epoch, or
+by such a pass of a model that was not trained on it."""
 
 Direction = Literal["easier", "harder"]
 """What a higher score means."""

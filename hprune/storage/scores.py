@@ -32,7 +32,7 @@ from hprune.storage.studies import study_folder
 
 
 def _measured(value: Any) -> bool:
-    """train_pass or eval_pass."""
+    """train_pass, eval_pass or out_of_fold."""
     return value in get_args(Measured)
 
 

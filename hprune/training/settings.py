@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -16,7 +16,7 @@ import torchmetrics
 import transformers
 
 from hprune.data.datamodule import DataSpec
-from hprune.science.records import RunKey, Scores
+from hprune.science.records import Measured, RunKey, Scores
 from hprune.science.subset import SubsetSpec
 from hprune.tasks.spec import TaskData, TaskSpec, settings_of_kind
 from hprune.training.build import model_identity
@@ -42,6 +42,16 @@ class RunSpec:
     def key(self) -> RunKey:
         """The run's name."""
         return RunKey(self.task.name, self.model.name, self.subset.name, self.seed)
+
+    def whole(self) -> RunSpec:
+        """The same run without folds, which are for scoring: an arm is one model."""
+        config = {**self.config, "data": {**self.config.get("data", {}), "folds": None}}
+        return self if self.data.folds is None else replace(self, data=replace(self.data, folds=None), config=config)
+
+    @property
+    def ways(self) -> tuple[Measured, ...]:
+        """How its samples are judged."""
+        return self.record.ways if self.data.folds is None else ("out_of_fold",)
 
     @property
     def steps_of_full_set(self) -> bool:
@@ -82,11 +92,16 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         },
         "model": model_identity(spec.model),
         "optim": {**_without(asdict(spec.optim), "pruned_lr"), "betas": list(spec.optim.betas)},
-        "data": _without(asdict(spec.data), "workers") | {"packed": spec.data.packed and not spec.data.pads_all},
+        "data": _data_settings(spec.data),
         "trainer": trainer,
-        "record": {"measured": spec.record.measured},
+        "record": {"measured": spec.record.measured if spec.data.folds is None else "out_of_fold"},
         "subset": _subset_identity(spec.subset, scores),
     }
+
+
+def _data_settings(spec: DataSpec) -> dict[str, Any]:
+    settings = _without(asdict(spec), "workers") | {"packed": spec.packed and not spec.pads_all}
+    return settings if spec.folds is not None else _without(settings, "folds")
 
 
 def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:

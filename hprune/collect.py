@@ -30,7 +30,7 @@ def register_run(
     spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
 ) -> RunFolder:
     """Let a study refer to a run; its folder, complete or not."""
-    spec = _sized(spec, data, root=root, study=study)
+    spec, data = _sized(spec, data, root=root, study=study), data.for_task(spec.task)
     folder = locate(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
     add_run(root, study, folder, purpose, scoring_seeds)
     return folder
@@ -38,7 +38,7 @@ def register_run(
 
 def train_run(spec: RunSpec, data: TaskData, folder: RunFolder, *, root: Path, study: str) -> State:
     """Train a run that its study refers to, unless it is complete; what became of it."""
-    spec = _sized(spec, data, root=root, study=study)
+    spec, data = _sized(spec, data, root=root, study=study), data.for_task(spec.task)
     state: State = "skipped" if folder.complete else "resumed" if folder.checkpoint.exists() else "done"
     fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
     return state

@@ -65,6 +65,11 @@ class ScoreSpec:
             raise ValueError(f"score.needs must list columns of a record, of {', '.join(COLUMNS)}, got {self.needs!r}")
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """What the function is given beside the dynamics: the conventions of the score."""
+        return dict(getattr(self.function, "keywords", {}))
+
+    @property
     def table(self) -> str:
         """The name of the table: the score's, with what differs from all runs and epochs, as measured in training."""
         parts = [self.name, f"S{self.runs}" if self.runs else "", f"E{self.epochs}" if self.epochs else ""]
@@ -116,7 +121,7 @@ def _scored(
 ) -> Iterator[Scores]:
     """The scores of one piece of the samples after the other; what takes long says how far it is."""
     told = time.monotonic()
-    conventions = {"score": spec.name, "missing_runs_allowed": bool(missing)}
+    conventions: dict[str, Any] = {"score": spec.name, **spec.parameters, "missing_runs_allowed": bool(missing)}
     conventions |= {"missing_seeds": list(missing)} if missing else {}
     for piece in dynamics.pieces(spec.needs):
         scores = Scores(

@@ -72,7 +72,7 @@ def main(cfg: DictConfig) -> None:
     progress = _Progress(planned)
     with progress.told():
         with training(place, data, at_once=at_once, cards=cards) as train:
-            runs = [replace(full, seed=seed) for seed in scoring]
+            runs = [replace(full.scored(), seed=seed) for seed in scoring]
             progress.watch(train(progress.started(runs, "scoring")))
             for way in full.ways:
                 score_study(root, study, replace(score, measured=way))

@@ -66,7 +66,13 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
 
     train = tokens("train", whole, digest)
     evaluation = {
-        name: Encoded(tokens(name, table, data.evaluation_hashes[name]), table["label"].to_numpy(), table, data.text)
+        name: Encoded(
+            tokens(name, table, data.evaluation_hashes[name]),
+            table["label"].to_numpy(),
+            table,
+            data.text,
+            data.counts_as.get(name),
+        )
         for name, table in data.evaluation.items()
     }
     if data.uncut is not None:

@@ -43,6 +43,10 @@ class RunSpec:
         """The run's name."""
         return RunKey(self.task.name, self.model.name, self.subset.name, self.seed)
 
+    def scored(self) -> RunSpec:
+        """The same run as a scoring run, which is evaluated on the task's own sets only."""
+        return replace(self, task=replace(self.task, also={})) if self.task.also else self
+
     def whole(self) -> RunSpec:
         """The same run without folds, which are for scoring: an arm is one model."""
         config = {**self.config, "data": {**self.config.get("data", {}), "folds": None}}

@@ -129,7 +129,7 @@ def test_values_that_are_no_numbers_are_refused_in_whatever_piece(root: Path) ->
     def broken(dynamics: Dynamics) -> NDArray[np.float32]:
         return np.where(dynamics.sample_ids == 150, np.nan, 1).astype(np.float32)
 
-    with pytest.raises(ValueError, match=r"must be finite, got 1 that are not, first ids \[150\]"):
+    with pytest.raises(ValueError, match=r"must be numbers, got 1 that are none, first ids \[150\]"):
         score_study(root, "s", ScoreSpec("broken", broken, "easier"))
     assert nothing_written(root)
 

@@ -58,8 +58,8 @@ def _seeds(rows: Sequence[Row]) -> str:
     else:
         number = "seeds: " + ", ".join(f"{label} {count}" for label, count in counts.items())
     tested = sum(row["verdict"] is not None for row in rows)
-    family = f", Holm's correction for {tested} arms" if tested > 1 else ""
-    return f"verdict by the paired t test, two-sided, 5%{family}; {number}"
+    family = f" (Holm for {tested} arms)" if tested > 1 else ""
+    return f"verdict by the paired t test, 5%{family}; {number}"
 
 
 def _table(rows: Sequence[Row], width: int) -> Table:

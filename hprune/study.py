@@ -77,7 +77,7 @@ def main(cfg: DictConfig) -> None:
             for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
             for other in others:
-                score_study(root, study, other)
+                score_study(root, study, other, data)
             tables = {spec.name: spec.table for spec in (*others, score)}
             chosen = [replace(arm, subset=_by_tables(arm.subset, score.table, tables)) for arm in arms]
             runs = [

@@ -18,7 +18,8 @@ from hprune.command import CONF
 from hprune.science.records import CONTINUOUS
 from hprune.score import ScoreSpec, instantiate_spec
 
-SCORES = sorted(path.stem for path in (CONF / "score").glob("*.yaml"))
+ALL = sorted(path.stem for path in (CONF / "score").glob("*.yaml"))
+SCORES = [name for name in ALL if name != "tfidf_distance"]  # which looks at all texts
 
 
 @functools.cache

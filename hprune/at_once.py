@@ -19,7 +19,7 @@ from hprune.collect import register_run, train_run
 from hprune.reporting.outcomes import State, first_line
 from hprune.storage.runs import RunFolder
 from hprune.storage.studies import Purpose
-from hprune.tasks.spec import TaskData
+from hprune.tasks.spec import TaskData, TaskSpec
 from hprune.training.cards import environments
 from hprune.training.processes import Worker, call_me, workers
 from hprune.training.settings import RunSpec, accelerator_of
@@ -202,7 +202,7 @@ def _failed(run: Planned, error: Exception) -> Ended:
     return Ended(run, "failed", said)
 
 
-_data: TaskData | None = None  # of the study: its runs differ in subset and seed
+_data: tuple[TaskSpec, TaskData] | None = None  # of the study: its runs differ in subset, seed and further sets
 
 
 def _train(run: Planned, folder: RunFolder, place: StudyPlace) -> State:
@@ -210,6 +210,6 @@ def _train(run: Planned, folder: RunFolder, place: StudyPlace) -> State:
     global _data
     call_me(run.label)
     run = replace(run, spec=replace(run.spec, trainer=replace(run.spec.trainer, progress=False)))
-    if _data is None:
-        _data = load_samples(run.spec, root=place.root)
-    return place.train(run, folder, _data)
+    if _data is None or _data[0] != run.spec.task:
+        _data = run.spec.task, load_samples(run.spec, root=place.root)
+    return place.train(run, folder, _data[1])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hprune.reporting.outcomes import State
 from hprune.storage.runs import RunFolder
-from hprune.storage.scores import scores_for
+from hprune.storage.scores import scores_for, sized
 from hprune.storage.studies import Purpose, add_run
 from hprune.tasks.spec import TaskData
 from hprune.training.run import fine_tune, locate
@@ -29,6 +30,7 @@ def register_run(
     spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
 ) -> RunFolder:
     """Let a study refer to a run; its folder, complete or not."""
+    spec, data = _sized(spec, data, root=root, study=study), data.for_task(spec.task)
     folder = locate(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
     add_run(root, study, folder, purpose, scoring_seeds)
     return folder
@@ -36,9 +38,16 @@ def register_run(
 
 def train_run(spec: RunSpec, data: TaskData, folder: RunFolder, *, root: Path, study: str) -> State:
     """Train a run that its study refers to, unless it is complete; what became of it."""
+    spec, data = _sized(spec, data, root=root, study=study), data.for_task(spec.task)
     state: State = "skipped" if folder.complete else "resumed" if folder.checkpoint.exists() else "done"
     fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
     return state
+
+
+def _sized(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunSpec:
+    """The run with the size of its subset as a number, where another table says it."""
+    ids = data.train["sample_id"].to_numpy()
+    return replace(spec, subset=sized(spec.subset, sample_ids=ids, data_hash=data.data_hash, root=root, study=study))
 
 
 def purpose_of(spec: RunSpec, scoring_seeds: tuple[int, ...], *, allow_seed_overlap: bool = False) -> Purpose:

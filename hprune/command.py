@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from hprune.data.checks import check_number
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
 from hprune.reporting.outcomes import told
@@ -176,6 +177,23 @@ def _types() -> dict[str, type]:
     return parts | {"record": RecordSpec, "subset": SubsetSpec}
 
 
+def margin_of(cfg: DictConfig) -> float | None:
+    """How much of the metric two arms may differ in and still be called equivalent, said before they are compared.
+
+    Raises:
+        ValueError: if it is no number above 0, nor null.
+    """
+    if "comparison" not in cfg:  # the stored config of an older run
+        return None
+    check_sections(cfg, "comparison")
+    margin: float | None = cfg.comparison.get("margin")
+    if margin is not None:
+        check_number(
+            "comparison.margin", margin, rule="a finite number above 0, in the metric's own unit", open_low=True
+        )
+    return margin
+
+
 def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:
     """The typed description of one run; `subset` and `seed` replace those of the config."""
     from hprune.training.settings import RunSpec
@@ -186,6 +204,7 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}; for several runs use -m and seed=1,2,3")
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
+    config["comparison"] = {"margin": margin_of(cfg)}
     made = {part: instantiate(cfg[part]) for part in parts} | {"subset": instantiate(subset)}
     for part, kind in _types().items():
         if not isinstance(made[part], kind):

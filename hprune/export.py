@@ -25,7 +25,7 @@ from hprune.storage.files import write_json
 from hprune.storage.manifests import read_results
 from hprune.storage.places import local_path
 from hprune.storage.runs import state_of
-from hprune.storage.scores import scores_for
+from hprune.storage.scores import scores_for, sized
 from hprune.storage.studies import runs_of
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, settings_of_source
@@ -46,8 +46,9 @@ def main(cfg: DictConfig) -> None:
     data = samples_of_study(root, cfg.study, trust_code=cfg.trust_code)
     manifest = next(read_results(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
     _check_unchanged(cfg.study, manifest, data)
-    scores = scores_for(spec, root=root, study=cfg.study)
     ids = data.train["sample_id"].to_numpy().copy()
+    spec = sized(spec, sample_ids=ids, data_hash=data.data_hash, root=root, study=cfg.study)
+    scores = scores_for(spec, root=root, study=cfg.study)
     subset = choose(
         spec,
         scores,
@@ -136,7 +137,8 @@ def _check_unchanged(study: str, manifest: Mapping[str, Any], data: TaskData) ->
 def _selection(spec: SubsetSpec, seed: int) -> dict[str, Any]:
     """The rule that chose the rows; with the score table, it chooses them again."""
     rule = "everything" if spec.select is None else getattr(spec.select, "func", spec.select).__name__
-    return {"subset": spec.name, "rule": rule, "keep": spec.keep, "fraction": spec.fraction, "seed": seed}
+    size = {key: getattr(spec, key) for key in ("keep", "fraction", "size", "balance")}
+    return {"subset": spec.name, "rule": rule, **size, "seed": seed}
 
 
 def _content(subset: Subset, data: TaskData) -> dict[str, Any]:

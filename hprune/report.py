@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,13 @@ def samples_of_study(root: Path, study: str, *, trust_code: bool = False) -> Tas
     """
     from hprune.tasks.load import load_task
 
-    task = task_of_study(root, study, trust_code=trust_code)
+    task = replace(task_of_study(root, study, trust_code=trust_code), also={})  # whose results are with the runs
     if not task.kind.parts:
         return load_task(task)
 
     from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
 
-    return load_samples(run_spec(config_of_study(root, study, trust_code=trust_code)), root=root)
+    return load_samples(run_spec(config_of_study(root, study, trust_code=trust_code)).scored(), root=root)
 
 
 def data_of_study(root: Path, study: str, *, trust_code: bool = False) -> TaskData | None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from omegaconf import DictConfig
 
@@ -23,8 +23,11 @@ from hprune.science.records import COLUMNS, Direction, Dynamics, Measured, Score
 from hprune.storage.dynamics import StoredDynamics, ahead
 from hprune.storage.files import check_name
 from hprune.storage.runs import state_of
-from hprune.storage.scores import save_pieces, score_path
+from hprune.storage.scores import save_pieces, save_scores, score_path
 from hprune.storage.studies import StudyRun, planned_seeds, runs_of
+
+if TYPE_CHECKING:
+    from hprune.tasks.spec import TaskData
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,8 @@ class ScoreSpec:
     """One score, and the columns, runs and epochs that it looks at."""
 
     name: str
-    function: Callable[[Dynamics], Any]
+    function: Callable[[Any], Any]
+    """Of `Dynamics`; or, where `needs` is [text], of the texts of all samples."""
     higher_is: Direction
     measured: Measured = "train_pass"
     runs: int | None = None
@@ -61,12 +65,26 @@ class ScoreSpec:
         if type(self.allow_missing) is not bool:
             raise ValueError(f"score.allow_missing must be true or false, got {self.allow_missing!r}")
         listed = isinstance(self.needs, (list, tuple)) and bool(self.needs)
-        if not listed or any(name not in COLUMNS for name in self.needs):
-            raise ValueError(f"score.needs must list columns of a record, of {', '.join(COLUMNS)}, got {self.needs!r}")
+        if not self.of_texts and (not listed or any(name not in COLUMNS for name in self.needs)):
+            raise ValueError(
+                f"score.needs must list columns of a record, of {', '.join(COLUMNS)}, or be [text], got {self.needs!r}"
+            )
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether it looks at the texts only, and at no run."""
+        return list(self.needs) == ["text"] if isinstance(self.needs, (list, tuple)) else False
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the function is given beside the dynamics: the conventions of the score."""
+        return dict(getattr(self.function, "keywords", {}))
 
     @property
     def table(self) -> str:
         """The name of the table: the score's, with what differs from all runs and epochs, as measured in training."""
+        if self.of_texts:
+            return self.name
         parts = [self.name, f"S{self.runs}" if self.runs else "", f"E{self.epochs}" if self.epochs else ""]
         return "-".join(part for part in [*parts, "" if self.measured == "train_pass" else self.measured] if part)
 
@@ -92,8 +110,14 @@ def instantiate_spec(cfg: DictConfig) -> ScoreSpec:
     return ScoreSpec(**made)
 
 
-def score_study(root: Path, study: str, spec: ScoreSpec) -> Path:
+def score_study(root: Path, study: str, spec: ScoreSpec, data: TaskData | None = None) -> Path:
     """Score the complete scoring runs of a study and write the table.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        spec: the score.
+        data: the tables of the study's task, for a score of texts; None: they are loaded.
 
     Returns:
         The path of the score table.
@@ -102,6 +126,8 @@ def score_study(root: Path, study: str, spec: ScoreSpec) -> Path:
         ValueError: if planned runs are missing, runs do not fit together, a record was altered, or another score stands
             under this name.
     """
+    if spec.of_texts:
+        return _score_texts(root, study, spec, data)
     runs, missing = _scoring_runs(root, study, spec)
     dynamics = StoredDynamics.open([run.path for run in runs], spec.measured)
     dynamics = dynamics.prefix(runs=spec.runs, epochs=spec.epochs)
@@ -111,12 +137,43 @@ def score_study(root: Path, study: str, spec: ScoreSpec) -> Path:
     return path
 
 
+def _score_texts(root: Path, study: str, spec: ScoreSpec, data: TaskData | None) -> Path:
+    """Score the texts of a study's train table, all at once."""
+    if data is None:
+        from hprune.report import samples_of_study
+
+        data = samples_of_study(root, study)
+    columns = [data.train[column].to_pylist() for column in data.text]
+    scores = Scores(
+        name=spec.table,
+        sample_ids=data.train["sample_id"].to_numpy().copy(),
+        values=spec.function([" ".join(texts) for texts in zip(*columns, strict=True)]),
+        higher_is=spec.higher_is,
+        seeds=(),
+        epochs=0,
+        measured=spec.measured,
+        data_hash=data.data_hash,
+        conventions={"score": spec.name, **spec.parameters},
+    )
+    save_scores(path := score_path(root, study, spec.table), scores)
+    low, high = scores.values.min(), scores.values.max()
+    log.info(
+        "%s of %s texts, higher is %s: from %.4g to %.4g",
+        spec.table,
+        f"{len(scores.values):,}",
+        spec.higher_is,
+        low,
+        high,
+    )
+    return path
+
+
 def _scored(
     dynamics: StoredDynamics, spec: ScoreSpec, missing: Sequence[int], values: Distribution
 ) -> Iterator[Scores]:
     """The scores of one piece of the samples after the other; what takes long says how far it is."""
     told = time.monotonic()
-    conventions = {"score": spec.name, "missing_runs_allowed": bool(missing)}
+    conventions: dict[str, Any] = {"score": spec.name, **spec.parameters, "missing_runs_allowed": bool(missing)}
     conventions |= {"missing_seeds": list(missing)} if missing else {}
     for piece in dynamics.pieces(spec.needs):
         scores = Scores(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -21,8 +21,8 @@ from hprune.data.checks import check_seeds
 from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.root import root_of
 from hprune.science.records import Measured
-from hprune.score import instantiate_spec
-from hprune.training.spec import RecordSpec
+from hprune.science.subset import SubsetSpec
+from hprune.score import ScoreSpec, instantiate_spec
 
 if TYPE_CHECKING:
     from hprune.at_once import Ended, Planned
@@ -35,17 +35,17 @@ log = logging.getLogger(__name__)
 @command("study")
 def main(cfg: DictConfig) -> None:
     """Run every stage of a study."""
-    check_sections(cfg, "scoring", "comparison", "arms")
+    check_sections(cfg, "scoring", "comparison", "arms", "scores")
     root, study = root_of(cfg), cfg.study
     scoring = check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
     comparison = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
     check_arms(cfg.arms)
     full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
-    arms = [run_spec(cfg, subset=subset, seed=comparison[0]) for subset in cfg.arms.values()]
-    score = replace(
-        instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.record), seeds=list(scoring)
-    )
+    arms = [run_spec(cfg, subset=subset, seed=comparison[0]).whole() for subset in cfg.arms.values()]
+    arms = in_budgets(arms, plain(cfg.comparison.budgets))
+    score = replace(instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.ways), seeds=list(scoring))
+    others = [like(score, instantiate_spec(other)) for other in cfg.scores.values()]
 
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
@@ -67,16 +67,19 @@ def main(cfg: DictConfig) -> None:
         f", {at_once} at once" if at_once > 1 else "",
         root / "studies" / study,
     )
-    planned = [_title("scoring", full.subset.name, seed) for seed in scoring]
-    planned += [_title("comparison", arm.subset.name, seed) for arm in arms for seed in comparison]
+    planned = [_title("scoring", full, seed) for seed in scoring]
+    planned += [_title("comparison", arm, seed) for arm in arms for seed in comparison]
     progress = _Progress(planned)
     with progress.told():
         with training(place, data, at_once=at_once, cards=cards) as train:
-            runs = [replace(full, seed=seed) for seed in scoring]
+            runs = [replace(full.scored(), seed=seed) for seed in scoring]
             progress.watch(train(progress.started(runs, "scoring")))
-            for way in full.record.ways:
+            for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
-            chosen = [replace(arm, subset=replace(arm.subset, scores=arm.subset.scores or score.table)) for arm in arms]
+            for other in others:
+                score_study(root, study, other, data)
+            tables = {spec.name: spec.table for spec in (*others, score)}
+            chosen = [replace(arm, subset=_by_tables(arm.subset, score.table, tables)) for arm in arms]
             runs = [
                 replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison
             ]
@@ -86,8 +89,55 @@ def main(cfg: DictConfig) -> None:
         write_report(root, study, data)
 
 
-def _title(purpose: Purpose, subset: str, seed: int) -> str:
-    return f"{'scoring run' if purpose == 'scoring' else f'arm {subset}'}, seed {seed}"
+def _title(purpose: Purpose, spec: RunSpec, seed: int) -> str:
+    steps = ", steps of the full set" if spec.steps_of_full_set else ""
+    return f"{'scoring run' if purpose == 'scoring' else f'arm {spec.subset.name}{steps}'}, seed {seed}"
+
+
+def in_budgets(arms: Sequence[RunSpec], budgets: Any) -> list[RunSpec]:
+    """Each arm in each budget; the full set, which is the same in all, once.
+
+    Raises:
+        ValueError: if the budgets are no list of those that there are.
+    """
+    known = isinstance(budgets, list) and all(budget in ("epochs", "steps") for budget in budgets)
+    if not known or not 1 <= len(set(budgets)) == len(budgets):
+        raise ValueError(
+            f"comparison.budgets must be a list of epochs and steps, such as [epochs, steps], got {budgets!r}"
+        )
+    return [
+        replace(
+            arm,
+            trainer=replace(arm.trainer, budget=budget),
+            config={**arm.config, "trainer": {**arm.config["trainer"], "budget": budget}},
+        )
+        for budget in budgets
+        for arm in arms
+        if arm.subset.select is not None or budget == budgets[0]
+    ]
+
+
+def like(score: ScoreSpec, other: ScoreSpec) -> ScoreSpec:
+    """Another score of the same runs and epochs, measured in the same way, unless it says otherwise."""
+    return replace(
+        other,
+        measured=score.measured,
+        runs=other.runs or score.runs,
+        epochs=other.epochs or score.epochs,
+        seeds=score.seeds,
+        allow_missing=score.allow_missing,
+    )
+
+
+def _by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:
+    """The subset with score tables by their full names, which say the runs, the epochs and the way of measuring."""
+
+    def named(table: str | None) -> str:
+        return own if table in (None, "h_score") else tables.get(table, table)
+
+    return replace(
+        subset, scores=named(subset.scores), sized_by=None if subset.sized_by is None else named(subset.sized_by)
+    )
 
 
 def check_arms(arms: DictConfig) -> None:
@@ -127,7 +177,7 @@ class _Progress:
         for spec in runs:
             self.number += 1
             label = f"{self.number} of {self.total}"
-            log.info("[%s] %s%s", label, _title(purpose, spec.subset.name, spec.seed), self._left())
+            log.info("[%s] %s%s", label, _title(purpose, spec, spec.seed), self._left())
             yield Planned(label, spec, purpose)
 
     def watch(self, ended: Iterator[Ended]) -> None:
@@ -166,11 +216,9 @@ class _Progress:
         return f" (at most about {about} left)"
 
 
-def _measured(wanted: Measured, record: RecordSpec) -> Measured:
+def _measured(wanted: Measured, ways: Sequence[Measured]) -> Measured:
     """The way of measuring that the arms are chosen by: the score's, or the only one that is recorded."""
-    if len(record.ways) == 1:
-        return record.ways[0]
-    return wanted
+    return ways[0] if len(ways) == 1 else wanted
 
 
 def _check_overlap(scoring: tuple[int, ...], comparison: tuple[int, ...], *, allowed: bool) -> None:

@@ -31,8 +31,9 @@ def main(cfg: DictConfig) -> State:
 
     if sweeps_here():
         check_alone("a sweep")
-    data = load_samples(spec, root=root)
     purpose = purpose_of(spec, seeds, allow_seed_overlap=cfg.comparison.allow_seed_overlap)
+    spec = spec.scored() if purpose == "scoring" else spec.whole()
+    data = load_samples(spec, root=root)
     folder, state = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)
     log.info("results: %s", folder.path)
     return state

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 import hprune.training.run as run_module
 from hprune import Dynamics, h_score
 from hprune.science.records import RunKey, RunRecord, Subset
-from hprune.science.select import by_value
+from hprune.science.select import Pool, by_value, subset_size
 from hprune.science.units import row_of
 from hprune.score import ScoreSpec, score_study
 from hprune.storage.runs import finish_run, load_record, read_manifest, run_folder, save_record, start_run
@@ -122,7 +121,7 @@ def test_the_schedule_of_a_pruned_run_ends_with_its_own_last_step(compose_run, t
     subset = Subset("some", data.train["sample_id"].to_numpy()[:kept].copy(), data.data_hash, {})
     with run_module.quiet_libraries():
         parts = assemble(spec, data, subset, root=tmp_path)
-        run_module._trainer(spec, [rates], root=tmp_path).fit(parts.module, datamodule=parts.datamodule)
+        run_module._trainer(spec, [rates], epochs=2, root=tmp_path).fit(parts.module, datamodule=parts.datamodule)
     steps = 2 * math.ceil(kept / 16)
     assert rates.rates == pytest.approx([spec.optim.lr * (1 - step / steps) for step in range(steps + 1)], abs=1e-12)
     assert rates.rates[-1] == 0
@@ -180,7 +179,9 @@ def test_ten_runs_and_more_are_scored_and_selected() -> None:
     values = h_score(dynamics)
     assert values.tolist() == list(range(runs + 1))
     for keep, kept in (("1..S-1", list(range(1, 12))), ([2, 10], [2, 10]), ("10", [10]), ("[2,10]", [2, 10])):
-        assert partial(by_value, keep=keep)(values, runs=runs, seed=0).tolist() == kept
+        size = subset_size(values, runs=runs, keep=keep)
+        pool = Pool(values, np.zeros_like(values), runs=runs, higher_is="easier", size=size, keep=keep, seed=0)
+        assert by_value(pool).tolist() == kept
 
 
 def test_runs_are_ordered_by_seed_and_not_by_the_names_of_their_files(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hprune.reporting.summary import _bins
 from hprune.science.records import RunKey, RunRecord, Scores, Subset
 from hprune.science.scores.h_score import h_score
-from hprune.science.select import by_value
+from hprune.science.select import by_value, subset_size
 from hprune.science.subset import SubsetSpec, choose
 from hprune.score import ScoreSpec, score_study
 from hprune.storage.exports import write_export
@@ -42,12 +42,9 @@ def test_ids_near_the_largest_go_all_the_way(tmp_path: Path) -> None:
     assert scores.sample_ids.tolist() == IDS.tolist()
     assert scores.values.tolist() == [0, 1, 2, 3] * 2
 
-    def select(values, *, runs, seed):  # type: ignore[no-untyped-def]
-        return by_value(values, runs=runs, seed=seed, keep="1..S-1")
-
     facts = {"label_names": ("a", "b"), "data_hash": "d", "seed": 1}
     labels = np.arange(IDS.size) // 4
-    subset = choose(SubsetSpec("ticket", select), scores, sample_ids=IDS, labels=labels, **facts)  # type: ignore[arg-type]
+    subset = choose(SubsetSpec("ticket", by_value, keep="1..S-1"), scores, sample_ids=IDS, labels=labels, **facts)  # type: ignore[arg-type]
     kept = IDS[[1, 2, 5, 6]]
     assert subset.sample_ids.tolist() == kept.tolist()
     table = pa.table({"text": ["x"] * kept.size, "sample_id": kept})
@@ -69,11 +66,8 @@ def test_very_many_classes(tmp_path: Path) -> None:
     ids = data.train["sample_id"].to_numpy().copy()
     scores = Scores("h_score", ids, values, "easier", (1, 2), 1, "train_pass", data.data_hash)
 
-    def select(values, *, runs, seed):  # type: ignore[no-untyped-def]
-        return by_value(values, runs=runs, seed=seed, keep="1")
-
     subset = choose(
-        SubsetSpec("ticket", select), scores, sample_ids=ids, labels=data.train["label"].to_numpy(),
+        SubsetSpec("ticket", by_value, keep="1"), scores, sample_ids=ids, labels=data.train["label"].to_numpy(),
         label_names=data.label_names, data_hash=data.data_hash, seed=1,
     )  # fmt: skip
     assert subset.sample_ids.size == classes
@@ -99,7 +93,7 @@ def test_whole_scores_of_any_size_are_shown(values: list[int]) -> None:
 @pytest.mark.parametrize("keep", ["0..99999999999999", [10**18], "S-10000000000000000000", "1..9"])
 def test_keep_sets_far_outside_are_refused_at_once(keep: object) -> None:
     with pytest.raises(ValueError, match="keep"):
-        by_value(np.arange(3), runs=2, seed=1, keep=keep)  # type: ignore[arg-type]
+        subset_size(np.arange(3), runs=2, keep=keep)  # type: ignore[arg-type]
 
 
 def test_a_last_batch_of_one_sample(compose_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -34,6 +34,9 @@ class DataSpec:
     packed: bool = True
     """Compute no padding, where the architecture allows it; `batching: max_length` computes all of it regardless."""
     workers: int = 0
+    folds: int | None = None
+    """Of scoring runs: a model for each of so many folds is trained on the others, and judges the samples of that fold,
+    which it was not trained on. null: one model, trained on all."""
 
     @property
     def pads_all(self) -> bool:
@@ -44,6 +47,8 @@ class DataSpec:
         lows = {"batch_size": 1, "eval_batch_size": 1, "max_length": 2, "workers": 0}  # 2: the special tokens
         for name, low in lows.items():
             check_whole(f"data.{name}", getattr(self, name), low=low)
+        if self.folds is not None:
+            check_whole("data.folds", self.folds, low=2)
         if not isinstance(self.packed, bool):
             raise ValueError(f"data.packed must be true or false, got {self.packed!r}")
         if self.order not in ("fixed", "reshuffled"):
@@ -61,6 +66,14 @@ class Encoded:
     """The samples as they are, for kinds of tasks whose answers are texts,"""
     text: Sequence[str] = ()
     """and the columns of its texts."""
+    counts_as: NDArray[np.int64] | None = None
+    """(K,) where the set has coarser classes than the task: the one that each class of the task counts as."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) tokens of each sample, of its longest sequence."""
+        lengths, first = self.tokens.lengths, self.tokens.first
+        return lengths if first is None or not lengths.size else np.maximum.reduceat(lengths, first[:-1])
 
 
 class PaddedBatches(Dataset[Batch]):
@@ -82,10 +95,9 @@ class PaddedBatches(Dataset[Batch]):
         packed: bool = False,
     ) -> None:
         self.data, self.positions, self.pad_id, self.width, self.packed = data, positions, pad_id, width, packed
-        lengths, first = data.tokens.lengths, data.tokens.first
+        first = data.tokens.first
         self.sequences = np.ones(positions.size, dtype=np.int64) if first is None else np.diff(first)[positions]
-        longest = lengths if first is None or not lengths.size else np.maximum.reduceat(lengths, first[:-1])
-        self.lengths = longest[positions]  # (n,) of each row's longest sequence
+        self.lengths = data.lengths[positions]  # (n,) of each row's longest sequence
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
         tokens, positions = self.data.tokens, self.positions[rows]

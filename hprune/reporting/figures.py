@@ -116,6 +116,51 @@ def accuracy_by_size(rows: Sequence[Mapping[str, Any]], metric: str, *, scale: f
         return _svg(figure, f"size-{rows[0]['eval_set']}", f"{metric} against samples kept. {told}")
 
 
+def differences(
+    rows: Sequence[Mapping[str, Any]], metric: str, *, margin: float | None, scale: float = 1.0
+) -> str | None:
+    """The difference of each arm to the full set with its 95% interval, one under the other; the margin as a band.
+
+    Args:
+        rows: one row of the report an arm, all of one evaluation set and metric.
+        metric: what to write on the axis.
+        margin: within it arms count as equivalent.
+        scale: multiplies the values; 100 for percent.
+
+    Returns:
+        The text of an `<svg>`, or None if no arm has an interval.
+    """
+    told = [row for row in rows if row["difference"] is not None and row["difference"]["low"] is not None]
+    if not told:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 0.75 + 0.26 * len(told)), layout="constrained")
+        axes = figure.subplots()
+        if margin is not None:
+            axes.axvspan(-scale * margin, scale * margin, color=INK, alpha=0.08, linewidth=0)
+        axes.axvline(0, color=INK, alpha=0.5, linewidth=0.8)
+        for at, row in enumerate(told):
+            gap, colour = row["difference"], COLOURS[row["budget"] == "steps"]
+            reach = scale * np.array([[gap["mean"] - gap["low"]], [gap["high"] - gap["mean"]]])
+            axes.errorbar(
+                scale * gap["mean"], at, xerr=reach.clip(0), fmt=MARKERS[row["budget"] == "steps"], color=colour,
+                markersize=5.5, capsize=3,
+            )  # fmt: skip
+        axes.set_yticks(range(len(told)), [_shortened(row["label"]) for row in told])
+        axes.set_ylim(len(told) - 0.5, -0.5)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(metric)
+        axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
+        said = ", ".join(f"{row['label']} {scale * row['difference']['mean']:+.3g}" for row in told)
+        return _svg(figure, f"gap-{rows[0]['eval_set']}", f"{metric}. {said}")
+
+
+def _shortened(label: str) -> str:
+    """A long name is cut; the space keeps matplotlib from hiding one with a leading underscore."""
+    return f" {label if len(label) <= 50 else label[:49] + '…'}"
+
+
 def _stacks(values: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, np.ndarray]]:
     """Label, colour and counts of each class, the small ones beyond seven together; one stack if no class is known."""
     totals: dict[str, int] = {}
@@ -166,8 +211,8 @@ def _columns(labels: Sequence[str]) -> int:
 
 
 def _legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Below the axes; a long name is cut, and the space keeps matplotlib from hiding one with a leading underscore."""
-    cut = [f" {label if len(label) <= 50 else label[:49] + '…'}" for label in labels]
+    """Below the axes."""
+    cut = [_shortened(label) for label in labels]
     place: dict[str, Any] = {"loc": "outside lower left", "ncols": _columns(labels), "handletextpad": 0.4}
     figure.legend(handles, cut, **place, labelspacing=0.3, borderaxespad=0.2)
 

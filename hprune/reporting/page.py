@@ -16,8 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hprune.reporting import wording as words
-from hprune.reporting.figures import accuracy_by_size, score_histogram
+from hprune.reporting.answer import headline
+from hprune.reporting.details import example_tables, slice_tables
+from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
 from hprune.reporting.visible import harmless
+from hprune.reporting.wording import p_value
 
 Report = Mapping[str, Any]
 View = dict[str, Any]
@@ -54,14 +57,15 @@ def _view(report: Report) -> View:
     metrics = list(dict.fromkeys(row["metric"] for row in report["rows"]))
     return {
         "report": report,
-        "headline": words.headline(report),
+        "headline": headline(report),
         "notes": words.notes(report),
         "tables": list(_tables(report, primary)),
         "other_tables": [table for metric in metrics if metric != primary for table in _tables(report, metric)],
-        "histograms": [
-            _histogram(name, table)
-            for name, table in sorted(report["histogram"].items(), key=lambda item: item[0] != "h_score")
-        ],
+        "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if _is_h(name)],
+        "other_histograms": [_histogram(name, table) for name, table in report["histogram"].items() if not _is_h(name)],
+        "gaps": list(_gap_figures(report)),
+        "examples": example_tables(report),
+        "slices": slice_tables(report),
         "size_title": f"{_sentence_case(words.metric_name(primary))} against size",
         "sizes": list(_size_figures(report)),
         "regions": _regions(report),
@@ -93,7 +97,6 @@ def _sentence_case(text: str) -> str:
 
 def _line(row: Mapping[str, Any]) -> View:
     gap = row["difference"]
-    tested = gap is not None and gap["p_value"] is not None  # with one seed nothing was tested
     return {
         "label": row["label"],
         "n": f"{row['n']:,}",
@@ -102,12 +105,20 @@ def _line(row: Mapping[str, Any]) -> View:
         "seeds": words.count(len(row["seeds"]), "seed"),
         "difference": words.difference_and_interval(row),
         "verdict": words.verdict(row),
-        "test": f"{gap['test']}; p\u00a0{_p_value(gap['p_value'])}" if tested else "",
+        "test": "" if gap is None or gap["p_value"] is None else _test(gap, row["metric"]),  # one seed tests nothing
     }
 
 
-def _p_value(p: float) -> str:
-    return "<\u00a00.001" if p < 0.001 else f"=\u00a0{p:.3f}" if p < 0.1 else f"=\u00a0{p:.2f}"
+def _test(gap: Mapping[str, Any], metric: str) -> str:
+    """What the verdict rests on."""
+    others = [f"Holm {p_value(gap['p_holm'])}" if gap["p_holm"] != gap["p_value"] else ""]
+    others += [f"sign flips {p_value(gap['p_sign_flip'])}"] if gap["p_sign_flip"] is not None else []
+    others += [f"equivalence {p_value(gap['equivalence']['p_value'])}"] if gap["equivalence"] else []
+    told = f"{gap['test']}; p\u00a0{p_value(gap['p_value'])}"
+    told += f" ({', '.join(other for other in others if other)})" if any(others) else ""
+    if gap["detectable"] is None:
+        return told
+    return f"{told}; finds {words.number(gap['detectable'], metric)} in 4 of 5 studies"
 
 
 def _histogram(name: str, table: Mapping[str, Any]) -> View:
@@ -118,11 +129,14 @@ def _histogram(name: str, table: Mapping[str, Any]) -> View:
     how = {
         "train_pass": "judged by the training steps themselves",
         "eval_pass": "judged by a clean pass after each epoch",
+        "out_of_fold": "judged by models that were not trained on them",
     }.get(table["measured"], table["measured"])
+    runs = f"S = {table['S']} runs, E = {table['E']} epochs, {how}" if table["S"] else "of the texts alone"
+    rest = f"; {table['infinite']:,} are infinite and not shown" if table["infinite"] else ""
     return {
         "name": name,
         "figure": _inline(score_histogram(name, table)),
-        "caption": f"S = {table['S']} runs, E = {table['E']} epochs, {how}; higher is {table['higher_is']}",
+        "caption": f"{runs}; higher is {table['higher_is']}{rest}",
         "classes": classes,
         "values": [
             {
@@ -147,6 +161,21 @@ def _size_figures(report: Report) -> Iterator[View]:
             of_set = f"{_sentence_case(words.metric_name(metric))} on {eval_set}"
             svg = _inline(accuracy_by_size(rows, name, scale=scale))
             yield {"figure": svg, "caption": f"{of_set} against the number of samples kept"}
+
+
+def _gap_figures(report: Report) -> Iterator[View]:
+    metric = report["primary_metric"]
+    name = _head(f"{words.metric_name(metric)}, difference to full", words.unit(metric, difference=True))
+    for eval_set in words.eval_sets(report):
+        rows = words.rows_of(report, eval_set, metric)
+        svg = differences(rows, name, margin=report["margin"], scale=100 if metric in words.PERCENT else 1)
+        if svg is not None:
+            of_set = f"{_sentence_case(words.metric_name(metric))} on {eval_set}"
+            yield {"figure": _inline(svg), "caption": f"{of_set}: difference to the full set, with 95% intervals"}
+
+
+def _is_h(name: str) -> bool:
+    return name.split("-")[0] == "h_score"
 
 
 def _regions(report: Report) -> list[View]:

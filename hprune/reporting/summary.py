@@ -1,19 +1,29 @@
 """The facts of a study as plain values: what `report.json` holds, and what the page and the table show.
 
-Schema of `report.json` (schema_version 1):
+Schema of `report.json` (schema_version 2):
     study, task, model, created, primary_metric, label_names, full_samples
+    margin: how much arms may differ in the primary metric and be called equivalent, stated with the runs, or null;
+        margins: all that were stated, where it was changed: the smallest is used
     rows: [{arm, label, rule, budget, S, E, eval_set, metric, n, fraction, mean, low, high, seeds, values,
-            difference: {mean, low, high, p_value, seeds, test} | null, verdict | null,
-            difference_to_random, verdict_to_random: likewise}]
-        `budget` is what arms have in common: "epochs". S and E are the runs and epochs behind the score that chose the
-        arm, null for the full set. `low` and `high` bound the 95% t interval over seeds, null with one seed. The
-        difference is to the full set with the same settings, paired by seed, null for the full set itself; the other
-        one to the random arm of the same size and settings, null where there is none.
+            difference: DIFFERENCE | null, verdict | null, and likewise difference_to_random, verdict_to_random,
+            difference_to_ticket, verdict_to_ticket}]
+        `budget` is what an arm has in common with the full set, "epochs" or "steps"; "all" for that set. S and E are
+        the runs and epochs behind the score that chose the arm, null for the full set and random subsets. `low` and
+        `high` bound the 95% t interval over seeds, null with one seed. Differences are to the full set, to the random
+        arm and to the winning ticket of the same size, settings and budget; null where there is none.
+    DIFFERENCE: {mean, low, high, seeds, spread, test, p_value, p_holm, p_sign_flip, detectable, power, within_margin,
+                 equivalence: {margin, p_value, low, high, power, shown} | null}
+        see `hprune.science.stats.Difference`. The family that Holm's method corrects for is all arms that are compared
+        with the same one on the same set, metric and budget.
+    examples: [{label, eval_set, n, difference: {mean, low, high}, mcnemar: {seed: {gained, lost, p_value}}}]
+        accuracy against the full set: bootstrap interval over examples, and McNemar's test of each seed
+    slices: [{label, eval_set, slice, value, n, reference, difference: DIFFERENCE, verdict}]
+        accuracy against the full set, whose own is `reference`, within a class, a third of the lengths, a source
     incomplete: [{arm, seed, purpose}]   runs of the study that have no results, and so are left out
-    histogram: {score table: {S, E, measured, higher_is, missing_seeds,
+    histogram: {score table: {S, E, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
-        integer scores that take at most 1000, 30 bins by their middle for others.
+        integer scores that take at most 1000, 30 bins by their middle for others; `infinite` samples are in none.
     cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}
@@ -30,7 +40,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune import __version__
-from hprune.reporting.arms import Arm, Manifest, arms_of, full_set_of, is_random, mean_seconds, rows_of_arm
+from hprune.reporting.arms import Arm, Manifest, arms_of, full_set_of, is_random, mean_seconds
+from hprune.reporting.comparisons import rows_of
+from hprune.reporting.examples import example_rows
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
 from hprune.storage.manifests import read_results
@@ -58,21 +70,27 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     runs = [run for run in everything if state_of(run.path) == "done"]
     if not runs:
         raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
-    manifests = {run.path: read_results(run.path) for run in runs}
+    manifests = {run.path: {**read_results(run.path), "folder": run.path} for run in runs}
     scoring = [manifests[run.path] for run in runs if run.purpose == "scoring"]
     arms = arms_of([run for run in runs if run.purpose == "comparison"], manifests)
     first = scoring[0] if scoring else manifests[runs[0].path]
     scores = [load_scores(path) for path in sorted((existing_study(root, study) / "scores").glob("*.parquet"))]
+    margins, primary = margins_of(arms), first["primary_metric"]
+    examples, slices = example_rows(arms)
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "study": study,
         "task": first["key"]["task"],
         "model": first["key"]["model"],
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "primary_metric": first["primary_metric"],
+        "primary_metric": primary,
+        "margin": min(margins, default=None),
+        "margins": margins,
         "label_names": first["label_names"],
         "full_samples": first["full_samples"],
-        "rows": [row for label, arm in arms.items() for row in rows_of_arm(label, arm, arms)],
+        "rows": rows_of(arms, primary_metric=primary, margin=min(margins, default=None)),
+        "examples": examples,
+        "slices": slices,
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything
@@ -93,6 +111,13 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     }
 
 
+def margins_of(arms: Mapping[str, Arm]) -> list[float]:
+    """The margins that the runs were trained with, before their results were known; one, unless it was changed."""
+    comparisons = [run["config"].get("comparison") for arm in arms.values() for run in arm]
+    stated = {comparison.get("margin") for comparison in comparisons if isinstance(comparison, dict)}
+    return sorted(float(margin) for margin in stated if isinstance(margin, (int, float)) and margin > 0)
+
+
 def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
     labels = _labels(scores, data)
     values = []
@@ -102,17 +127,21 @@ def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
             by_class = {name: int((inside & (labels == k)).sum()) for k, name in enumerate(data.label_names)}
         values.append({"value": value, "count": int(inside.sum()), "by_class": by_class})
     facts = {"S": scores.runs, "E": scores.epochs, "measured": scores.measured, "higher_is": scores.higher_is}
-    return {**facts, "missing_seeds": scores.conventions.get("missing_seeds", []), "values": values}
+    facts |= {"missing_seeds": scores.conventions.get("missing_seeds", [])}
+    return {**facts, "infinite": int(np.isinf(scores.values).sum()), "values": values}
 
 
 def _bins(scores: Scores, number: int = 30) -> list[tuple[float, NDArray[np.bool_]]]:
-    """Every value of an integer score; bins of a real-valued one by their middle."""
+    """Every value of an integer score; bins of a real-valued one by their middle, without what is infinite."""
     low, high = min(0, scores.values.min()), max(scores.runs, scores.values.max())
     if np.issubdtype(scores.values.dtype, np.integer) and int(high) - int(low) <= MOST_VALUES:
         return [(value, scores.values == value) for value in range(int(low), int(high) + 1)]
-    edges = np.linspace(scores.values.min(), scores.values.max(), number + 1)
+    finite = np.isfinite(scores.values)
+    if not finite.any():
+        return []
+    edges = np.linspace(scores.values[finite].min(), scores.values[finite].max(), number + 1)
     at = np.clip(np.digitize(scores.values, edges) - 1, 0, number - 1)
-    return [(float((edges[i] + edges[i + 1]) / 2), at == i) for i in range(number)]
+    return [(float((edges[i] + edges[i + 1]) / 2), finite & (at == i)) for i in range(number)]
 
 
 def _labels(scores: Scores, data: TaskData | None) -> NDArray[np.int64] | None:
@@ -137,7 +166,7 @@ def _break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm], 
         return None
     used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"].get("seeds", [])]
     paid = pay_back(
-        scoring_seconds=_seconds(used), full_run_seconds=mean_seconds(full), subset_run_seconds=mean_seconds(arm)
+        scoring_seconds=_seconds(used), full_run_seconds=mean_seconds(arms[full]), subset_run_seconds=mean_seconds(arm)
     )
     return paid.break_even
 
@@ -148,8 +177,8 @@ def _seconds(runs: Sequence[Manifest]) -> float:
 
 def _samples(tables: Sequence[Scores], data: TaskData | None, per_group: int = 8) -> list[dict[str, Any]]:
     """Sentences to read: never right, in between, always right; drawn with a fixed seed."""
-    ordered = sorted(tables, key=lambda table: (table.name != "h_score", table.name))
-    scores = next((table for table in ordered if np.issubdtype(table.values.dtype, np.integer)), None)
+    of_h = [table for table in tables if table.conventions.get("score", table.name) == "h_score"]
+    scores = min(of_h, key=lambda table: (table.name != "h_score", table.name), default=None)
     if scores is None or data is None or data.data_hash != scores.data_hash:
         return []
     groups = {

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hprune.reporting.answer import headline
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import (
     PERCENT,
@@ -18,7 +19,6 @@ from hprune.reporting.wording import (
     cost_sentences,
     difference_and_interval,
     eval_sets,
-    headline,
     mean_and_interval,
     meanings,
     metric_name,
@@ -57,7 +57,9 @@ def _seeds(rows: Sequence[Row]) -> str:
         number = f"{next(iter(counts.values()))} seeds"
     else:
         number = "seeds: " + ", ".join(f"{label} {count}" for label, count in counts.items())
-    return f"verdict by the paired t test, two-sided, 5%; {number}"
+    tested = sum(row["verdict"] is not None for row in rows)
+    family = f" (Holm for {tested} arms)" if tested > 1 else ""
+    return f"verdict by the paired t test, 5%{family}; {number}"
 
 
 def _table(rows: Sequence[Row], width: int) -> Table:

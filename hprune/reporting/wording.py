@@ -21,10 +21,13 @@ NAMES = {
     "has_answer_f1": "F1 with an answer",
     "no_answer_exact_match": "exact match without an answer",
     "no_answer_f1": "F1 without an answer",
+    "ece": "expected calibration error",
 }
 """Metrics as a reader knows them, where that is not how they are called."""
 PERCENT = ("accuracy", *(name for name in NAMES if name != "mcc"))
 """Metrics in 0..1 that are shown in percent, their differences in points."""
+GAPS = ("better", "worse")
+"""Verdicts of a difference."""
 SPAN = {2: "9", 3: "2.5"}
 """How many standard deviations a 95% t interval reaches to each side, for few seeds: t(0.975, n - 1) / sqrt(n)."""
 
@@ -38,35 +41,6 @@ def eval_sets(report: Report) -> list[str]:
 def rows_of(report: Report, eval_set: str, metric: str) -> list[Row]:
     """One row an arm, in the order of the report."""
     return [row for row in report["rows"] if row["eval_set"] == eval_set and row["metric"] == metric]
-
-
-def headline(report: Report) -> list[str]:
-    """The answer: each winning ticket against full training, and beside a random subset of its size.
-
-    A study without a winning ticket is answered for its other arms; one without arms says what is there.
-    """
-    metric, sets = report["primary_metric"], eval_sets(report)
-    if not sets:
-        return [_nothing_compared(report)]
-    main = rows_of(report, sets[0], metric)
-    asked = [row for row in main if row["arm"] == "winning_ticket"] or [
-        row for row in main if row["arm"] not in ("full", "random_like")
-    ]
-    if not asked:
-        return ["No arm but the full set and random subsets was trained, so there is no winning ticket to judge yet."]
-    if len(asked) > 3:
-        return [f"{len(asked)} arms were compared with full training; the table has a line for each."]
-    sentences = []
-    for row in asked:
-        sentences.append(_answer(row, report))
-        sentences += [
-            _elsewhere(other)
-            for name in sets[1:]
-            for other in rows_of(report, name, metric)
-            if other["label"] == row["label"]
-        ]
-        sentences += _beside_random(row)
-    return sentences
 
 
 def notes(report: Report) -> list[str]:
@@ -86,6 +60,9 @@ def notes(report: Report) -> list[str]:
         found.append(
             f"Every seed gave the same value for {', '.join(same)}, as when a model answers with one class only."
         )
+    if len(report["margins"]) > 1:
+        stated = ", ".join(f"{margin:g}" for margin in report["margins"])
+        found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
     return found
 
 
@@ -128,6 +105,13 @@ def meanings(report: Report) -> list[str]:
         )
     if "random_like" in arms:
         found.append("random_like: as many samples, drawn at random for each seed.")
+    if any(row["budget"] == "steps" for row in rows):
+        found.append("[steps]: trained for as many steps of the optimiser as the full set, so for more epochs.")
+    margins = [margin_of(row["difference"], row["metric"]) for row in rows if row["verdict"] == "equivalent"]
+    if margins:
+        found.append(
+            f"Equivalent: a difference of {margins[0]} or more, the margin stated before training, is ruled out at 5%."
+        )
     if any(row["verdict"] == "not distinguishable" for row in rows):
         found.append(
             "Not distinguishable: over these seeds, chance alone could give such a difference. "
@@ -138,7 +122,7 @@ def meanings(report: Report) -> list[str]:
 
 def mean_and_interval(row: Row) -> str:
     """`68.0 [66.4, 69.5]`, in percent or as it is."""
-    mean, low, high = _texts(row, row["metric"])
+    mean, low, high = texts_of(row, row["metric"])
     return f"{mean} [{low}, {high}]" if low else f"{mean} [one seed]"
 
 
@@ -146,15 +130,41 @@ def difference_and_interval(row: Row) -> str:
     """`-0.2 [-1.1, +0.7]`, in points or as it is; empty without a reference."""
     if row["difference"] is None:
         return ""
-    mean, low, high = _texts(row["difference"], row["metric"], sign="+")
+    mean, low, high = texts_of(row["difference"], row["metric"], sign="+")
     return f"{mean} [{low}, {high}]" if low else mean
 
 
 def verdict(row: Row) -> str:
     """The verdict against the full set; that full set is the reference, or is missing."""
     if row["verdict"] is not None:
-        return str(row["verdict"])
+        return verdict_of(row["verdict"], row["difference"], row["metric"])
     return "reference" if row["arm"] == "full" else "no full set to compare"
+
+
+def verdict_of(verdict: str, gap: Mapping[str, Any], metric: str) -> str:
+    """`equivalent within 1 point`, `worse, by under 1 point`; others as they are."""
+    if verdict == "equivalent":
+        return f"equivalent within {margin_of(gap, metric)}"
+    return f"{verdict}, by under {margin_of(gap, metric)}" if gap["within_margin"] and verdict in GAPS else verdict
+
+
+def margin_of(gap: Mapping[str, Any], metric: str) -> str:
+    """The margin that a difference was tested against: `1 point`, `0.5 points`, or as it is."""
+    margin = gap["equivalence"]["margin"]
+    if metric not in PERCENT:
+        return f"{margin:g}"
+    return f"{100 * margin:g} {'point' if margin == 0.01 else 'points'}"
+
+
+def p_value(p: float) -> str:
+    """`= 0.012`, `< 0.001`."""
+    return "<\u00a00.001" if p < 0.001 else f"=\u00a0{p:.3f}" if p < 0.1 else f"=\u00a0{p:.2f}"
+
+
+def number(value: float, metric: str) -> str:
+    """A size of a difference without sign: `1.9 points`, `0.021`."""
+    said = texts_of({"mean": value, "low": None, "high": None}, metric)[0]
+    return f"{said} {unit(metric, difference=True)}".rstrip()
 
 
 def metric_name(metric: str) -> str:
@@ -185,71 +195,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{seconds / 3600:.1f} h"
 
 
-def _answer(row: Row, report: Report) -> str:
-    kept = f"T{_subject(row)[1:]} keeps {share(row['fraction'])} of {report['full_samples']:,} samples"
-    return f"{kept}; {metric_name(row['metric'])} on {row['eval_set']} {_compared(row)}."
-
-
-def _elsewhere(row: Row) -> str:
-    return f"On {row['eval_set']}, {metric_name(row['metric'])} {_compared(row)}."
-
-
-def _compared(row: Row) -> str:
-    """`is worse than with full training (difference ...)`; without a verdict, the bare numbers."""
-    gap, metric = row["difference"], row["metric"]
-    if gap is None:
-        return f"{_reached(row)}; there is no full training with the same settings and seeds to compare with"
-    mean, low, high = _texts(gap, metric, sign="+")
-    mean += f" {unit(metric, difference=True)}".rstrip()
-    if not low:
-        return f"differs from full training by {mean}, and with one seed there is no verdict"
-    equal = row["verdict"] == "not distinguishable"
-    verb = "is not distinguishable from" if equal else f"is {row['verdict']} than with"
-    return f"{verb} full training (difference {mean}, 95% interval {low} to {high}, {count(gap['seeds'], 'seed')})"
-
-
-def _reached(row: Row) -> str:
-    """`reaches 68.0% (95% interval 66.4 to 69.5)`."""
-    mean, low, high = _texts(row, row["metric"])
-    return f"reaches {mean}{unit(row['metric'])} ({f'95% interval {low} to {high}' if low else 'one seed'})"
-
-
-def _beside_random(row: Row) -> list[str]:
-    """Against a random subset of the same size and settings, where one was trained with the same seeds."""
-    gap = row.get("difference_to_random")
-    if gap is None:
-        return []
-    mean, low, high = _texts(gap, row["metric"], sign="+")
-    mean += f" {unit(row['metric'], difference=True)}".rstrip()
-    if not low:
-        return [
-            f"It differs from training on as many samples drawn at random by {mean}; with one seed there is no verdict."
-        ]
-    equal = row["verdict_to_random"] == "not distinguishable"
-    verb = "is not distinguishable from" if equal else f"is {row['verdict_to_random']} than"
-    return [f"It {verb} training on as many samples drawn at random (difference {mean}, 95% interval {low} to {high})."]
-
-
-def _subject(row: Row) -> str:
-    return f"the winning ticket{_settings(row)}" if row["arm"] == "winning_ticket" else f"the arm {row['label']}"
-
-
-def _settings(row: Row) -> str:
-    """What tells arms of one name apart: ` [optim.lr=1e-05]`."""
-    return str(row["label"]).removeprefix(row["arm"])
-
-
-def _nothing_compared(report: Report) -> str:
-    values = report["histogram"].get("h_score", {}).get("values", [])
-    start = "No arm has been retrained yet, so nothing can be said about accuracy"
-    if not values:
-        return f"{start}."
-    total, runs = sum(value["count"] for value in values), report["histogram"]["h_score"]["S"]
-    kept = sum(value["count"] for value in values if 0 < value["value"] < runs)
-    size = f"{kept:,} of {total:,} samples ({share(kept / total)})"
-    return f"{start}; by the scores of {count(runs, 'run')} the winning ticket would keep {size}."
-
-
 def _pay_back(label: str, arms: Mapping[str, Mapping[str, Any]], *, named: bool) -> str:
     subject = label if named else "the winning ticket"
     one, even = f"a run on {subject} takes {duration(arms[label]['train_seconds'])}", arms[label]["break_even_runs"]
@@ -260,7 +205,7 @@ def _pay_back(label: str, arms: Mapping[str, Mapping[str, Any]], *, named: bool)
     return f"{one}{full}, so scoring would be paid back after {count(even, 'later run')}"
 
 
-def _texts(facts: Mapping[str, Any], metric: str, sign: str = "") -> tuple[str, str, str]:
+def texts_of(facts: Mapping[str, Any], metric: str, sign: str = "") -> tuple[str, str, str]:
     """Mean, low and high of an interval; the ends are empty with one seed.
 
     Percent has one decimal, a difference two where its interval is narrower than 0.2 points; other metrics have three.

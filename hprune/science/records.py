@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 
-Measured = Literal["train_pass", "eval_pass"]
-"""When a sample was judged: by the training step (dropout on, before the update) or by a clean pass after the epoch."""
+Measured = Literal["train_pass", "eval_pass", "out_of_fold"]
+"""When a sample was judged: by the training step (dropout on, before the update), by a clean pass after the epoch, or
+by such a pass of a model that was not trained on it."""
 
 Direction = Literal["easier", "harder"]
 """What a higher score means."""
@@ -169,7 +170,7 @@ class Scores:
 
     name: str
     sample_ids: NDArray[np.int64]  # (N,) strictly increasing
-    values: NDArray[Any]  # (N,) int16 or float32
+    values: NDArray[Any]  # (N,) int16 or float32, which may be infinite
     higher_is: Direction
     seeds: tuple[int, ...]
     epochs: int
@@ -185,9 +186,11 @@ class Scores:
             raise ValueError(f"Scores.values must be whole or real numbers, got {self.values.dtype}; cast them")
         if self.higher_is not in get_args(Direction):
             raise ValueError(f"Scores.higher_is must be one of {get_args(Direction)}, got {self.higher_is!r}")
-        if not np.isfinite(self.values).all():
-            bad = self.sample_ids[~np.isfinite(self.values)]
-            raise ValueError(f"Scores.values must be finite, got {bad.size} that are not, first ids {bad[:5].tolist()}")
+        if np.isnan(self.values).any():
+            bad = self.sample_ids[np.isnan(self.values)]
+            raise ValueError(
+                f"Scores.values must be numbers, got {bad.size} that are none, first ids {bad[:5].tolist()}"
+            )
         _freeze(self.sample_ids, self.values)
 
     @property

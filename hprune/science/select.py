@@ -1,105 +1,212 @@
 """Selections: from one score a sample to the positions that are kept.
 
-Every selection has the same form, `(values, *, runs, seed, **its own parameters) -> positions`, and is pure: the
-positions come back increasing, and the same arguments give the same positions. `seed` is the seed of the run that will
-be trained on the selection, so whatever is drawn is drawn anew for each run.
+Every selection has the same form, `(pool, **its own parameters) -> positions`, and is pure: the positions come back
+increasing, and the same arguments give the same positions. What is drawn is drawn by the seed of the run that will be
+trained on the selection, so anew for each run.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hprune.science.keep import KeepSpec, keep_values
+from hprune.science.records import Direction
 
 Positions = NDArray[np.int64]
 Values = NDArray[Any]
+Balance = Literal["share", "equal"]
 
 
-def by_value(values: Values, *, runs: int, seed: int, keep: KeepSpec) -> Positions:
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """What a selection chooses from: N samples, the size that is asked for, and the seed of the run."""
+
+    values: Values  # (N,) the score
+    labels: NDArray[np.int64]  # (N,) the classes
+    runs: int  # S behind the score
+    higher_is: Direction
+    size: int
+    keep: KeepSpec | None
+    seed: int
+
+
+Selection = Callable[[Pool], Positions]
+
+
+def by_value(pool: Pool) -> Positions:
     """Keep the samples whose score is one of the kept values; `keep: 1..S-1` is the winning ticket.
 
+    Raises:
+        ValueError: if the scores are not integers in 0..S, or `keep` is missing or cannot be read.
+    """
+    if pool.keep is None:
+        raise ValueError("this subset keeps by value: give subset.keep, such as 1..S-1; by size keep highest or lowest")
+    return np.flatnonzero(np.isin(pool.values, kept_values(pool.values, pool.keep, runs=pool.runs)))
+
+
+def random_like(pool: Pool) -> Positions:
+    """Draw a random subset: the baseline of equal size."""
+    rng = np.random.default_rng([pool.seed, 0x5E1EC7])
+    return np.sort(rng.choice(pool.labels.size, size=pool.size, replace=False))
+
+
+def highest(pool: Pool) -> Positions:
+    """Keep the highest scores, ties broken at random by seed."""
+    return _first(-pool.values.astype(np.float64), pool)
+
+
+def lowest(pool: Pool) -> Positions:
+    """Keep the lowest scores, ties broken at random by seed."""
+    return _first(pool.values.astype(np.float64), pool)
+
+
+def stratified(pool: Pool, *, cut: float = 0.0, strata: int = 50) -> Positions:
+    """Coverage-centric selection (CCS, arXiv 2210.15809): drop the hardest, then draw evenly over the score's range.
+
+    What is left after the cut falls into `strata` strata of equal width; the size is shared out evenly, the smallest
+    stratum first, so that what it cannot give goes to the larger ones. Infinite scores are a stratum of their own.
+
     Args:
-        values: (N,) integer scores in 0..S.
-        runs: S.
-        seed: not used; nothing is drawn.
-        keep: see `hprune.science.keep.keep_values`.
+        pool: what to choose from.
+        cut: share of the samples, the hardest, that are dropped first, in [0, 1); never so many that too few are left.
+        strata: their number, from 1; empty ones count for nothing.
 
     Raises:
-        ValueError: if the scores are not integers, or `keep` cannot be read.
+        ValueError: if `cut` or `strata` is out of range.
     """
-    if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError(
-            f"keep selects by value and needs an integer score such as h_score, got {values.dtype}; "
-            "use highest or lowest"
-        )
-    if values.max(initial=0) > runs:
-        raise ValueError(
-            f"keep-sets count runs, 0..S = {runs}, but this score goes up to {values.max()}; "
-            "use the selections highest or lowest with subset.keep=null subset.fraction=0.3"
-        )
-    return np.flatnonzero(np.isin(values, keep_values(keep, runs=runs)))
+    if type(cut) not in (int, float) or not 0 <= cut < 1:
+        raise ValueError(f"select.cut must lie in [0, 1), the share of the hardest that is dropped, got {cut!r}")
+    if type(strata) is not int or strata < 1:
+        raise ValueError(f"select.strata must be a whole number from 1, got {strata!r}")
+    rng = np.random.default_rng([pool.seed, 0xCC5])
+    values = pool.values.astype(np.float64) * (1 if pool.higher_is == "harder" else -1)  # higher is harder
+    left = max(values.size - int(cut * values.size), pool.size)
+    kept = _first(values, replace(pool, size=left))
+    members = _strata(values[kept], strata)
+    quotas = _evenly(np.array([stratum.size for stratum in members]), pool.size)
+    drawn = [rng.choice(stratum, size=quota, replace=False) for stratum, quota in zip(members, quotas, strict=True)]
+    return np.sort(kept[np.concatenate(drawn)])
 
 
-def random_like(
-    values: Values, *, runs: int, seed: int, keep: KeepSpec | None = None, fraction: float | None = None
-) -> Positions:
-    """Draw a random subset of the size that `keep` would have, or of a fraction: the baseline of equal size."""
-    rng = np.random.default_rng([seed, 0x5E1EC7])
-    size = subset_size(values, runs=runs, keep=keep, fraction=fraction)
-    return np.sort(rng.choice(values.size, size=size, replace=False))
+def per_class(pool: Pool, select: Selection, balance: Balance) -> Positions:
+    """Apply a selection within each class, which gets its share of the size, or as much as every other.
 
-
-def highest(
-    values: Values, *, runs: int, seed: int, keep: KeepSpec | None = None, fraction: float | None = None
-) -> Positions:
-    """Keep the highest scores, ties broken at random by seed; sized like `keep` or by a fraction."""
-    return _extreme(-values.astype(np.float64), subset_size(values, runs=runs, keep=keep, fraction=fraction), seed)
-
-
-def lowest(
-    values: Values, *, runs: int, seed: int, keep: KeepSpec | None = None, fraction: float | None = None
-) -> Positions:
-    """Keep the lowest scores, ties broken at random by seed; sized like `keep` or by a fraction."""
-    return _extreme(values.astype(np.float64), subset_size(values, runs=runs, keep=keep, fraction=fraction), seed)
-
-
-def subset_size(values: Values, *, runs: int, keep: KeepSpec | None, fraction: float | None) -> int:
-    """The number of samples to keep: as many as `keep` would, or a fraction of all, rounded.
+    Args:
+        pool: what to choose from.
+        select: the selection.
+        balance: `share` keeps the proportions of the classes (largest remainders); `equal` gives each class as much,
+            and what a small class cannot give to the larger ones.
 
     Raises:
-        ValueError: unless exactly one of the two is given and the fraction lies in (0, 1].
+        ValueError: if `balance` is neither.
     """
-    if (keep is None) == (fraction is None):
+    if balance not in ("share", "equal"):
+        raise ValueError(f"subset.balance must be share, equal or null, got {balance!r}")
+    classes, counts = np.unique(pool.labels, return_counts=True)
+    quotas = _shares(counts, pool.size) if balance == "share" else _evenly(counts, pool.size)
+    kept = []
+    for label, quota in zip(classes, quotas, strict=True):
+        inside = np.flatnonzero(pool.labels == label)
+        part = replace(pool, values=pool.values[inside], labels=pool.labels[inside], size=int(quota))
+        kept.append(inside[select(part)])
+    return np.sort(np.concatenate(kept))
+
+
+def subset_size(
+    values: Values, *, runs: int, keep: KeepSpec | None = None, fraction: float | None = None, size: int | None = None
+) -> int:
+    """The number of samples to keep: as many as `keep` would, a fraction of all, rounded, or `size`.
+
+    Raises:
+        ValueError: unless exactly one of the three is given, and the fraction lies in (0, 1], the size in 1..N.
+    """
+    given = {"keep": keep, "fraction": fraction, "size": size}
+    if sum(value is not None for value in given.values()) != 1:
+        shown = ", ".join(f"subset.{name}={value!r}" for name, value in given.items())
         raise ValueError(
-            "give the size by exactly one of subset.keep and subset.fraction, the other one null, "
-            f"got subset.keep={keep!r}, subset.fraction={fraction!r}"
+            "give the size by exactly one of subset.keep, subset.fraction and subset.size, the others null, "
+            f"got {shown}"
         )
+    if size is not None:
+        if type(size) is not int or not 1 <= size <= values.size:
+            raise ValueError(f"subset.size must lie in 1..{values.size:,}, the number of samples, got {size!r}")
+        return size
     if keep is not None:
-        return int(by_value(values, runs=runs, seed=0, keep=keep).size)
+        return int(np.isin(values, kept_values(values, keep, runs=runs)).sum())
     if fraction is None or type(fraction) not in (int, float) or not 0 < fraction <= 1:
         raise ValueError(f"fraction must lie in (0, 1], the share that is kept, got {fraction!r}")
     return round(fraction * values.size)
 
 
-def _extreme(values: NDArray[np.float64], size: int, seed: int) -> Positions:
-    ties = np.random.default_rng([seed, 0x71E5]).permutation(values.size)
-    return np.sort(np.lexsort((ties, values))[:size])
+def kept_values(values: Values, keep: KeepSpec, *, runs: int) -> tuple[int, ...]:
+    """The values of a whole-numbered score in 0..S that a keep-set keeps.
+
+    Raises:
+        ValueError: if the scores are not such numbers, or `keep` cannot be read.
+    """
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(
+            f"keep counts values and needs an integer score such as h_score, got {values.dtype}; "
+            "use highest or lowest, with subset.sized_by=h_score or subset.keep=null subset.fraction=0.3"
+        )
+    if values.max(initial=0) > runs:
+        raise ValueError(
+            f"keep-sets count runs, 0..S = {runs}, but this score goes up to {values.max()}; "
+            "use highest or lowest, with subset.sized_by=h_score or subset.keep=null subset.fraction=0.3"
+        )
+    return keep_values(keep, runs=runs)
+
+
+def _first(values: NDArray[np.float64], pool: Pool) -> Positions:
+    """The positions of the smallest values."""
+    ties = np.random.default_rng([pool.seed, 0x71E5]).permutation(values.size)
+    return np.sort(np.lexsort((ties, values))[: pool.size])
+
+
+def _strata(values: NDArray[np.float64], number: int) -> list[Positions]:
+    """Positions by strata of equal width, those without any left out."""
+    finite = np.isfinite(values)
+    at = np.where(values > 0, number, -1)  # of what is infinite
+    if finite.any():
+        low, high = values[finite].min(), values[finite].max()
+        width = (high - low) / number or 1.0  # all equal: one stratum
+        at[finite] = np.minimum((values[finite] - low) / width, number - 1).astype(np.int64)
+    return [np.flatnonzero(at == stratum) for stratum in np.unique(at)]
+
+
+def _shares(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """`size` in proportion to the counts, by largest remainders."""
+    exact = size * counts / counts.sum()
+    quotas = np.floor(exact).astype(np.int64)
+    quotas[np.argsort(quotas - exact, kind="stable")[: size - quotas.sum()]] += 1
+    return quotas
+
+
+def _evenly(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """`size` in equal parts, but no more than the counts: what a small one cannot give goes to the larger ones."""
+    quotas, wanted = np.zeros_like(counts), size
+    for i, place in enumerate(np.argsort(counts, kind="stable")):
+        quotas[place] = min(counts[place], wanted // (counts.size - i))
+        wanted -= quotas[place]
+    return quotas
 
 
 def kept_by_value_and_class(
-    values: Values, labels: NDArray[np.int64], positions: Positions
+    values: Values | None, labels: NDArray[np.int64], positions: Positions
 ) -> dict[str, dict[int, tuple[int, int]]]:
     """Count what a selection keeps and removes: `{"score": {value: (kept, removed)}, "label": {...}}`.
 
-    Real-valued scores have no row per value; only the labels are counted then.
+    Without a score, or with a real-valued one, only the labels are counted.
     """
-    kept = np.zeros(values.size, dtype=bool)
+    kept = np.zeros(labels.size, dtype=bool)
     kept[positions] = True
     groups = {"label": labels}
-    if np.issubdtype(values.dtype, np.integer):
+    if values is not None and np.issubdtype(values.dtype, np.integer):
         groups = {"score": values, "label": labels}
     return {
         name: {int(v): (int((kept & (group == v)).sum()), int((~kept & (group == v)).sum())) for v in np.unique(group)}

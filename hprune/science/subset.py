@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,36 +10,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune.science.records import Scores, Subset
-from hprune.science.select import Positions, kept_by_value_and_class
-
-Selection = Callable[..., Positions]
+from hprune.science.select import Balance, Pool, Positions, Selection, kept_by_value_and_class, per_class, subset_size
 
 
 @dataclass(frozen=True)
 class SubsetSpec:
-    """One way to choose the samples that a run is trained on."""
+    """One way to choose the samples that a run is trained on; its size by one of keep, fraction and size."""
 
     name: str
     select: Selection | None = None
     """A selection of `hprune.science.select` with its parameters bound; null keeps everything and needs no score."""
     scores: str | None = None
     """The score table: the name of one of the study's (null: h_score), or the path of a file."""
+    by_score: bool = True
+    """Whether the selection looks at the score of a sample; a random one does not."""
+    keep: Any = None
+    """The keep-set; `subset.keep=2..5` on the command line."""
+    sized_by: str | None = None
+    """The score table that `keep` counts in, where it is not `scores`: so arms of other scores are as large."""
+    fraction: float | None = None
+    """The share that is kept."""
+    size: int | None = None
+    """The number that is kept."""
+    balance: Balance | None = None
+    """Choose within each class: `share` keeps their proportions, `equal` makes them as equal as can be."""
     allow_missing_class: bool = False
     """Train although a class is gone."""
-    keep: Any = None
-    """The keep-set, for selections that use one; `subset.keep=2..5` on the command line."""
-    fraction: float | None = None
-    """The share that is kept, for selections that take one."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not callable(self.select):
             raise ValueError(f"subset.select must be a selection of hprune.science.select, got {self.select!r:.80}")
-        if self.scores is not None and (not isinstance(self.scores, str) or not self.scores):
-            raise ValueError(f"subset.scores must be the name of a score table, or a file, got {self.scores!r}")
+        for key in ("scores", "sized_by"):
+            table = getattr(self, key)
+            if table is not None and (not isinstance(table, str) or not table):
+                raise ValueError(f"subset.{key} must be the name of a score table, or a file, got {table!r}")
         if not isinstance(self.name, str):
             raise ValueError(f"subset.name must be a text, got {self.name!r}")
-        if type(self.allow_missing_class) is not bool:
-            raise ValueError(f"subset.allow_missing_class must be true or false, got {self.allow_missing_class!r}")
+        for key in ("allow_missing_class", "by_score"):
+            if type(getattr(self, key)) is not bool:
+                raise ValueError(f"subset.{key} must be true or false, got {getattr(self, key)!r}")
+        if self.balance not in (None, "share", "equal"):
+            raise ValueError(f"subset.balance must be share, equal or null, got {self.balance!r}")
 
 
 def choose(
@@ -68,19 +79,16 @@ def choose(
     """
     if spec.select is None:
         return Subset(spec.name, sample_ids, data_hash, {"rule": "everything"})
-    if scores is None:
+    if scores is None and (spec.by_score or spec.keep is not None):
         raise ValueError(
             f"subset {spec.name!r} selects by a score; name its table with subset.scores=NAME or FILE, "
             "made by: python -m hprune.score study=NAME"
         )
-    if scores.data_hash != data_hash or not np.array_equal(scores.sample_ids, sample_ids):
-        raise ValueError(
-            f"the score table {scores.name!r} belongs to other data: "
-            f"its train table has hash {scores.data_hash[:8]} and {scores.sample_ids.size:,} samples, "
-            f"this one {data_hash[:8]} and {sample_ids.size:,}; score this data, or train on the data that was scored"
-        )
-    positions = spec.select(scores.values, runs=scores.runs, seed=seed)
-    counts = kept_by_value_and_class(scores.values, labels, positions)
+    if scores is not None:
+        check_scored(scores, sample_ids, data_hash)
+    positions = _select(spec, scores, labels, seed)
+    values = scores.values if scores is not None and spec.by_score else None
+    counts = kept_by_value_and_class(values, labels, positions)
     if positions.size == 0:
         shown = ", ".join(f"{value}: {removed:,}" for value, (_, removed) in counts.get("score", {}).items())
         raise ValueError(
@@ -93,14 +101,51 @@ def choose(
             f"subset {spec.name!r} keeps no sample of class {', '.join(gone)}; "
             "choose another keep-set, or set subset.allow_missing_class=true"
         )
-    provenance = {
+    return Subset(spec.name, sample_ids[positions], data_hash, {**_score_facts(spec, scores), **_plain(counts)})
+
+
+def check_scored(scores: Scores, sample_ids: NDArray[np.int64], data_hash: str) -> None:
+    """Refuse the scores of other data.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if scores.data_hash != data_hash or not np.array_equal(scores.sample_ids, sample_ids):
+        raise ValueError(
+            f"the score table {scores.name!r} belongs to other data: "
+            f"its train table has hash {scores.data_hash[:8]} and {scores.sample_ids.size:,} samples, "
+            f"this one {data_hash[:8]} and {sample_ids.size:,}; score this data, or train on the data that was scored"
+        )
+
+
+def _select(spec: SubsetSpec, scores: Scores | None, labels: NDArray[np.int64], seed: int) -> Positions:
+    assert spec.select is not None, "everything was kept already"
+    values = (
+        np.zeros(labels.size, dtype=np.int16) if scores is None else scores.values
+    )  # of a selection that looks at none
+    runs = 0 if scores is None else scores.runs
+    pool = Pool(
+        values,
+        labels,
+        runs=runs,
+        higher_is="easier" if scores is None else scores.higher_is,
+        size=subset_size(values, runs=runs, keep=spec.keep, fraction=spec.fraction, size=spec.size),
+        keep=spec.keep,
+        seed=seed,
+    )
+    return spec.select(pool) if spec.balance is None else per_class(pool, spec.select, spec.balance)
+
+
+def _score_facts(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
+    """The score behind a subset, if it was chosen by one."""
+    if scores is None or not spec.by_score:
+        return {}
+    return {
         "scores": scores.name,
         "seeds": list(scores.seeds),
         "epochs": scores.epochs,
         "measured": scores.measured,
-        **_plain(counts),
     }
-    return Subset(spec.name, sample_ids[positions], data_hash, provenance)
 
 
 def describe(subset: Subset, total: int, label_names: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hprune.science.records import Direction, Measured, Scores
-from hprune.science.subset import SubsetSpec
+from hprune.science.select import subset_size
+from hprune.science.subset import SubsetSpec, check_scored
 from hprune.storage import shapes
 from hprune.storage.files import (
     OpenTable,
@@ -30,7 +32,7 @@ from hprune.storage.studies import study_folder
 
 
 def _measured(value: Any) -> bool:
-    """train_pass or eval_pass."""
+    """train_pass, eval_pass or out_of_fold."""
     return value in get_args(Measured)
 
 
@@ -188,14 +190,39 @@ def scores_for(spec: SubsetSpec, *, root: Path, study: str) -> Scores | None:
     Raises:
         ValueError: if there is none.
     """
-    if spec.select is None:
+    if spec.select is None or not spec.by_score:
         return None
-    name = spec.scores or "h_score"
-    path = local_path(name, "subset.scores") if name.endswith(".parquet") else score_path(root, study, name)
+    return _table(spec, "scores", spec.scores or "h_score", root=root, study=study)
+
+
+def sized(spec: SubsetSpec, *, sample_ids: NDArray[np.int64], data_hash: str, root: Path, study: str) -> SubsetSpec:
+    """The subset with its size as a number, where a table that it is not chosen by says how many `keep` keeps.
+
+    Args:
+        spec: the subset.
+        sample_ids: (N,) ids of the train table.
+        data_hash: of the train table.
+        root: where results lie.
+        study: its name.
+
+    Raises:
+        ValueError: if there is no such table, or it is of other data.
+    """
+    if spec.select is None or spec.keep is None or (spec.by_score and spec.sized_by is None):
+        return spec
+    table = _table(spec, "sized_by", spec.sized_by or spec.scores or "h_score", root=root, study=study)
+    check_scored(table, sample_ids, data_hash)
+    size = subset_size(table.values, runs=table.runs, keep=spec.keep, fraction=spec.fraction, size=spec.size)
+    return replace(spec, size=size, keep=None)
+
+
+def _table(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -> Scores:
+    path = local_path(name, f"subset.{key}") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():
+        own = "" if name == "h_score" or name.endswith(".parquet") else f" score={name}"
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "
-            f"make it with: python -m hprune.score study={study}, or name another with subset.scores=NAME or FILE"
+            f"make it with: python -m hprune.score study={study}{own}, or name another with subset.{key}=NAME or FILE"
         )
     return load_scores(path)
 

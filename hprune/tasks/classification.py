@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
+    BinaryCalibrationError,
     BinaryF1Score,
     MulticlassAccuracy,
     MulticlassF1Score,
@@ -45,6 +46,7 @@ class Classification:
 
     min_classes = 2
     pooled = True
+    merges = True
     parts = False
     encoding: ClassVar[dict[str, Any]] = {}
 
@@ -109,8 +111,8 @@ class Classification:
         return {"logits": outputs}
 
     def evaluate(self, answers: Mapping[str, Tensor], data: Encoded) -> Evaluation:
-        """Accuracy, macro-averaged F1, Matthews' correlation, and with two classes the F1 of the second."""
-        return evaluate_classes(answers["logits"], data.labels)
+        """Accuracy, macro-averaged F1, Matthews' correlation, calibration; with two classes the F1 of the second."""
+        return evaluate_classes(answers["logits"], data.labels, data.counts_as)
 
 
 def model_inputs(batch: Batch) -> Batch:
@@ -143,22 +145,43 @@ def judge_classes(logits: Tensor, labels: Tensor) -> Judgement:
     )
 
 
-def evaluate_classes(logits: Tensor, labels: NDArray[np.int64]) -> Evaluation:
-    """Metrics and predictions of n samples: each metric in its usual range; higher is better.
+def evaluate_classes(
+    logits: Tensor, labels: NDArray[np.int64], counts_as: NDArray[np.int64] | None = None
+) -> Evaluation:
+    """Metrics and predictions of n samples: each in its usual range; higher is better, but for `ece`.
 
     Args:
         logits: (n, K).
-        labels: (n,) in 0..K-1.
+        labels: (n,) in 0..K-1, or in 0..K'-1 for a set with K' classes of its own.
+        counts_as: (K,) for such a set: the class of it that each of the K counts as. Its probabilities are sums; what
+            is predicted is what the likeliest of the K classes counts as, as the authors of HANS do it.
     """
-    target, pred = torch.from_numpy(labels.copy()), logits.argmax(dim=-1)
-    metrics = _metrics(logits.shape[-1])
+    target, pred, prob = torch.from_numpy(labels.copy()), logits.argmax(dim=-1), logits.softmax(dim=-1)
+    if counts_as is not None:
+        merge = torch.from_numpy(counts_as)
+        prob = torch.zeros(len(prob), int(merge.max()) + 1).index_add_(1, merge, prob)
+        pred = merge[pred]
+    metrics = _metrics(prob.shape[-1])
     metrics.update(pred, target)
-    prob = logits.softmax(dim=-1).numpy()
-    columns = {f"prob_{k}": prob[:, k] for k in range(logits.shape[-1])}
-    return Evaluation(
-        {name: float(value) for name, value in metrics.compute().items()},
-        {"label": labels, "pred": pred.numpy(), **columns},
-    )
+    found = {name: float(value) for name, value in metrics.compute().items()}
+    found["ece"] = calibration_error(prob, pred, target)
+    if counts_as is not None:
+        found["loss"] = float(-prob.gather(1, target[:, None]).clamp_min(torch.finfo(prob.dtype).tiny).log().mean())
+    columns = {f"prob_{k}": prob[:, k].numpy() for k in range(prob.shape[-1])}
+    return Evaluation(found, {"label": labels, "pred": pred.numpy(), **columns})
+
+
+def calibration_error(prob: Tensor, pred: Tensor, target: Tensor, *, bins: int = 15) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over bins of equal width; 0..1, 0 is best.
+
+    Args:
+        prob: (n, K).
+        pred: (n,) the predicted classes, whose probabilities are the confidences.
+        target: (n,).
+        bins: of confidence.
+    """
+    error = BinaryCalibrationError(n_bins=bins, norm="l1", sync_on_compute=False)
+    return float(error(prob.gather(1, pred[:, None]).squeeze(1), (pred == target).int()))
 
 
 def _metrics(classes: int) -> MetricCollection:

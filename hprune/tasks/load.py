@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hprune.tasks.columns import is_list, numbered, own_columns
+from hprune.tasks.eval_set import EvalSet, EvalSetSpec, eval_set_of, slices_of, source_of
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, TaskSpec
 
@@ -41,7 +42,11 @@ def load_task(spec: TaskSpec) -> TaskData:
         only = names[tables["train"]["label"][0].as_py()]
         raise ValueError(f"task {spec.name!r}: the train split holds one class only ({only}); a classifier needs two")
     evaluation = {name: tables[name] for name in ("validation", *tables) if name != "train"}
-    log.info("%s: %s", spec.name, ", ".join(f"{name} {table.num_rows:,}" for name, table in tables.items()))
+    slices = {name: _slices(spec, splits, name, table) for name, table in evaluation.items()}
+    also = {name: _further(spec, name, own, names) for name, own in spec.also.items()}
+    evaluation |= {name: found.table for name, found in also.items()}
+    sizes = {"train": tables["train"], **evaluation}
+    log.info("%s: %s", spec.name, ", ".join(f"{name} {table.num_rows:,}" for name, table in sizes.items()))
     return TaskData(
         train=tables["train"],
         evaluation=evaluation,
@@ -49,7 +54,27 @@ def load_task(spec: TaskSpec) -> TaskData:
         text=tuple(spec.text),
         data_hash=content_hash(tables["train"]),
         evaluation_hashes={name: content_hash(table) for name, table in evaluation.items()},
+        counts_as={name: found.counts_as for name, found in also.items() if found.counts_as is not None},
+        slices=slices | {name: found.slices for name, found in also.items()},
     )
+
+
+def _slices(spec: TaskSpec, splits: dict[str, pa.Table], name: str, table: pa.Table) -> pa.Table:
+    """The columns of `task.slices` that the rows of an evaluation set came with; held out, they came with train."""
+    raw = splits.get(name, splits["train"])
+    return slices_of(
+        raw, [column for column in spec.slices if column in raw.column_names], table["sample_id"].to_numpy()
+    )
+
+
+def _further(spec: TaskSpec, name: str, own: EvalSetSpec, names: tuple[str, ...]) -> EvalSet:
+    """A set of `task.also`."""
+    source = source_of(spec, name, own)
+    try:
+        return eval_set_of(spec, own, numbered(read_splits(source)["train"]), source, names)
+    except (ValueError, OSError) as error:
+        told = str(error).replace("the train split", f"the {own.split} split").replace("task.", f"task.also.{name}.")
+        raise type(error)(f"task.also.{name}: {told}") from error
 
 
 def content_hash(table: pa.Table) -> str:

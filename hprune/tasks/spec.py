@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hprune.data.checks import check_whole
 from hprune.storage.places import local_path
+from hprune.tasks.eval_set import EvalSetSpec, check_also
 
 if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without paying for torch
     from torch import Tensor
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without payin
 
 SPLITS = ("train", "validation", "test")
 """The splits that every source may have; `task.splits` may name more sets to evaluate on."""
-PATHS = ("data_dir", "train_file", "validation_file", "test_file")
+PATHS = ("data_dir", "train_file", "validation_file", "test_file", "also_dir")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ class TaskSpec:
     max_eval_samples: int | None = None
     """Draw a fixed sample of each set to evaluate on, too."""
     sample_seed: int = 0
+    slices: Sequence[str] = ()
+    """Columns of the sets to evaluate on to tell the results apart by; sets without one go without."""
+    also: Mapping[str, EvalSetSpec] = field(default_factory=dict)
+    """Further sets to evaluate on, from other sources, by our name of each."""
+    also_dir: str | None = None
+    """A folder with a folder for each of them, in place of the hub."""
 
     def __post_init__(self) -> None:
         if not hasattr(self.kind, "normalise"):
@@ -79,6 +86,8 @@ class TaskSpec:
         _check_plain(self)
         _check_splits(self.splits)
         object.__setattr__(self, "where", _patterns(self.where))
+        object.__setattr__(self, "slices", _texts("task.slices", self.slices))
+        check_also(self.also, taken=(*SPLITS, *self.splits))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +104,21 @@ class TaskData:
     text: tuple[str, ...]
     data_hash: str  # of the train table
     evaluation_hashes: Mapping[str, str]
+    counts_as: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """(K,) of sets with coarser classes: the class of the set that each class of the task counts as."""
+    slices: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Of evaluation sets: columns to tell the results apart by."""
     uncut: tuple[pa.Table, str] | None = None
     """Where samples are parts of a row: the table of the rows, and its hash."""
+
+    def for_task(self, spec: TaskSpec) -> TaskData:
+        """The same tables without the further sets that a task does not evaluate on."""
+        own = ("validation", *spec.splits, *spec.also)
+        return replace(
+            self,
+            evaluation={name: table for name, table in self.evaluation.items() if name in own},
+            evaluation_hashes={name: digest for name, digest in self.evaluation_hashes.items() if name in own},
+        )
 
 
 @dataclass(frozen=True)

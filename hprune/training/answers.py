@@ -49,4 +49,4 @@ def evaluation_of(kind: TaskKind, batches: Sequence[Answers], data: Encoded, *, 
     found = kind.evaluate(answers, data)
     sizes = torch.tensor([batch.at.numel() for batch in batches], dtype=torch.float64)
     loss = float((torch.stack([batch.loss for batch in batches]).double() * sizes).sum() / sizes.sum())
-    return Evaluation({**found.metrics, "loss": loss}, found.columns)
+    return Evaluation({"loss": loss, **found.metrics}, found.columns)  # a set of other classes has a loss of its own

@@ -66,7 +66,13 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
 
     train = tokens("train", whole, digest)
     evaluation = {
-        name: Encoded(tokens(name, table, data.evaluation_hashes[name]), table["label"].to_numpy(), table, data.text)
+        name: Encoded(
+            tokens(name, table, data.evaluation_hashes[name]),
+            table["label"].to_numpy(),
+            table,
+            data.text,
+            data.counts_as.get(name),
+        )
         for name, table in data.evaluation.items()
     }
     if data.uncut is not None:
@@ -83,4 +89,5 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
         packed=packed,
     )
     model = with_adapter(model, spec.model.adapter)
-    return Assembled(FineTuner(model, spec.task.kind, spec.optim), datamodule, tokenizer)
+    steps = spec.steps(full=data.train.num_rows, kept=subset.sample_ids.size)
+    return Assembled(FineTuner(model, spec.task.kind, spec.optim, steps=steps), datamodule, tokenizer)

@@ -25,11 +25,12 @@ class FineTuner(L.LightningModule):
         model: a transformer with the head of the task.
         kind: loss, judgement and metrics.
         optim: AdamW and its schedule.
+        steps: of the optimiser in the whole run.
     """
 
-    def __init__(self, model: PreTrainedModel, kind: TaskKind, optim: OptimSpec) -> None:
+    def __init__(self, model: PreTrainedModel, kind: TaskKind, optim: OptimSpec, *, steps: int) -> None:
         super().__init__()
-        self.model, self.kind, self.optim = model, kind, optim
+        self.model, self.kind, self.optim, self.steps = model, kind, optim, steps
         self.loss_sum, self.sequences = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.answered: list[Answers] = []  # of the validation set so far
 
@@ -105,7 +106,6 @@ class FineTuner(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW (no decay on biases and norms) and a schedule that ends with the run's own last step."""
-        steps = int(self.trainer.estimated_stepping_batches)
         optimizer = torch.optim.AdamW(
             _decay_groups(self.model, self.optim.weight_decay),
             lr=self.optim.lr,
@@ -113,9 +113,8 @@ class FineTuner(L.LightningModule):
             eps=self.optim.eps,
             fused=self.trainer.precision != "16-mixed",  # Lightning refuses to clip a fused step with a gradient scaler
         )
-        schedule = get_scheduler(
-            self.optim.schedule, optimizer, num_warmup_steps=round(self.optim.warmup * steps), num_training_steps=steps
-        )
+        warmup = round(self.optim.warmup * self.steps)
+        schedule = get_scheduler(self.optim.schedule, optimizer, num_warmup_steps=warmup, num_training_steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

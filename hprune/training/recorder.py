@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import lightning as L
@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from hprune.science.records import Measured
 from hprune.tasks.spec import Judgement
+from hprune.training.budget import cut_off
 from hprune.training.ranks import rank
 
 COLUMNS = ("correct", "true_prob", "margin", "el2n")
@@ -77,7 +78,8 @@ class Recorder(L.Callback):
     """Logs the correctness of every sample in every epoch, and its probability, margin and EL2N.
 
     `train_pass` takes the logits of the training step itself (dropout on, before the update) at no cost; `eval_pass`
-    judges every sample by a clean pass after each epoch. Its state is in the checkpoint.
+    judges every sample by a clean pass after each epoch, `out_of_fold` so those that are held out of the training. Its
+    state is in the checkpoint.
 
     Args:
         sample_ids: (N,) the id of each row, to name rows in errors.
@@ -102,9 +104,17 @@ class Recorder(L.Callback):
             self._write("train_pass", Judgement(**{name: outputs[name] for name in COLUMNS}), batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Close the epoch: judge by a clean pass if asked to, check that every sample was seen once."""
+        """Close the epoch: judge by a clean pass if asked to, check that every sample was seen once.
+
+        One that a budget of steps cut off is no epoch of the record.
+        """
+        if cut_off(trainer):
+            return
         if "eval_pass" in self.judged:
-            self._clean_pass(trainer, pl_module)
+            self._clean_pass("eval_pass", trainer.datamodule.clean_pass(), trainer, pl_module)  # type: ignore[attr-defined]
+        if "out_of_fold" in self.judged:
+            held_out = trainer.datamodule.evaluation_loader("out_of_fold")  # type: ignore[attr-defined]
+            self._clean_pass("out_of_fold", held_out, trainer, pl_module)
         for way, metric in self.judged.items():
             columns = {name: values.cpu().clone() for name, values in metric.compute().items()}
             self._check_once(columns.pop("seen").numpy(), way, trainer.current_epoch)
@@ -132,13 +142,13 @@ class Recorder(L.Callback):
                 self.judged[way].load_state_dict(state)
 
     @torch.no_grad()
-    def _clean_pass(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def _clean_pass(self, way: Measured, batches: Iterable[Any], trainer: L.Trainer, pl_module: Any) -> None:
         pl_module.eval()
-        for batch in trainer.datamodule.clean_pass():  # type: ignore[attr-defined]
+        for batch in batches:
             batch = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
             with trainer.precision_plugin.forward_context():
                 outputs = pl_module(batch)
-            self._write("eval_pass", pl_module.kind.judge(outputs, batch), batch)
+            self._write(way, pl_module.kind.judge(outputs, batch), batch)
         pl_module.train()
 
     def _write(self, way: Measured, judged: Judgement, batch: Any) -> None:

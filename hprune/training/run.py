@@ -36,8 +36,10 @@ from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
 from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
+from hprune.training.budget import StopAtStep
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
+from hprune.training.folds import finish_folds, folds_of
 from hprune.training.guard import StopOnNonFinite, memory_told
 from hprune.training.quiet import log_file, quiet_libraries
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
@@ -105,7 +107,10 @@ def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolde
         logging.getLogger("hprune").setLevel(logging.ERROR)  # the first process says the rest
     with quiet_libraries(), log_file(folder.path / "log.txt") if number == 0 else nullcontext(), memory_told():
         subset = _chosen(spec, data, scores)
-        _train(spec, data, subset, folder, root=root)
+        if spec.data.folds is None:
+            _train(spec, data, subset, folder, root=root)
+        else:
+            _train_folds(spec, data, subset, folder, root=root)
 
 
 def locate(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) -> RunFolder:
@@ -128,16 +133,45 @@ def _chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
     return subset
 
 
-def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, root: Path) -> None:
-    """Train, continuing from a checkpoint if there is one; save everything; the manifest comes last."""
+def _train_folds(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, root: Path) -> None:
+    """Train one model a fold, in a folder of its own within that of the run, and put what they recorded together."""
+    if spec.subset.select is not None:
+        raise ValueError(
+            f"data.folds={spec.data.folds} judges every sample, so it needs subset=full; set data.folds=null"
+        )
+    folds = list(folds_of(spec, data, folder))
+    for fold in [fold for fold in folds if not fold.folder.complete]:
+        log.info("%s: %s of %d", folder.key, fold.folder.path.name, len(folds))
+        if rank() == 0:
+            take_up(fold.folder.checkpoint)
+        _train(spec, fold.data, fold.trained, fold.folder, root=root, judged=fold.held_out)
+    if rank() == 0:
+        finish_folds(folder, [fold.folder for fold in folds], subset, _facts(spec, data, subset))
+
+
+def _train(
+    spec: RunSpec,
+    data: TaskData,
+    subset: Subset,
+    folder: RunFolder,
+    *,
+    root: Path,
+    judged: Subset | None = None,
+) -> None:
+    """Train, continuing from a checkpoint if there is one; save everything; the manifest comes last.
+
+    Recorded are the samples that are trained on, or those of `judged`.
+    """
     started = time.perf_counter()
     made = assemble(spec, data, subset, root=root)
-    recorder, stopwatch = Recorder(subset.sample_ids, spec.record.ways), Stopwatch()
+    judged = subset if judged is None else judged
+    recorder, stopwatch = Recorder(judged.sample_ids, spec.ways), Stopwatch()
     history = History(spec.task.kind.primary_metric)
-    first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids)]
+    first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids), StopAtStep(made.module.steps)]
     checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)
+    epochs = -(-made.module.steps // spec.steps_an_epoch(subset.sample_ids.size))
     with _device_told(spec.trainer):
-        trainer = _trainer(spec, [*first, recorder, history, checkpoint], root=folder.path)
+        trainer = _trainer(spec, [*first, recorder, history, checkpoint], epochs=epochs, root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         check_checkpoint(resume, spec.trainer.devices)
@@ -145,7 +179,8 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
     if trainer.is_global_zero:
-        _save_tables(spec, data, subset, recorder, folder)
+        _save_records(data, recorder, folder)
+        save_subset(folder, subset)
     metrics = {
         name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
     }
@@ -168,23 +203,22 @@ def _train(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, 
     log.info("%s: %s, trained %.1f s (%s)", folder.key, shown, cost["train_seconds"], folder.path)
 
 
-def _save_tables(spec: RunSpec, data: TaskData, subset: Subset, recorder: Recorder, folder: RunFolder) -> None:
-    """The records and the ids of the samples; a record's data hash is that of the rows that were recorded."""
+def _save_records(data: TaskData, recorder: Recorder, folder: RunFolder) -> None:
+    """The records; a record's data hash is that of the rows that were recorded."""
     digest = data.data_hash
-    if subset.sample_ids.size < data.train.num_rows:
-        kept = np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids)
-        digest = content_hash(data.train.take(kept))
-    for way in spec.record.ways:
+    if recorder.sample_ids.size < data.train.num_rows:
+        recorded = np.searchsorted(data.train["sample_id"].to_numpy(), recorder.sample_ids)
+        digest = content_hash(data.train.take(recorded))
+    for way in recorder.judged:
         record = RunRecord(
             folder.key,
-            subset.sample_ids,
+            recorder.sample_ids,
             **recorder.arrays(way),
             measured=way,
             data_hash=digest,
             settings_hash=folder.settings_hash,
         )
         save_record(folder, record)
-    save_subset(folder, subset)
 
 
 def _save_model(spec: RunSpec, data: TaskData, subset: Subset, made: Assembled, path: Path, *, root: Path) -> None:
@@ -228,12 +262,12 @@ def _device_told(spec: TrainerSpec) -> Iterator[None]:
         ) from error
 
 
-def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, root: Path) -> L.Trainer:
+def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, epochs: int, root: Path) -> L.Trainer:
     accelerator = accelerator_of(spec.trainer)
     bar = [TQDMProgressBar(refresh_rate=10, leave=False)] if spec.trainer.progress and sys.stderr.isatty() else []
     machines = nodes()
     return L.Trainer(
-        max_epochs=spec.trainer.max_epochs,
+        max_epochs=epochs,
         accelerator=accelerator,
         devices=spec.trainer.devices // machines,
         num_nodes=machines,

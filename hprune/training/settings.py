@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -16,7 +16,7 @@ import torchmetrics
 import transformers
 
 from hprune.data.datamodule import DataSpec
-from hprune.science.records import RunKey, Scores
+from hprune.science.records import Measured, RunKey, Scores
 from hprune.science.subset import SubsetSpec
 from hprune.tasks.spec import TaskData, TaskSpec, settings_of_kind
 from hprune.training.build import model_identity
@@ -43,6 +43,34 @@ class RunSpec:
         """The run's name."""
         return RunKey(self.task.name, self.model.name, self.subset.name, self.seed)
 
+    def scored(self) -> RunSpec:
+        """The same run as a scoring run, which is evaluated on the task's own sets only."""
+        return replace(self, task=replace(self.task, also={})) if self.task.also else self
+
+    def whole(self) -> RunSpec:
+        """The same run without folds, which are for scoring: an arm is one model."""
+        config = {**self.config, "data": {**self.config.get("data", {}), "folds": None}}
+        return self if self.data.folds is None else replace(self, data=replace(self.data, folds=None), config=config)
+
+    @property
+    def ways(self) -> tuple[Measured, ...]:
+        """How its samples are judged."""
+        return self.record.ways if self.data.folds is None else ("out_of_fold",)
+
+    @property
+    def steps_of_full_set(self) -> bool:
+        """Whether it takes as many steps as a run on the full set, which has them anyway."""
+        return self.trainer.budget == "steps" and self.subset.select is not None
+
+    def steps_an_epoch(self, samples: int) -> int:
+        """Steps of the optimiser in an epoch of so many samples."""
+        batches = -(-samples // self.data.batch_size)
+        return -(-batches // self.trainer.accumulate)
+
+    def steps(self, *, full: int, kept: int) -> int:
+        """Steps of the optimiser in the whole run: `trainer.max_epochs` of the samples kept, or of the full set."""
+        return self.trainer.max_epochs * self.steps_an_epoch(full if self.steps_of_full_set else kept)
+
 
 def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[str, Any]:
     """What a run's result depends on, as plain values: data, weights by content; no paths, workers or progress bars."""
@@ -55,6 +83,8 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         "threads": (spec.trainer.threads or torch.get_num_threads()) if accelerator == "cpu" else None,
         "devices": spec.trainer.devices,
     }
+    if spec.steps_of_full_set:
+        trainer["budget"] = "steps"
     if spec.trainer.strategy != "ddp":  # which was all there was: older runs keep their names
         trainer["strategy"] = spec.trainer.strategy
     return {
@@ -66,11 +96,16 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         },
         "model": model_identity(spec.model),
         "optim": {**_without(asdict(spec.optim), "pruned_lr"), "betas": list(spec.optim.betas)},
-        "data": _without(asdict(spec.data), "workers") | {"packed": spec.data.packed and not spec.data.pads_all},
+        "data": _data_settings(spec.data),
         "trainer": trainer,
-        "record": {"measured": spec.record.measured},
+        "record": {"measured": spec.record.measured if spec.data.folds is None else "out_of_fold"},
         "subset": _subset_identity(spec.subset, scores),
     }
+
+
+def _data_settings(spec: DataSpec) -> dict[str, Any]:
+    settings = _without(asdict(spec), "workers") | {"packed": spec.packed and not spec.pads_all}
+    return settings if spec.folds is not None else _without(settings, "folds")
 
 
 def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
@@ -82,9 +117,10 @@ def _subset_identity(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
     if spec.select is None:
         return {"rule": "everything"}
     function = getattr(spec.select, "func", spec.select)
-    bound = {name: value for name, value in getattr(spec.select, "keywords", {}).items() if value is not None}
-    values = "" if scores is None else scores.digest
-    return {"rule": f"{function.__module__}.{function.__name__}", **bound, "scores": values}
+    bound = getattr(spec.select, "keywords", {})
+    size = {name: getattr(spec, name) for name in ("keep", "fraction", "size", "balance")}
+    known = {name: value for name, value in {**bound, **size}.items() if value is not None}
+    return {"rule": f"{function.__module__}.{function.__name__}", **known, "scores": scores.digest if scores else ""}
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from hprune.data.checks import check_number, check_whole
 from hprune.science.records import Measured
@@ -109,6 +109,9 @@ class TrainerSpec:
     """How long and on what a run trains."""
 
     max_epochs: int = 3
+    budget: Literal["epochs", "steps"] = "epochs"
+    """What a run on a subset has in common with one on the full set: epochs, so that it takes fewer steps of the
+    optimiser; or steps, so that it goes through its samples more often."""
     accelerator: str = "auto"
     """`auto`, `cpu`, `cuda` (`gpu` means the same) or `mps`."""
     devices: int = 1
@@ -135,6 +138,8 @@ class TrainerSpec:
         if self.accelerator not in ACCELERATORS:
             raise ValueError(f"trainer.accelerator must be one of {', '.join(ACCELERATORS)}, got {self.accelerator!r}")
         object.__setattr__(self, "accelerator", "cuda" if self.accelerator == "gpu" else self.accelerator)
+        if self.budget not in ("epochs", "steps"):
+            raise ValueError(f"trainer.budget must be epochs or steps, got {self.budget!r}")
         if self.strategy not in ("ddp", "fsdp"):
             raise ValueError(f"trainer.strategy must be ddp or fsdp, got {self.strategy!r}")
         precision = SHORT_PRECISIONS.get(str(self.precision), str(self.precision))
@@ -157,13 +162,13 @@ class RecordSpec:
     measured: Literal["train_pass", "eval_pass", "both"] = "train_pass"
 
     def __post_init__(self) -> None:
-        if self.measured not in (*get_args(Measured), "both"):
+        if self.measured not in ("train_pass", "eval_pass", "both"):
             raise ValueError(f"record.measured must be train_pass, eval_pass or both, got {self.measured!r}")
 
     @property
     def ways(self) -> tuple[Measured, ...]:
         """The ways of measuring, each with a record of its own."""
-        return get_args(Measured) if self.measured == "both" else (self.measured,)
+        return ("train_pass", "eval_pass") if self.measured == "both" else (self.measured,)
 
 
 def _as_floats(spec: Any, *names: str) -> None:

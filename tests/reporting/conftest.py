@@ -29,34 +29,64 @@ def _row(
     arm: str, n: int, mean: float, gap: tuple[float, float, float] | None, verdict: str | None, **facts: Any
 ) -> dict[str, Any]:
     """A row of a report with five seeds."""
-    test = {"seeds": 5, "p_value": 0.5, "test": "paired t test, two-sided, n = 5 seeds"}
+    test = {
+        "seeds": 5,
+        "p_value": 0.5,
+        "p_holm": 1.0,
+        "p_sign_flip": 0.0625,
+        "test": "paired t test, two-sided, n = 5 seeds",
+        "spread": 0.006,
+        "detectable": 0.019,
+        "power": 0.4,
+        "within_margin": False,
+        "equivalence": {"margin": 0.01, "p_value": 0.3, "low": -0.01, "high": 0.01, "power": 0.2, "shown": False},
+    }
     return {
         "arm": arm, "label": arm, "budget": "epochs", "S": 6, "E": 3, "eval_set": "validation", "metric": "accuracy",
         "n": n, "fraction": n / 1500, "mean": mean, "low": mean - 0.01, "high": mean + 0.01,
         "seeds": list(range(11, 16)), "values": {str(seed): mean + 0.002 * (seed - 13) for seed in range(11, 16)},
         "difference": None if gap is None else {"mean": gap[0], "low": gap[1], "high": gap[2], **test},
         "verdict": verdict, "rule": "rule", "difference_to_random": None, "verdict_to_random": None,
-        **facts,
+        "difference_to_ticket": None, "verdict_to_ticket": None, **facts,
     }  # fmt: skip
 
 
 REPORT: dict[str, Any] = {
-    "schema_version": 1, "study": "toy", "task": "own", "model": "tiny", "created": "2026-01-02T03:04:05+0000",
+    "schema_version": 2, "study": "toy", "task": "own", "model": "tiny", "created": "2026-01-02T03:04:05+0000",
     "primary_metric": "accuracy", "label_names": ["no", "yes"], "full_samples": 1500,
     "rows": [
         _row("full", 1500, 0.9, None, None),
         _row("random_like", 300, 0.85, (-0.05, -0.061, -0.039), "worse"),
         _row(
             "winning_ticket", 300, 0.898, (-0.002, -0.011, 0.007), "not distinguishable", verdict_to_random="better",
-            difference_to_random={"mean": 0.048, "low": 0.04, "high": 0.056, "seeds": 5, "p_value": 0.01, "test": "t"},
+            difference_to_random={
+                "mean": 0.048, "low": 0.04, "high": 0.056, "seeds": 5, "p_value": 0.01, "test": "t",
+                "within_margin": False, "equivalence": None,
+            },
         ),
         _row("full", 1500, 0.312, None, None, metric="loss"),
         _row("winning_ticket", 300, 0.345, (0.033, 0.021, 0.045), "worse", metric="loss"),
     ],
+    "margin": 0.01, "margins": [0.01],
+    "examples": [
+        {
+            "label": "winning_ticket", "eval_set": "validation", "n": 872,
+            "difference": {"mean": -0.002, "low": -0.013, "high": 0.009},
+            "mcnemar": {str(s): {"gained": 20 + s, "lost": 25, "p_value": 0.04 * (s - 10)} for s in range(11, 16)},
+        }
+    ],
+    "slices": [
+        {
+            "label": "winning_ticket", "eval_set": "validation", "slice": "class", "value": value, "n": 436,
+            "reference": 0.9, "verdict": "not distinguishable",
+            "difference": {"mean": -0.002, "low": -0.011, "high": 0.007, "within_margin": False, "equivalence": None},
+        }
+        for value in ("no", "yes")
+    ],
     "incomplete": [],
     "histogram": {
         "h_score": {
-            "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier", "missing_seeds": [],
+            "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier", "missing_seeds": [], "infinite": 0,
             "values": [{"value": v, "count": 10 * v + 5, "by_class": {"no": 5, "yes": 10 * v}} for v in range(7)],
         }
     },
@@ -92,7 +122,10 @@ def one_seed(report: dict[str, Any]) -> dict[str, Any]:
     for row in report["rows"]:
         row |= {"seeds": [11], "values": {"11": row["mean"]}, "low": None, "high": None}
         if row["difference"]:
-            row["difference"] |= {"low": None, "high": None, "p_value": None, "seeds": 1}
+            row["difference"] |= dict.fromkeys(
+                ("low", "high", "p_value", "p_holm", "p_sign_flip", "spread", "detectable", "power", "equivalence")
+            )
+            row["difference"]["seeds"] = 1
             row["verdict"] = "no verdict (one seed)"
     return report
 

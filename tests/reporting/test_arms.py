@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hprune.reporting.arms import arms_of, full_set_of, random_like_of, rows_of_arm
+from hprune.reporting.arms import arms_of, full_set_of, random_like_of, ticket_of
+from hprune.reporting.comparisons import rows_of
 from hprune.science.records import RunKey
 from hprune.storage.files import sha256_of_json
 from hprune.storage.studies import StudyRun
@@ -20,9 +21,16 @@ SUBSETS: dict[str, dict[str, Any]] = {
 
 
 def run(
-    name: str, seed: int, value: float, lr: float = 1.0, record: str = "train_pass", **subset: Any
+    name: str,
+    seed: int,
+    value: float,
+    lr: float = 1.0,
+    record: str = "train_pass",
+    budget: str = "epochs",
+    **subset: Any,
 ) -> dict[str, Any]:
     settings = {"optim": {"lr": lr}, "record": {"measured": record}, "subset": SUBSETS[name] | subset}
+    settings["trainer"] = {"max_epochs": 3} | ({"budget": budget} if budget == "steps" else {})
     behind = {} if name == "full" else {"seeds": [1, 2], "epochs": 3, "scores": f"table-{settings['subset']['scores']}"}
     return {
         "key": {"task": "t", "model": "m", "subset": name, "seed": seed}, "settings": settings, "subset": behind,
@@ -63,10 +71,20 @@ def test_the_reference_shares_everything_but_the_samples_and_how_they_are_record
     full, random = full_set_of(manifests[2], arms), random_like_of(manifests[2], arms)
     assert full is not None
     assert random is not None
-    assert full[0] is manifests[1]
-    assert random[0] is manifests[3]
+    assert arms[full][0] is manifests[1]
+    assert arms[random][0] is manifests[3]
+    ticket = ticket_of(manifests[3], arms)
+    assert ticket is not None
+    assert arms[ticket][0] is manifests[2]
+    assert ticket_of(manifests[2], arms) is None
+    assert ticket_of(manifests[4], arms) is None, "of other settings"
     assert full_set_of(manifests[0], arms) is None
     assert random_like_of(manifests[3], arms) is None
+
+
+def row_of(arms: Any, label: str, metric: str = "accuracy", eval_set: str = "validation", **options: Any) -> Any:
+    rows = rows_of(arms, primary_metric="accuracy", margin=options.get("margin"))
+    return next(row for row in rows if (row["label"], row["metric"], row["eval_set"]) == (label, metric, eval_set))
 
 
 def test_rows_pair_by_seed() -> None:
@@ -75,13 +93,13 @@ def test_rows_pair_by_seed() -> None:
         *(run("winning_ticket", seed, 0.7 + seed / 90) for seed in (2, 3, 4)),
         *(run("random_like", seed, 0.6 + seed / 100) for seed in (2, 3)),
     )
-    row = next(r for r in rows_of_arm("winning_ticket", arms["winning_ticket"], arms) if r["metric"] == "accuracy")
+    row = row_of(arms, "winning_ticket", "accuracy")
     assert row["difference"]["mean"] == pytest.approx(-0.1 + 2.5 / 90 - 2.5 / 100)
     assert row["difference"]["seeds"] == 2
     assert row["difference_to_random"]["mean"] == pytest.approx(0.1 + 2.5 / 90 - 2.5 / 100)
     assert (row["S"], row["E"], row["n"], row["fraction"]) == (2, 3, 30, 0.3)
     assert row["verdict"] == "worse"
-    loss = next(r for r in rows_of_arm("winning_ticket", arms["winning_ticket"], arms) if r["metric"] == "loss")
+    loss = row_of(arms, "winning_ticket", "loss")
     assert loss["verdict"] == "worse"
     assert loss["difference"]["mean"] > 0
 
@@ -90,4 +108,35 @@ def test_an_evaluation_set_that_not_every_run_has_is_left_out() -> None:
     manifests = [run("full", seed, 0.9) for seed in (1, 2)]
     del manifests[0]["metrics"]["test"]
     arms = grouped(*manifests)
-    assert {row["eval_set"] for row in rows_of_arm("full", arms["full"], arms)} == {"validation"}
+    assert {row["eval_set"] for row in rows_of(arms, primary_metric="accuracy", margin=None)} == {"validation"}
+
+
+def two_budgets() -> dict[str, Any]:
+    runs = [run("full", seed, 0.8 + seed / 100) for seed in range(1, 7)]
+    for budget, gain in (("epochs", -0.05), ("steps", -0.01)):
+        for name, more in (("winning_ticket", 0.0), ("random_like", -0.02)):
+            runs += [run(name, s, 0.8 + s / 100 + gain + more + 0.001 * (s % 3), budget=budget) for s in range(1, 7)]
+    return grouped(*runs)
+
+
+def test_budgets_are_arms_of_their_own_beside_the_same_full_set() -> None:
+    arms = two_budgets()
+    assert list(arms) == ["full", "winning_ticket", "random_like", "winning_ticket [steps]", "random_like [steps]"]
+    for label in ("winning_ticket", "winning_ticket [steps]"):
+        row = row_of(arms, label)
+        assert row["budget"] == ("steps" if "steps" in label else "epochs")
+        assert row["difference"]["mean"] == pytest.approx((-0.01 if "steps" in label else -0.05) + 0.001)
+        assert row["difference_to_random"]["mean"] == pytest.approx(0.02), "of the same budget"
+        other = row_of(arms, label.replace("winning_ticket", "random_like"))
+        assert other["difference_to_ticket"]["mean"] == pytest.approx(-0.02)
+        assert row["difference_to_ticket"] is None
+    assert row_of(arms, "full")["budget"] == "all"
+
+
+def test_a_family_is_the_arms_of_one_budget_and_the_margin_is_of_the_primary_metric() -> None:
+    arms = two_budgets()
+    row = row_of(arms, "winning_ticket", margin=0.02)
+    assert row["difference"]["p_holm"] <= 2 * row["difference"]["p_value"] + 1e-12
+    assert row["difference"]["equivalence"]["margin"] == 0.02
+    assert row_of(arms, "winning_ticket", "loss", margin=0.02)["difference"]["equivalence"] is None
+    assert row_of(arms, "winning_ticket", eval_set="test", margin=0.02)["difference"]["equivalence"]["margin"] == 0.02

@@ -108,7 +108,10 @@ def test_the_answer_stands_first(report: dict[str, Any]) -> None:
 
 def test_each_arm_has_its_numbers(report: dict[str, Any]) -> None:
     text = Page(render_page(report)).text
-    test = "paired t test, two-sided, n = 5 seeds; p = 0.50"
+    test = (
+        "paired t test, two-sided, n = 5 seeds; p = 0.50 (Holm = 1.00, sign flips = 0.062, equivalence = 0.30); "
+        "finds 1.9 points in 4 of 5 studies"
+    )
     assert "full 1,500 100.0% 90.0 [89.0, 91.0] 5 seeds – reference" in text
     assert f"random_like 300 20.0% 85.0 [84.0, 86.0] 5 seeds −5.0 [−6.1, −3.9] worse {test}" in text
     assert f"winning_ticket 300 20.0% 89.8 [88.8, 90.8] 5 seeds −0.2 [−1.1, +0.7] not distinguishable {test}" in text
@@ -132,7 +135,7 @@ def test_one_seed_gives_no_verdict(one_seed: dict[str, Any]) -> None:
     assert "no verdict (one seed)" in text
     assert "With one seed there is no interval and no verdict" in text
     assert "not distinguishable from full training" not in text
-    assert "paired t test" not in text
+    assert "paired t test, two-sided" not in text
 
 
 @pytest.mark.parametrize(("seeds", "span"), [(2, "9"), (3, "2.5")])
@@ -184,7 +187,15 @@ def test_a_page_without(report: dict[str, Any], missing: str) -> None:
 def test_a_score_of_many_values_has_a_figure_and_no_endless_table(report: dict[str, Any]) -> None:
     values = [{"value": v, "count": 1, "by_class": {}} for v in range(500)]
     report["histogram"] = {
-        "el2n": {"S": 6, "E": 3, "measured": "eval_pass", "higher_is": "harder", "missing_seeds": [], "values": values}
+        "el2n": {
+            "S": 6,
+            "E": 3,
+            "measured": "eval_pass",
+            "higher_is": "harder",
+            "missing_seeds": [],
+            "infinite": 3,
+            "values": values,
+        }
     }
     html = render_page(report)
     assert 'id="hist-el2n' in html

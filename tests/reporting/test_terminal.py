@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from hprune.reporting.answer import headline
 from hprune.reporting.terminal import print_table
-from hprune.reporting.wording import duration, headline, share
+from hprune.reporting.wording import duration, share
 
 HEAD = "arm             samples   share  [95% interval]     [95% interval]      verdict"
 
@@ -23,7 +24,7 @@ def shown(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
 def test_the_table(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.rstrip() for line in shown(report, capsys).splitlines()]
     assert HEAD in lines
-    assert "verdict by the paired t test, two-sided, 5%; 5 seeds" in lines
+    assert "verdict by the paired t test, 5% (Holm for 2 arms); 5 seeds" in lines
     assert "full              1,500  100.0%  90.0 [89.0, 91.0]                      reference" in lines
     assert "random_like         300   20.0%  85.0 [84.0, 86.0]  -5.0 [-6.1, -3.9]   worse" in lines
     assert "winning_ticket      300   20.0%  89.8 [88.8, 90.8]  -0.2 [-1.1, +0.7]   not distinguishable" in lines

@@ -89,7 +89,7 @@ def test_scores_must_be_finite_and_one_a_sample() -> None:
         "measured": "train_pass",
         "data_hash": "d",
     }
-    with pytest.raises(ValueError, match=r"must be finite, got 1 that are not, first ids \[7\]"):
+    with pytest.raises(ValueError, match=r"must be numbers, got 1 that are none, first ids \[7\]"):
         Scores(sample_ids=np.array([3, 7]), values=np.array([1.0, np.nan]), **facts)
     with pytest.raises(ValueError, match="one a sample"):
         Scores(sample_ids=np.array([3, 7]), values=np.array([1.0]), **facts)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from hprune import Dynamics
-from hprune.command import CONF, instantiate
+from hprune.command import CONF
 from hprune.science.records import CONTINUOUS
-from hprune.score import ScoreSpec
+from hprune.score import ScoreSpec, instantiate_spec
 
-SCORES = sorted(path.stem for path in (CONF / "score").glob("*.yaml"))
+ALL = sorted(path.stem for path in (CONF / "score").glob("*.yaml"))
+SCORES = [name for name in ALL if name != "tfidf_distance"]  # which looks at all texts
 
 
+@functools.cache
 def spec_of(name: str) -> ScoreSpec:
-    return ScoreSpec(**instantiate(OmegaConf.load(CONF / "score" / f"{name}.yaml")))
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        return instantiate_spec(compose("score", overrides=["study=s", f"score={name}"]).score)
 
 
 def known(runs: int, epochs: int, samples: int, seed: int, needs: Any) -> Dynamics:
@@ -51,6 +55,8 @@ def test_scoring_pieces_is_scoring_the_whole(
     name: str, runs: int, epochs: int, samples: int, seed: int, cuts: list[int]
 ) -> None:
     spec = spec_of(name)
+    if name in ("ambiguous", "variability") and runs * epochs == 1:
+        epochs = 2  # the spread of one value is refused
     dynamics = known(runs, epochs, samples, seed, spec.needs)
     whole = spec.function(dynamics)
     bounds = sorted({0, samples, *(at for at in cuts if at < samples)})

@@ -1,4 +1,4 @@
-"""Intervals against scipy and by how often they cover; break-even by the paper's arithmetic."""
+"""Intervals and verdicts against scipy and by their laws."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from hprune.science.cost import pay_back
-from hprune.science.stats import t_interval
+from hprune.science.stats import paired_difference, t_interval
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
@@ -24,23 +24,61 @@ def test_three_seeds_span_two_and_a_half_standard_deviations() -> None:
     assert ours.high == pytest.approx(2.484, abs=1e-3)
 
 
-@pytest.mark.parametrize("n", [3, 5])
-def test_interval_covers_as_often_as_it_says(n: int) -> None:
-    """Values over seeds, and differences of two arms that share what a seed brings to both."""
-    rng = np.random.default_rng(n)
-    seed_effect, noise = rng.normal(size=(2000, 1, n)), rng.normal(size=(2000, 2, n))
-    arm, full = np.moveaxis(seed_effect + 0.3 * noise, 1, 0)
-    for samples, truth in ((arm, 0.0), (arm + 0.1 - full, 0.1)):
-        found = [t_interval(dict(enumerate(sample))) for sample in samples]
-        hits = [i.low is not None and i.high is not None and i.low <= truth <= i.high for i in found]
-        assert 0.93 < np.mean(hits) < 0.97
+def test_interval_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(2000):
+        interval = t_interval(dict(enumerate(rng.normal(size=5))))
+        assert interval.low is not None
+        assert interval.high is not None
+        hits += interval.low <= 0 <= interval.high
+    assert 0.935 < hits / 2000 < 0.965
 
 
-def test_an_interval_needs_numbers() -> None:
-    with pytest.raises(ValueError, match="at least one finite value a seed"):
-        t_interval({})
-    with pytest.raises(ValueError, match="at least one finite value a seed"):
-        t_interval({1: float("nan")})
+def test_paired_difference_is_scipys_paired_t_test() -> None:
+    rng = np.random.default_rng(3)
+    full = dict(enumerate(rng.normal(0.9, 0.01, size=6)))
+    arm = {seed: value + rng.normal(0.005, 0.003) for seed, value in full.items()}
+    ours = paired_difference(arm, full)
+    assert ours.p_value == pytest.approx(stats.ttest_rel(list(arm.values()), list(full.values())).pvalue)
+    assert ours.test == "paired t test, two-sided, n = 6 seeds"
+
+
+def test_verdicts_agree_with_the_interval() -> None:
+    rng = np.random.default_rng(4)
+    seen = set()
+    for shift in np.repeat([-0.02, 0.0, 0.02], 30):
+        full = dict(enumerate(rng.normal(0.9, 0.01, size=5)))
+        ours = paired_difference({s: v + shift + rng.normal(0, 0.01) for s, v in full.items()}, full)
+        low, high = ours.interval.low, ours.interval.high
+        assert low is not None
+        assert high is not None
+        assert ours.verdict == ("better" if low > 0 else "worse" if high < 0 else "not distinguishable")
+        seen.add(ours.verdict)
+    assert seen == {"better", "worse", "not distinguishable"}
+
+
+def test_direction_of_the_metric_decides() -> None:
+    loss, full = {1: 0.31, 2: 0.32, 3: 0.30}, {1: 0.51, 2: 0.53, 3: 0.50}
+    assert paired_difference(loss, full, higher_is_better=False).verdict == "better"
+    assert paired_difference(loss, full).verdict == "worse"
+
+
+def test_one_seed_gives_no_verdict_and_pairs_are_by_seed() -> None:
+    ours = paired_difference({1: 0.9, 7: 0.1}, {1: 0.8, 9: 0.5})
+    assert ours.verdict == "no verdict (one seed)"
+    assert (ours.interval.low, ours.p_value, ours.interval.mean) == (None, None, pytest.approx(0.1))
+    with pytest.raises(ValueError, match="arms must share seeds"):
+        paired_difference({1: 0.9}, {2: 0.9})
+
+
+def test_no_spread() -> None:
+    same = {1: 0.5, 2: 0.5, 3: 0.5}
+    assert paired_difference(same, same).verdict == "not distinguishable"
+    constant = paired_difference({s: v + 0.1 for s, v in same.items()}, same)
+    assert (constant.verdict, constant.p_value) == ("no verdict (no spread)", None)
+    rounding = paired_difference({1: 0.8, 2: 0.9}, {1: 0.7, 2: 0.8})
+    assert rounding.verdict == "no verdict (no spread)"
 
 
 def test_break_even_is_the_papers_arithmetic() -> None:

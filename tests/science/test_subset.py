@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ def scores(**changes: Any) -> Scores:
 
 
 def chosen(keep: Any, table: Scores | None, **options: Any) -> Subset:
-    spec = SubsetSpec("winning_ticket", partial(by_value, keep=keep), **options)
+    spec = SubsetSpec("winning_ticket", by_value, keep=keep, **options)
     return choose(spec, table, sample_ids=IDS, labels=LABELS, label_names=("no", "yes"), data_hash="d", seed=1)
 
 

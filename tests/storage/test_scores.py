@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,6 @@ def test_what_is_not_a_score_table_is_named(tmp_path: Path) -> None:
 
 
 def test_a_subset_finds_its_scores(tmp_path: Path) -> None:
-    choose = partial(by_value, keep="1..S-1")
     save_scores(score_path(tmp_path, "a", "h_score"), scores())
     save_scores(score_path(tmp_path, "a", "el2n"), scores(name="el2n"))
     save_scores(tmp_path / "own.parquet", scores(name="own"))
@@ -151,11 +149,11 @@ def test_a_subset_finds_its_scores(tmp_path: Path) -> None:
         return None if found is None else found.name
 
     assert name_of() is None, "everything needs no score"
-    assert name_of(select=choose) == "h_score"
-    assert name_of(select=choose, scores="el2n") == "el2n"
-    assert name_of(select=choose, scores=str(tmp_path / "own.parquet")) == "own"
+    assert name_of(select=by_value) == "h_score"
+    assert name_of(select=by_value, scores="el2n") == "el2n"
+    assert name_of(select=by_value, scores=str(tmp_path / "own.parquet")) == "own"
     with pytest.raises(ValueError, match=r"subset 't' needs the score table .*aum\.parquet, .*hprune\.score study=a"):
-        name_of(select=choose, scores="aum")
+        name_of(select=by_value, scores="aum")
 
 
 def test_truths_are_not_numbers() -> None:

@@ -218,7 +218,7 @@ def test_a_step_asks_nothing_of_the_device(name: str) -> None:
     ):
         if packs:
             pack(model, pooled=True)
-        module = FineTuner(model, Classification(), OptimSpec())
+        module = FineTuner(model, Classification(), OptimSpec(), steps=1)
         optimizer = torch.optim.AdamW(module.parameters(), fused=True)
         recorder = SampleJudgement(len(LENGTHS))
         with Questions() as questions:

@@ -14,7 +14,7 @@ from hprune.tasks.spec import Judgement
 from hprune.training.recorder import COLUMNS, Recorder, SampleJudgement
 
 IDS = np.arange(7) * 10
-TRAINER: Any = SimpleNamespace(current_epoch=0)
+TRAINER: Any = SimpleNamespace(current_epoch=0, should_stop=False)
 
 
 def judged(rows: list[int], labels: list[int], seed: int = 0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:

@@ -87,7 +87,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
         patch.setattr(
             run_module,
             "_trainer",
-            lambda spec, callbacks, root: build(spec, [*callbacks, Stop(epoch, RuntimeError)], root=root),
+            lambda spec, callbacks, **how: build(spec, [*callbacks, Stop(epoch, RuntimeError)], **how),
         )
         with pytest.raises(RuntimeError, match="stopped by the test"):
             trained(spec, tmp_path / "broken")
@@ -106,7 +106,7 @@ def interrupt(spec: Any, root: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
     build = run_module._trainer
     stop = Stop(epoch, RuntimeError, batch)
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "_trainer", lambda spec, callbacks, root: build(spec, [*callbacks, stop], root=root))
+        patch.setattr(run_module, "_trainer", lambda spec, callbacks, **how: build(spec, [*callbacks, stop], **how))
         with pytest.raises(RuntimeError, match="stopped by the test"):
             trained(spec, root)
     return locate(spec, load_task(spec.task), None, root=root).path

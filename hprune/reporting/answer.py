@@ -1,0 +1,149 @@
+"""The answer of a study in a few sentences, which the terminal and the page share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hprune.reporting.wording import (
+    GAPS,
+    Report,
+    Row,
+    count,
+    eval_sets,
+    margin_of,
+    metric_name,
+    number,
+    rows_of,
+    share,
+    texts_of,
+    unit,
+    verdict_of,
+)
+
+
+def headline(report: Report) -> list[str]:
+    """The answer: each winning ticket against full training, and beside a random subset of its size.
+
+    A study without a winning ticket is answered for its other arms; one without arms says what is there.
+    """
+    metric, sets = report["primary_metric"], eval_sets(report)
+    if not sets:
+        return [_nothing_compared(report)]
+    main = rows_of(report, sets[0], metric)
+    asked = [row for row in main if row["arm"] == "winning_ticket"] or [
+        row for row in main if row["arm"] not in ("full", "random_like")
+    ]
+    if not asked:
+        return ["No arm but the full set and random subsets was trained, so there is no winning ticket to judge yet."]
+    if len(asked) > 3:
+        return [f"{len(asked)} arms were compared with full training; the table has a line for each."]
+    sentences = []
+    for row in asked:
+        sentences.append(_answer(row, report))
+        sentences += [
+            _elsewhere(other)
+            for name in sets[1:]
+            for other in rows_of(report, name, metric)
+            if other["label"] == row["label"]
+        ]
+        sentences += [*_beside_random(row), *_beside_others(row, main), *_certainty(row)]
+    return sentences
+
+
+def _answer(row: Row, report: Report) -> str:
+    kept = f"T{_subject(row)[1:]} keeps {share(row['fraction'])} of {report['full_samples']:,} samples"
+    return f"{kept}; {metric_name(row['metric'])} on {row['eval_set']} {_compared(row)}."
+
+
+def _elsewhere(row: Row) -> str:
+    return f"On {row['eval_set']}, {metric_name(row['metric'])} {_compared(row)}."
+
+
+def _compared(row: Row) -> str:
+    """`is worse than with full training (difference ...)`; without a verdict, the bare numbers."""
+    gap, metric = row["difference"], row["metric"]
+    if gap is None:
+        return f"{_reached(row)}; there is no full training with the same settings and seeds to compare with"
+    if gap["low"] is None:
+        return f"differs from full training by {_points(gap, metric)}, and with one seed there is no verdict"
+    said = _said(row["verdict"], gap, metric, "full training", with_="with ")
+    return f"{said} (difference {_points(gap, metric)}, {_interval(gap, metric)}, {count(gap['seeds'], 'seed')})"
+
+
+def _said(verdict: str, gap: Mapping[str, Any], metric: str, other: str, *, with_: str = "") -> str:
+    """`is worse than with full training`, with the margin where it tells more."""
+    if verdict == "equivalent":
+        return f"is equivalent to {other} within {margin_of(gap, metric)}"
+    if verdict not in GAPS:
+        return f"is {verdict} from {other}" if verdict == "not distinguishable" else f"has {verdict} against {other}"
+    small = f", though by less than {margin_of(gap, metric)}," if gap["within_margin"] else ""
+    return f"is {verdict} than {with_}{other}{small}"
+
+
+def _points(gap: Mapping[str, Any], metric: str) -> str:
+    return f"{texts_of(gap, metric, sign='+')[0]} {unit(metric, difference=True)}".rstrip()
+
+
+def _interval(gap: Mapping[str, Any], metric: str) -> str:
+    _, low, high = texts_of(gap, metric, sign="+")
+    return f"95% interval {low} to {high}"
+
+
+def _reached(row: Row) -> str:
+    """`reaches 68.0% (95% interval 66.4 to 69.5)`."""
+    mean, low, high = texts_of(row, row["metric"])
+    return f"reaches {mean}{unit(row['metric'])} ({f'95% interval {low} to {high}' if low else 'one seed'})"
+
+
+def _beside_random(row: Row) -> list[str]:
+    """Against a random subset of the same size and settings, where one was trained with the same seeds."""
+    gap, metric = row.get("difference_to_random"), row["metric"]
+    if gap is None:
+        return []
+    other = "training on as many samples drawn at random"
+    if gap["low"] is None:
+        return [f"It differs from {other} by {_points(gap, metric)}; with one seed there is no verdict."]
+    said = _said(row["verdict_to_random"], gap, metric, other)
+    return [f"It {said} (difference {_points(gap, metric)}, {_interval(gap, metric)})."]
+
+
+def _beside_others(row: Row, rows: Sequence[Row]) -> list[str]:
+    """Against as many samples that other scores chose: does H beat the cheaper ways?"""
+    told = []
+    for other in rows:
+        gap = other["difference_to_ticket"]
+        alike = (other["n"], other["budget"]) == (row["n"], row["budget"]) and other["arm"] != "random_like"
+        if gap is not None and gap["low"] is not None and alike:
+            verdict = verdict_of(other["verdict_to_ticket"], gap, row["metric"])
+            told.append(f"{other['label']} {_points(gap, row['metric'])} ({verdict})")
+    return [f"As many samples chosen otherwise, beside {_subject(row)}: {'; '.join(told)}."] if told else []
+
+
+def _certainty(row: Row) -> list[str]:
+    """What the comparison could have found."""
+    gap = row["difference"]
+    if gap is None or gap["detectable"] is None:
+        return []
+    least = number(gap["detectable"], row["metric"])
+    return [f"A true difference of {least} would be found in four of five studies like this one."]
+
+
+def _subject(row: Row) -> str:
+    return f"the winning ticket{_settings(row)}" if row["arm"] == "winning_ticket" else f"the arm {row['label']}"
+
+
+def _settings(row: Row) -> str:
+    """What tells arms of one name apart: ` [optim.lr=1e-05]`."""
+    return str(row["label"]).removeprefix(row["arm"])
+
+
+def _nothing_compared(report: Report) -> str:
+    values = report["histogram"].get("h_score", {}).get("values", [])
+    start = "No arm has been retrained yet, so nothing can be said about accuracy"
+    if not values:
+        return f"{start}."
+    total, runs = sum(value["count"] for value in values), report["histogram"]["h_score"]["S"]
+    kept = sum(value["count"] for value in values if 0 < value["value"] < runs)
+    size = f"{kept:,} of {total:,} samples ({share(kept / total)})"
+    return f"{start}; by the scores of {count(runs, 'run')} the winning ticket would keep {size}."

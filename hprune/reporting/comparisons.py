@@ -1,0 +1,114 @@
+"""The rows of a report: every arm on every evaluation set and metric, beside the arms it is to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from hprune.reporting.arms import (
+    Arm,
+    Manifest,
+    budget_of,
+    full_set_of,
+    random_like_of,
+    ticket_of,
+    trains_on_everything,
+)
+from hprune.science.stats import Difference, compare, t_interval
+
+Row = dict[str, Any]
+
+LOWER_IS_BETTER = ("loss", "ece")
+REFERENCES: Mapping[str, Callable[[Manifest, Mapping[str, Arm]], str | None]] = {
+    "": full_set_of,
+    "_to_random": random_like_of,
+    "_to_ticket": ticket_of,
+}
+"""What arms are compared with, by the end of the keys in their rows."""
+
+
+def rows_of(arms: Mapping[str, Arm], *, primary_metric: str, margin: float | None) -> list[Row]:
+    """One row for each arm, evaluation set and metric, with the differences to its references.
+
+    Args:
+        arms: by their labels.
+        primary_metric: the metric that the margin was stated for.
+        margin: how much arms may differ in it and be called equivalent; None: that is not tested.
+    """
+    rows = [row for label, arm in arms.items() for row in _plain_rows(label, arm)]
+    at = {(row["label"], row["eval_set"], row["metric"]): row for row in rows}
+    for suffix, reference_of in REFERENCES.items():
+        references = {label: reference_of(arm[0], arms) for label, arm in arms.items()}
+        for row in rows:
+            row |= {f"difference{suffix}": None, f"verdict{suffix}": None}
+        for reference, family in _families(rows, references):
+            eval_set, metric = family[0]["eval_set"], family[0]["metric"]
+            found = _compared(
+                family, at.get((reference, eval_set, metric)), margin if metric == primary_metric else None
+            )
+            for label, gap in found.items():
+                at[label, eval_set, metric] |= {f"difference{suffix}": facts_of(gap), f"verdict{suffix}": gap.verdict}
+    return rows
+
+
+def facts_of(gap: Difference) -> dict[str, Any]:
+    """A difference as plain values."""
+    facts = {name: value for name, value in asdict(gap).items() if name not in ("interval", "verdict")}
+    return {**asdict(gap.interval), **facts, "within_margin": gap.within_margin}
+
+
+def _plain_rows(label: str, arm: Arm) -> Iterator[Row]:
+    """The rows of an arm by itself."""
+    first = arm[0]
+    for eval_set in sorted(set.intersection(*(set(manifest["metrics"]) for manifest in arm)), reverse=True):
+        for metric in (m for m in first["metrics"][eval_set] if all(m in run["metrics"][eval_set] for run in arm)):
+            values = {manifest["key"]["seed"]: manifest["metrics"][eval_set][metric] for manifest in arm}
+            interval = t_interval(values)
+            yield {
+                "arm": first["key"]["subset"],
+                "label": label,
+                "rule": first["settings"]["subset"]["rule"],
+                "budget": "all" if trains_on_everything(first) else budget_of(first),
+                **_score_behind(first),
+                "eval_set": eval_set,
+                "metric": metric,
+                "n": round(float(np.mean([manifest["samples"] for manifest in arm]))),
+                "fraction": float(np.mean([manifest["samples"] / manifest["full_samples"] for manifest in arm])),
+                "mean": interval.mean,
+                "low": interval.low,
+                "high": interval.high,
+                "seeds": sorted(values),
+                "values": {str(seed): value for seed, value in sorted(values.items())},
+            }
+
+
+def _families(rows: Sequence[Row], references: Mapping[str, str | None]) -> Iterator[tuple[str, list[Row]]]:
+    """Rows that are compared with the same arm on the same set, metric and budget: as one family of tests."""
+    families: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        if (reference := references[row["label"]]) is not None:
+            families.setdefault((reference, row["eval_set"], row["metric"], row["budget"]), []).append(row)
+    yield from ((reference, family) for (reference, *_), family in families.items())
+
+
+def _compared(family: Sequence[Row], reference: Row | None, margin: float | None) -> dict[str, Difference]:
+    """The differences of a family to its reference, of the arms that share seeds with it."""
+    if reference is None:
+        return {}
+    other = _by_seed(reference)
+    values = {row["label"]: _by_seed(row) for row in family}
+    paired = {label: own for label, own in values.items() if set(own) & set(other)}
+    return compare(paired, other, higher_is_better=family[0]["metric"] not in LOWER_IS_BETTER, margin=margin)
+
+
+def _by_seed(row: Row) -> dict[int, float]:
+    return {int(seed): value for seed, value in row["values"].items()}
+
+
+def _score_behind(manifest: Manifest) -> dict[str, int | None]:
+    """S and E of the score that chose the arm."""
+    seeds = manifest["subset"].get("seeds")
+    return {"S": None if seeds is None else len(seeds), "E": manifest["subset"].get("epochs")}

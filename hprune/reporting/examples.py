@@ -1,0 +1,111 @@
+"""Arms beside the full set example by example: an interval over examples, McNemar's test, and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hprune.reporting.arms import Arm, Manifest, full_set_of
+from hprune.reporting.comparisons import facts_of
+from hprune.science.examples import mcnemar, paired_bootstrap
+from hprune.science.stats import compare
+from hprune.storage.predictions import load_predictions
+
+MOST_SLICES = 20
+"""A column that takes more values is no slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What the runs of an arm predicted for one evaluation set."""
+
+    table: pa.Table  # of the first run: examples and what they are
+    right: Mapping[int, NDArray[np.bool_]]  # by seed, (n,) each
+
+
+def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Each arm against the full set on each evaluation set of classes, and the same by slices of the set.
+
+    Returns:
+        The rows of `examples` and of `slices` in report.json. Sets whose answers are no classes have none.
+    """
+    known: dict[tuple[str, str], Predicted | None] = {}
+
+    def predicted(label: str, eval_set: str) -> Predicted | None:
+        if (label, eval_set) not in known:
+            known[label, eval_set] = _predicted(arms[label], eval_set)
+        return known[label, eval_set]
+
+    examples, slices = [], []
+    for label, arm in arms.items():
+        if (reference := full_set_of(arm[0], arms)) is None:
+            continue
+        for eval_set in sorted(arm[0]["metrics"], key=lambda name: name != "validation"):
+            ours, full = predicted(label, eval_set), predicted(reference, eval_set)
+            seeds = sorted(set(ours.right) & set(full.right)) if ours and full else []
+            if ours is None or full is None or not seeds or not ours.table["label"].equals(full.table["label"]):
+                continue
+            where = {"label": label, "eval_set": eval_set}
+            examples.append(where | _over_examples(ours, full, seeds))
+            if len(seeds) > 1:
+                slices += [where | found for found in _by_slice(ours, full, seeds, _class_names(arm[0], eval_set))]
+    return examples, slices
+
+
+def _predicted(arm: Arm, eval_set: str) -> Predicted | None:
+    tables = {
+        run["key"]["seed"]: load_predictions(run["folder"], eval_set) for run in arm if eval_set in run["metrics"]
+    }
+    there = {seed: table for seed, table in tables.items() if table is not None}
+    if not there or not all({"label", "pred"} <= set(table.column_names) for table in there.values()):
+        return None
+    right = {seed: table["label"].to_numpy() == table["pred"].to_numpy() for seed, table in there.items()}
+    return Predicted(next(iter(there.values())), right)
+
+
+def _over_examples(ours: Predicted, full: Predicted, seeds: list[int]) -> dict[str, Any]:
+    arm, reference = (np.stack([side.right[seed] for seed in seeds]) for side in (ours, full))  # (K, n)
+    tests = {str(seed): asdict(mcnemar(a, r)) for seed, a, r in zip(seeds, arm, reference, strict=True)}
+    return {"n": int(arm.shape[1]), "difference": asdict(paired_bootstrap(arm, reference)), "mcnemar": tests}
+
+
+def _by_slice(ours: Predicted, full: Predicted, seeds: list[int], names: list[str]) -> Iterator[dict[str, Any]]:
+    """The difference in accuracy within each slice, one family of tests a column."""
+    for column, values in _columns(full.table, names).items():
+        inside = {value: values == value for value in dict.fromkeys(values.tolist())}
+        gaps = {
+            value: {seed: float(ours.right[seed][rows].mean() - full.right[seed][rows].mean()) for seed in seeds}
+            for value, rows in inside.items()
+        }
+        for value, gap in compare(gaps, dict.fromkeys(seeds, 0.0)).items():
+            reference = float(np.mean([full.right[seed][inside[value]].mean() for seed in seeds]))
+            facts = {"n": int(inside[value].sum()), "reference": reference, "difference": facts_of(gap)}
+            yield {"slice": column, "value": value, **facts, "verdict": gap.verdict}
+
+
+def _columns(table: pa.Table, names: list[str]) -> dict[str, NDArray[Any]]:
+    """What examples are told apart by: class, length in thirds, and the columns of `task.slices`, each as texts."""
+    labels = table["label"].to_numpy()
+    found = {"class": np.array([names[k] if k < len(names) else str(k) for k in labels])}
+    if "tokens" in table.column_names:
+        tokens = table["tokens"].to_numpy()
+        low, high = np.quantile(tokens, [1 / 3, 2 / 3], method="lower").astype(int)
+        if low < high < tokens.max():
+            limits = [f"up to {low} tokens", f"{low + 1} to {high} tokens", f"from {high + 1} tokens"]
+            found["length"] = np.array(limits)[np.searchsorted([low, high], tokens)]
+    for name in table.column_names:
+        if name.startswith("slice_"):
+            found[name.removeprefix("slice_")] = np.array(table[name].to_pylist())
+    return {name: values for name, values in found.items() if 1 < len(np.unique(values)) <= MOST_SLICES}
+
+
+def _class_names(manifest: Manifest, eval_set: str) -> list[str]:
+    """The names of a set's classes: its own, or the task's."""
+    also = manifest["config"]["task"].get("also") or {}
+    own = also.get(eval_set, {}).get("label_names") if isinstance(also, dict) else None
+    return [str(name) for name in (own if isinstance(own, list) else manifest["label_names"])]

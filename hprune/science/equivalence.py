@@ -1,0 +1,54 @@
+"""Equivalence: is the difference smaller than what matters? Two one-sided tests (TOST, Schuirmann 1987)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """The test of "they differ by the margin or more", over seeds."""
+
+    margin: float
+    p_value: float
+    low: float
+    high: float
+    """The interval of level 1 - 2 alpha, 90%: within the margin to both sides exactly if p < alpha."""
+    power: float
+    """The chance to show equivalence were there no difference at all."""
+    shown: bool
+
+
+def equivalence_of(mean: float, *, spread: float, seeds: int, margin: float, alpha: float = 0.05) -> Equivalence:
+    """Test a mean gap over seeds against a margin, by two one-sided t tests at alpha.
+
+    Args:
+        mean: of the gaps.
+        spread: their standard deviation, above 0.
+        seeds: n, at least 2.
+        margin: the smallest difference that matters, above 0, stated before the gaps were seen.
+        alpha: level of each test, and so of both.
+    """
+    from scipy.stats import t
+
+    error = spread / np.sqrt(seeds)
+    p = float(t.sf((margin - abs(mean)) / error, seeds - 1))  # of the nearer end
+    half = float(t.ppf(1 - alpha, seeds - 1) * error)
+    power = equivalence_power(spread=spread, seeds=seeds, margin=margin, alpha=alpha)
+    return Equivalence(margin, p, mean - half, mean + half, power, p < alpha)
+
+
+def equivalence_power(*, spread: float, seeds: int, margin: float, alpha: float, points: int = 2000) -> float:
+    """The chance to show equivalence if the true difference is 0.
+
+    E_s max(0, 2 Phi((margin - t s / sqrt(n)) sqrt(n) / spread) - 1), over the distribution of the observed standard
+    deviation s; the mean over `points` quantiles of it.
+    """
+    from scipy.stats import chi2, norm, t
+
+    quantiles = (np.arange(points) + 0.5) / points
+    observed = np.sqrt(chi2.ppf(quantiles, seeds - 1) / (seeds - 1))  # s / spread
+    reach = margin * np.sqrt(seeds) / spread - t.ppf(1 - alpha, seeds - 1) * observed
+    return float(np.maximum(0, 2 * norm.cdf(reach) - 1).mean())

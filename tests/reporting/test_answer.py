@@ -1,0 +1,62 @@
+"""The answer in sentences: each verdict says what it means, beside what it is compared with, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hprune.reporting.answer import headline
+from hprune.reporting.wording import meanings, notes, verdict
+
+
+def said(report: dict[str, Any]) -> str:
+    return " ".join(headline(report))
+
+
+def test_equivalence_names_the_margin(report: dict[str, Any]) -> None:
+    row = report["rows"][2]
+    row["verdict"] = "equivalent"
+    row["difference"]["within_margin"] = True
+    assert "accuracy on validation is equivalent to full training within 1 point (difference -0.2 points" in said(
+        report
+    )
+    assert verdict(row) == "equivalent within 1 point"
+    assert any(text.startswith("Equivalent: a difference of 1 point or more") for text in meanings(report))
+
+
+@pytest.mark.parametrize("found", ["better", "worse"])
+def test_a_difference_smaller_than_the_margin_is_said_to_be(report: dict[str, Any], found: str) -> None:
+    row = report["rows"][2]
+    row["verdict"] = found
+    row["difference"] |= {"within_margin": True, "equivalence": {"margin": 0.005}}
+    assert f"is {found} than with full training, though by less than 0.5 points, (difference" in said(report)
+    assert verdict(row) == f"{found}, by under 0.5 points"
+
+
+def test_what_could_have_been_found_is_said(report: dict[str, Any]) -> None:
+    assert "A true difference of 1.9 points would be found in four of five studies like this one." in said(report)
+    report["rows"][2]["difference"]["detectable"] = None
+    assert "would be found" not in said(report)
+
+
+def test_other_ways_to_choose_as_many_stand_beside_the_ticket(report: dict[str, Any]) -> None:
+    ticket = report["rows"][2]
+    gap = {**ticket["difference"], "mean": -0.012, "within_margin": False}
+    other = {**ticket, "arm": "el2n", "label": "el2n", "difference_to_ticket": gap, "verdict_to_ticket": "worse"}
+    report["rows"].append(other)
+    assert "As many samples chosen otherwise, beside the winning ticket: el2n -1.2 points (worse)." in said(report)
+    other["n"] = 200
+    assert "chosen otherwise" not in said(report), "not of its size"
+
+
+def test_budgets_are_explained_where_there_are_two(report: dict[str, Any]) -> None:
+    assert not any("[steps]" in text for text in meanings(report))
+    report["rows"].append({**report["rows"][2], "label": "winning_ticket [steps]", "budget": "steps"})
+    assert any("as many steps of the optimiser as the full set" in text for text in meanings(report))
+    assert "The winning ticket [steps] keeps 20%" in said(report)
+
+
+def test_a_margin_that_was_changed_is_told(report: dict[str, Any]) -> None:
+    report["margins"] = [0.01, 0.03]
+    assert "The margin was changed between runs (0.01, 0.03): the smallest is used." in notes(report)

@@ -1,0 +1,93 @@
+"""Arms of a study: as large as the winning ticket whatever they are chosen by, in one budget or in both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hprune.storage.runs import read_manifest
+from hprune.storage.studies import runs_of
+
+Command = Callable[..., "tuple[int, str, str]"]
+BATCH, EPOCHS = 16, 2  # of the fixture
+TICKET = ("arms.winning_ticket.keep=0..1", "arms.winning_ticket.allow_missing_class=true")
+RANDOM = ("arms.random_like.keep=0..1", "arms.random_like.allow_missing_class=true")
+HIGHEST = (
+    "+subset@arms.highest=highest", "arms.highest.keep=0..1", "arms.highest.sized_by=h_score",
+    "arms.highest.allow_missing_class=true",
+)  # fmt: skip
+
+
+def test_arms_are_as_large_as_the_ticket_and_trained_in_both_budgets(
+    tiny: list[str], run_command: Command, tmp_path: Path
+) -> None:
+    options = [*tiny, *TICKET, *RANDOM, *HIGHEST, "comparison.budgets=[epochs,steps]", "comparison.margin=0.02"]
+    code, _, err = run_command("study", *options, f"paths.root={tmp_path}", "study=s")
+    assert code == 0, err
+    runs = [read_manifest(run.path) for run in runs_of(tmp_path, "s", "comparison")]
+    seen = {}
+    for run in runs:
+        budget = run["settings"]["trainer"].get("budget", "epochs")
+        seen.setdefault((run["key"]["subset"], budget), []).append(run)
+        assert run["config"]["comparison"] == {"margin": 0.02}
+    seeds = len(runs) // 7
+    assert {arm: len(group) for arm, group in seen.items()} == {
+        ("full", "epochs"): seeds,
+        **{
+            (arm, budget): seeds
+            for arm in ("winning_ticket", "random_like", "highest")
+            for budget in ("epochs", "steps")
+        },
+    }
+    sizes = {run["samples"] for (arm, _), group in seen.items() if arm != "full" for run in group}
+    assert len(sizes) == 1
+    full = seen["full", "epochs"][0]
+    assert sizes < set(range(1, full["samples"]))
+    for (_, budget), group in seen.items():
+        samples = full["samples"] if budget == "steps" else group[0]["samples"]
+        assert {run["cost"]["steps"] for run in group} == {EPOCHS * math.ceil(samples / BATCH)}
+    random = seen["random_like", "epochs"][0]["settings"]["subset"]
+    assert random == {"rule": "hprune.science.select.random_like", "size": sizes.pop(), "scores": ""}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("comparison.budgets=[]", "comparison.budgets must be a list of epochs and steps, such as [epochs, steps]"),
+        ("comparison.budgets=epochs", "such as [epochs, steps], got 'epochs'"),
+        ("comparison.budgets=[steps,steps]", "such as [epochs, steps], got ['steps', 'steps']"),
+        ("comparison.budgets=[hours]", "such as [epochs, steps], got ['hours']"),
+        ("comparison.margin=0", "comparison.margin must be a finite number above 0, in the metric's own unit, got 0"),
+        ("comparison.margin=wide", "must be a finite number above 0, in the metric's own unit, got 'wide'"),
+        ("trainer.budget=hours", "trainer.budget must be epochs or steps, got 'hours'"),
+        ("scores=null", "scores must hold keys of its own"),
+        ("arms.winning_ticket.balance=both", "subset.balance must be share, equal or null, got 'both'"),
+        ("arms.winning_ticket.sized_by=3", "subset.sized_by must be the name of a score table, or a file, got 3"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_a_line(
+    tiny: list[str], run_command: Command, tmp_path: Path, option: str, message: str
+) -> None:
+    code, _, err = run_command("study", *tiny, f"paths.root={tmp_path}", "study=s", option)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_size_that_another_table_gives_names_the_table_that_is_missing(
+    tiny: list[str], run_command: Command, tmp_path: Path
+) -> None:
+    options = [*tiny, f"paths.root={tmp_path}", "study=s", "subset=random_like", "seed=11"]
+    code, _, err = run_command("train", *options)
+    assert code == 1
+    assert "subset 'random_like' needs the score table" in err
+    assert "python -m hprune.score study=s, or name another with subset.sized_by=NAME or FILE" in err
+    code, _, err = run_command("train", *options, "subset.keep=null", "subset.fraction=0.5")
+    assert code == 0, "without a keep-set no score is needed"
+    code, _, err = run_command("train", *options, "subset.scores=null", "subset.keep=null", "subset.size=10000")
+    assert code == 1
+    assert "subset.size must lie in 1..160, the number of samples, got 10000" in err

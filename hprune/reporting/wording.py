@@ -61,7 +61,7 @@ def notes(report: Report) -> list[str]:
             f"Every seed gave the same value for {', '.join(same)}, as when a model answers with one class only."
         )
     if len(report["margins"]) > 1:
-        stated = ", ".join(f"{margin:g}" for margin in report["margins"])
+        stated = ", ".join("none" if margin is None else f"{margin:g}" for margin in report["margins"])
         found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
     return found
 
@@ -159,6 +159,11 @@ def margin_of(gap: Mapping[str, Any], metric: str) -> str:
 def p_value(p: float) -> str:
     """`= 0.012`, `< 0.001`."""
     return "<\u00a00.001" if p < 0.001 else f"=\u00a0{p:.3f}" if p < 0.1 else f"=\u00a0{p:.2f}"
+
+
+def p_alone(p: float | None) -> str:
+    """`0.012`, `<0.001`; empty where nothing was tested."""
+    return "" if p is None else p_value(p).replace("=", "").replace("\u00a0", "")
 
 
 def number(value: float, metric: str) -> str:

@@ -112,12 +112,24 @@ def meanings(report: Report) -> list[str]:
         found.append(
             f"Equivalent: a difference of {margins[0]} or more, the margin stated before training, is ruled out at 5%."
         )
+    if any(_overruled(row, end) for row in rows for end in ("", "_to_random", "_to_ticket")):
+        found.append(
+            "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
+            "verdicts are corrected for the number of arms compared with the same one (Holm)."
+        )
     if any(row["verdict"] == "not distinguishable" for row in rows):
         found.append(
             "Not distinguishable: over these seeds, chance alone could give such a difference. "
             "It does not show that the two are equal."
         )
     return found
+
+
+def _overruled(row: Row, end: str) -> bool:
+    """Whether a difference that its own interval shows is not one after the correction."""
+    gap = row[f"difference{end}"]
+    shown = gap is not None and gap["low"] is not None and not gap["low"] <= 0 <= gap["high"]
+    return shown and row[f"verdict{end}"] in ("not distinguishable", "equivalent")
 
 
 def mean_and_interval(row: Row) -> str:

@@ -62,6 +62,17 @@ def test_budgets_are_explained_where_there_are_two(report: dict[str, Any]) -> No
     assert "The winning ticket [steps] keeps 20%" in said(report)
 
 
+def test_a_verdict_that_its_interval_seems_to_contradict_is_explained(report: dict[str, Any]) -> None:
+    def explained() -> bool:
+        return any("An interval may leave out 0" in text for text in meanings(report))
+
+    assert not explained()
+    report["rows"][2]["difference"]["high"] = -0.001
+    assert explained()
+    report["rows"][2]["verdict"] = "worse"
+    assert not explained()
+
+
 def test_a_margin_that_was_changed_is_told(report: dict[str, Any]) -> None:
     report["margins"] = [0.01, 0.03]
     assert "The margin was changed between runs (0.01, 0.03): the smallest is used." in notes(report)

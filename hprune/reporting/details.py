@@ -48,34 +48,41 @@ def slice_tables(report: Report) -> list[View]:
 
 
 def certainty_tables(report: Report) -> list[View]:
-    """One table for each evaluation set: what the tests of the primary metric found, and what they could have found.
+    """What the tests of the primary metric found, and what they could have found, on each evaluation set.
 
-    A line for each arm beside the full set, and for each that is as large as the winning ticket beside that.
+    One table for the arms beside the full set, one for those that are as large as the winning ticket beside that.
     """
-    tables = []
+    metric, tables = report["primary_metric"], []
     for eval_set in words.eval_sets(report):
-        rows = words.rows_of(report, eval_set, report["primary_metric"])
-        gaps = [(row, row[f"difference{to}"]) for to in ("", "_to_ticket") for row in rows]
-        lines = [_certainty(row, gap) for row, gap in gaps if gap is not None and gap["p_value"] is not None]
-        if lines:
-            tables.append({"caption": _of({"metric": report["primary_metric"], "eval_set": eval_set}), "rows": lines})
+        rows = words.rows_of(report, eval_set, metric)
+        for end, beside in (("", "the full set"), ("_to_ticket", "the winning ticket of their size")):
+            gaps = {row["label"]: row[f"difference{end}"] for row in rows}
+            lines = [
+                _certainty(label, gap, metric) for label, gap in gaps.items() if gap and gap["p_value"] is not None
+            ]
+            in_unit = f", in {unit}" if (unit := words.unit(metric, difference=True)) else ""
+            caption = f"{_of({'metric': metric, 'eval_set': eval_set})}, beside {beside}{in_unit}"
+            tables += [{"caption": caption, "rows": lines}] if lines else []
     return tables
 
 
-def _certainty(row: Mapping[str, Any], gap: Mapping[str, Any]) -> View:
-    same, metric = gap["equivalence"], row["metric"]
+def _certainty(label: str, gap: Mapping[str, Any], metric: str) -> View:
+    same = gap["equivalence"]
     return {
-        "label": row["label"],
-        "to": gap["to"],
+        "label": label,
         "difference": _gap(gap, metric),
-        "spread": words.number(gap["spread"], metric),
+        "spread": _alone(gap["spread"], metric),
         "p": [words.p_alone(gap[name]) for name in ("p_value", "p_holm", "p_sign_flip")],
-        "detectable": "" if gap["detectable"] is None else words.number(gap["detectable"], metric),
+        "detectable": _alone(gap["detectable"], metric),
         "power": "" if gap["power"] is None else f"{gap['power']:.0%}",
         "equivalence": "" if same is None else " to ".join(words.texts_of({**same, "mean": 0}, metric, sign="+")[1:]),
         "p_equivalence": "" if same is None else words.p_alone(same["p_value"]),
         "equivalence_power": "" if same is None else f"{same['power']:.0%}",
     }
+
+
+def _alone(size: float | None, metric: str) -> str:
+    return "" if size is None else words.texts_of({"mean": size, "low": None, "high": None}, metric)[0]
 
 
 def _of(row: Mapping[str, Any]) -> str:

@@ -93,8 +93,7 @@ def _over_examples(ours: Predicted, full: Predicted, seeds: list[int]) -> dict[s
 
 def _by_slice(ours: Predicted, full: Predicted, seeds: list[int], names: list[str]) -> Iterator[dict[str, Any]]:
     """The difference in accuracy within each slice, one family of tests a column."""
-    for column, values in _columns(full.table, names).items():
-        inside = {value: values == value for value in dict.fromkeys(values.tolist())}
+    for column, inside in _columns(full.table, names).items():
         gaps = {
             value: {seed: float(ours.right[seed][rows].mean() - full.right[seed][rows].mean()) for seed in seeds}
             for value, rows in inside.items()
@@ -105,20 +104,27 @@ def _by_slice(ours: Predicted, full: Predicted, seeds: list[int], names: list[st
             yield {"slice": column, "value": value, **facts, "verdict": gap.verdict}
 
 
-def _columns(table: pa.Table, names: list[str]) -> dict[str, NDArray[Any]]:
-    """What examples are told apart by: class, length in thirds, and the columns of `task.slices`, each as texts."""
+def _columns(table: pa.Table, names: list[str]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """What examples are told apart by: class, length in thirds, the columns of `task.slices`; which hold each value."""
     labels = table["label"].to_numpy()
-    found = {"class": np.array([names[k] if 0 <= k < len(names) else str(k) for k in labels])}
+    found = {"class": {names[k] if 0 <= k < len(names) else str(k): labels == k for k in np.unique(labels)}}
     if "tokens" in table.column_names:
-        tokens = table["tokens"].to_numpy()
-        low, high = np.quantile(tokens, [1 / 3, 2 / 3], method="lower").astype(int)
-        if low < high < tokens.max():
-            limits = [f"up to {low} tokens", f"{low + 1} to {high} tokens", f"from {high + 1} tokens"]
-            found["length"] = np.array(limits)[np.searchsorted([low, high], tokens)]
-    for name in table.column_names:
-        if name.startswith("slice_"):
-            found[name.removeprefix("slice_")] = np.array(table[name].to_pylist())
-    return {name: values for name, values in found.items() if 1 < len(np.unique(values)) <= MOST_SLICES}
+        found["length"] = _thirds(table["tokens"].to_numpy())
+    for column in table.column_names:
+        if column.startswith("slice_"):
+            values = np.array([str(value) for value in table[column].to_pylist()])
+            found[column.removeprefix("slice_")] = {str(value): values == value for value in np.unique(values)}
+    return {column: slices for column, slices in found.items() if 1 < len(slices) <= MOST_SLICES}
+
+
+def _thirds(tokens: NDArray[np.integer]) -> dict[str, NDArray[np.bool_]]:
+    """Short, middle and long examples; none where too many are of one length."""
+    low, high = np.quantile(tokens, [1 / 3, 2 / 3], method="lower").astype(int)
+    if not low < high < tokens.max():
+        return {}
+    middle = f"{low + 1} to {high} tokens" if low + 1 < high else f"{high} tokens"
+    masks = (tokens <= low, (tokens > low) & (tokens <= high), tokens > high)
+    return dict(zip((f"up to {low} tokens", middle, f"from {high + 1} tokens"), masks, strict=True))
 
 
 def _class_names(manifest: Manifest, eval_set: str) -> list[str]:

@@ -168,7 +168,7 @@ def _gap_figures(report: Report) -> Iterator[View]:
         rows = words.rows_of(report, eval_set, metric)
         for end, other in (("", "the full set"), ("_to_ticket", "the winning ticket of that size")):
             gaps = [{**row, "difference": row[f"difference{end}"]} for row in rows]
-            name = _head(f"{words.metric_name(metric)}, difference to {other}", words.unit(metric, difference=True))
+            name = _head(f"difference to {other.removesuffix(' of that size')}", words.unit(metric, difference=True))
             scale = 100 if metric in words.PERCENT else 1
             svg = differences(gaps, name, key=f"gap{end}-{eval_set}", margin=report["margin"], scale=scale)
             if svg is not None:

@@ -60,6 +60,11 @@ def notes(report: Report) -> list[str]:
         found.append(
             f"Every seed gave the same value for {', '.join(same)}, as when a model answers with one class only."
         )
+    if any(_overruled(row, end) for row in rows for end in ("", "_to_random", "_to_ticket")):
+        found.append(
+            "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
+            "verdicts are corrected for the number of arms compared with the same one (Holm)."
+        )
     if len(report["margins"]) > 1:
         stated = ", ".join("none" if margin is None else f"{margin:g}" for margin in report["margins"])
         found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
@@ -111,11 +116,6 @@ def meanings(report: Report) -> list[str]:
     if margins:
         found.append(
             f"Equivalent: a difference of {margins[0]} or more, the margin stated before training, is ruled out at 5%."
-        )
-    if any(_overruled(row, end) for row in rows for end in ("", "_to_random", "_to_ticket")):
-        found.append(
-            "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
-            "verdicts are corrected for the number of arms compared with the same one (Holm)."
         )
     if any(row["verdict"] == "not distinguishable" for row in rows):
         found.append(

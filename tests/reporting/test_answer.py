@@ -64,7 +64,7 @@ def test_budgets_are_explained_where_there_are_two(report: dict[str, Any]) -> No
 
 def test_a_verdict_that_its_interval_seems_to_contradict_is_explained(report: dict[str, Any]) -> None:
     def explained() -> bool:
-        return any("An interval may leave out 0" in text for text in meanings(report))
+        return any("An interval may leave out 0" in text for text in notes(report))
 
     assert not explained()
     report["rows"][2]["difference"]["high"] = -0.001

@@ -18,7 +18,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from hprune.command import CONF
-from hprune.science.records import CONTINUOUS, Dynamics
+from hprune.science.records import CONTINUOUS, OPTIONAL, Dynamics
 from hprune.score import ScoreSpec, instantiate_spec
 
 RUNS, EPOCHS, PIECE = 6, 3, 2**17
@@ -29,7 +29,7 @@ def all_scores() -> Iterator[ScoreSpec]:
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
         for path in sorted((CONF / "score").glob("*.yaml")):
             spec = instantiate_spec(compose("score", overrides=["study=s", f"score={path.stem}"]).score)
-            if not spec.of_texts:
+            if not spec.of_texts and not set(spec.needs) & set(OPTIONAL):
                 yield spec
 
 

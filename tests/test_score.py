@@ -197,5 +197,5 @@ def test_infinite_scores_are_kept_and_shown(root: Path, caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize("wrong", [["text", "correct"], [], "text", None])
 def test_needs_are_columns_or_text(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"score\.needs must list columns of a record, .* or be \[text\], got"):
+    with pytest.raises(ValueError, match=r"score\.needs must list columns of a record, .*, or be \[text\], got"):
         replace(H, needs=wrong)

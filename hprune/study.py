@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
     arms = [run_spec(cfg, subset=subset, seed=comparison[0]).whole() for subset in cfg.arms.values()]
     arms = in_budgets(arms, plain(cfg.comparison.budgets))
     score = replace(instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.ways), seeds=list(scoring))
-    others = [like(score, instantiate_spec(other)) for other in cfg.scores.values()]
+    others = {str(name): like(score, instantiate_spec(other)) for name, other in cfg.scores.items()}
 
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
@@ -76,9 +76,10 @@ def main(cfg: DictConfig) -> None:
             progress.watch(train(progress.started(runs, "scoring")))
             for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
-            for other in others:
-                score_study(root, study, other, data)
-            tables = {spec.name: spec.table for spec in (*others, score)}
+            for name, other in others.items():
+                with _left_out(name):
+                    score_study(root, study, other, data)
+            tables = {spec.name: spec.table for spec in (*others.values(), score)}
             chosen = [replace(arm, subset=_by_tables(arm.subset, score.table, tables)) for arm in arms]
             runs = [
                 replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison
@@ -127,6 +128,15 @@ def like(score: ScoreSpec, other: ScoreSpec) -> ScoreSpec:
         seeds=score.seeds,
         allow_missing=score.allow_missing,
     )
+
+
+@contextmanager
+def _left_out(name: str) -> Iterator[None]:
+    """Around a score beside the study's own: say how to do without."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; leave this score out with ~scores.{name}") from error
 
 
 def _by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:

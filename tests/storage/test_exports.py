@@ -167,7 +167,7 @@ def test_provenance_says_what_was_chosen_from_what(study: tuple[Path, Path], run
         ticket = subset == "winning_ticket"
         assert told["selection"] == {
             "subset": subset, "rule": "by_value" if ticket else "everything", "keep": "1..S-1" if ticket else None,
-            "fraction": None, "seed": 7,
+            "fraction": None, "size": None, "balance": None, "seed": 7,
         }  # fmt: skip
         assert kept == [i for i in range(40) if i % 3 == 1 or not ticket]
         odd = sum(i % 2 for i in kept)

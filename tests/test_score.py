@@ -61,7 +61,8 @@ def test_the_table_is_the_score_of_the_whole(root: Path, spec: ScoreSpec, prefix
     assert (scores.values.dtype, scores.values.tobytes()) == (expected.dtype, expected.tobytes())
     assert scores.sample_ids.tolist() == dynamics.sample_ids.tolist()
     assert (scores.seeds, scores.epochs, scores.data_hash) == (dynamics.seeds, dynamics.epochs, "data")
-    assert scores.conventions == {"score": spec.name, "missing_runs_allowed": False}
+    names = {"score": spec.name, "function": f"{spec.function.__module__}.{spec.function.__name__}"}
+    assert scores.conventions == {**names, "missing_runs_allowed": False}
     score_study(root, "s", replace(spec, **prefix, allow_missing=True))  # nothing is: the same table
 
 

@@ -21,7 +21,7 @@ from hprune.command import command, instantiate
 from hprune.data.checks import check_seeds, check_whole
 from hprune.root import root_of
 from hprune.science.distribution import Distribution
-from hprune.science.records import COLUMNS, Direction, Dynamics, Measured, Scores
+from hprune.science.records import COLUMNS, OPTIONAL, Direction, Dynamics, Measured, Scores
 from hprune.storage.dynamics import StoredDynamics, ahead
 from hprune.storage.files import as_json, check_name
 from hprune.storage.runs import state_of
@@ -68,9 +68,10 @@ class ScoreSpec:
         if type(self.allow_missing) is not bool:
             raise ValueError(f"score.allow_missing must be true or false, got {self.allow_missing!r}")
         listed = isinstance(self.needs, (list, tuple)) and bool(self.needs)
-        if not self.of_texts and (not listed or any(name not in COLUMNS for name in self.needs)):
+        if not self.of_texts and (not listed or any(name not in (*COLUMNS, *OPTIONAL) for name in self.needs)):
             raise ValueError(
-                f"score.needs must list columns of a record, of {', '.join(COLUMNS)}, or be [text], got {self.needs!r}"
+                f"score.needs must list columns of a record, of {', '.join((*COLUMNS, *OPTIONAL))}, "
+                f"or be [text], got {self.needs!r}"
             )
 
     @property

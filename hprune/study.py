@@ -183,7 +183,8 @@ class _Progress:
     """Says of each run that it starts, how long the rest may take, and at the end what became of all."""
 
     def __init__(self, planned: Sequence[str]) -> None:
-        self.total, self.done, self.number, self.since = len(planned), 0, 0, time.perf_counter()
+        self.total, self.trained, self.number = len(planned), 0, 0
+        self.since: float | None = None  # the first run was handed out that was not skipped
         self.outcomes = [Outcome(title, "not started") for title in planned]
 
     @property
@@ -197,6 +198,8 @@ class _Progress:
 
         for spec in runs:
             self.number += 1
+            if self.trained == 0:
+                self.since = time.perf_counter()
             label = f"{self.number} of {self.total}"
             log.info("[%s] %s%s", label, _title(purpose, spec, spec.seed), self._left())
             yield Planned(label, spec, purpose)
@@ -204,7 +207,7 @@ class _Progress:
     def watch(self, ended: Iterator[Ended]) -> None:
         """Note what becomes of runs as they end."""
         for end in ended:
-            self.done += 1
+            self.trained += end.state != "skipped"
             place = int(end.run.label.split()[0]) - 1
             self.outcomes[place] = replace(self.outcomes[place], state=end.state, error=end.error)
 
@@ -230,9 +233,9 @@ class _Progress:
 
     def _left(self) -> str:
         """A first guess of the time that is left: as if every run took as long as those that were trained so far."""
-        if self.done == 0:
+        if self.trained == 0 or self.since is None:
             return ""
-        seconds = (time.perf_counter() - self.since) / self.done * (self.total - self.number + 1)
+        seconds = (time.perf_counter() - self.since) / self.trained * (self.total - self.number + 1)
         about = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
         return f" (at most about {about} left)"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 
 from hprune import Dynamics, RunKey, RunRecord, h_score
 from hprune import score as module
+from hprune.reporting.summary import _histogram
+from hprune.science.scores.forgetting import forgetting
 from hprune.score import ScoreSpec, score_study
 from hprune.storage import dynamics as storage
 from hprune.storage.runs import finish_run, load_record, run_folder, save_record, start_run
@@ -169,3 +173,30 @@ def test_whole_numbers_below_zero_or_far_apart_are_described(root: Path, caplog:
             score_study(root, "s", ScoreSpec(function.__name__, function, "easier"))
     assert f"\n{-2:>5} " in caplog.text
     assert f"from 0 to {(2 * SAMPLES - 2) * 1_000_000}, {SAMPLES} different values" in caplog.text
+
+
+def test_what_a_score_was_told_stands_in_its_table(root: Path) -> None:
+    forgets = replace(H, name="forgetting", higher_is="harder", function=partial(forgetting, never_learned=1000))
+    scores = load_scores(score_study(root, "s", forgets))
+    assert scores.conventions == {"score": "forgetting", "never_learned": 1000, "missing_runs_allowed": False}
+    with pytest.raises(ValueError, match=r"holds another score, differing in conventions"):
+        score_study(root, "s", replace(forgets, function=partial(forgetting, never_learned=0)))
+
+
+def test_infinite_scores_are_kept_and_shown(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "hprune.score")
+    never = replace(H, name="forgetting", function=partial(forgetting, never_learned="inf"), epochs=1)
+    scores = load_scores(score_study(root, "s", never))
+    infinite = np.isinf(scores.values)
+    assert 0 < infinite.sum() < SAMPLES
+    assert "from 0 to inf" in caplog.text
+    shown = _histogram(scores, None)
+    assert shown["infinite"] == infinite.sum()
+    assert sum(value["count"] for value in shown["values"]) == SAMPLES - infinite.sum()
+    json.dumps(shown, allow_nan=False)
+
+
+@pytest.mark.parametrize("wrong", [["text", "correct"], [], "text", None])
+def test_needs_are_columns_or_text(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"score\.needs must list columns of a record, .*, or be \[text\], got"):
+        replace(H, needs=wrong)

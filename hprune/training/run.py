@@ -165,7 +165,7 @@ def _train(
     started = time.perf_counter()
     made = assemble(spec, data, subset, root=root)
     judged = subset if judged is None else judged
-    recorder, stopwatch = Recorder(judged.sample_ids, spec.ways), Stopwatch()
+    recorder, stopwatch = Recorder(judged.sample_ids, spec.ways, grand=spec.record.grand), Stopwatch()
     history = History(spec.task.kind.primary_metric)
     first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids), StopAtStep(made.module.steps)]
     checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hprune import Dynamics
 from hprune.command import CONF
-from hprune.science.records import CONTINUOUS
+from hprune.science.records import CONTINUOUS, OPTIONAL
 from hprune.score import ScoreSpec, instantiate_spec
 
 ALL = sorted(path.stem for path in (CONF / "score").glob("*.yaml"))
@@ -33,12 +33,12 @@ SCORES = [name for name in ALL if not spec_of(name).of_texts]  # those look at a
 def known(runs: int, epochs: int, samples: int, seed: int, needs: Any) -> Dynamics:
     """Dynamics with the columns that a score says it needs, and no others."""
     rng, shape = np.random.default_rng(seed), (runs, epochs, samples)
-    real = {name: rng.random(shape, dtype=np.float32) for name in CONTINUOUS if name in needs}
+    real = {name: rng.random(shape, dtype=np.float32) for name in (*CONTINUOUS, *OPTIONAL) if name in needs}
     return Dynamics(np.cumsum(rng.integers(1, 9, samples)), rng.random(shape) < rng.random(), **real)
 
 
 def part(dynamics: Dynamics, start: int, end: int) -> Dynamics:
-    cut = {name: getattr(dynamics, name) for name in ("correct", *CONTINUOUS)}
+    cut = {name: getattr(dynamics, name) for name in ("correct", *CONTINUOUS, *OPTIONAL)}
     cut = {name: values[:, :, start:end] for name, values in cut.items() if values is not None}
     return replace(dynamics, sample_ids=dynamics.sample_ids[start:end], **cut)
 

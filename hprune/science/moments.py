@@ -23,7 +23,7 @@ def mean_of(rows: Rows) -> NDArray[np.float32]:
 
 
 def std_of(rows: Rows, *, ddof: int) -> NDArray[np.float32]:
-    """Standard deviation of rows of n values each, value by value: the root of their squared deviations / (rows - ddof).
+    """Standard deviation of rows of n values each, value by value: the root of squared deviations / (rows - ddof).
 
     Equal values have none at all.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, stats
@@ -243,3 +244,51 @@ def test_tfidf_distance_is_that_from_the_point_with_the_least_sum() -> None:
     assert found.argmax() == 3, "which shares no word with the others"
     with pytest.raises(ValueError, match="tfidf_distance needs texts with words of two letters or more"):
         tfidf_distance(["a", "!"])
+
+
+WORDS = [f"word{i}" for i in range(40)]
+
+
+def sentences(number: int, seed: int, empty: bool = False) -> list[str]:
+    """Texts of which some are equal, and some, if asked for, hold no word at all."""
+    rng = np.random.default_rng(seed)
+    drawn = [" ".join(rng.choice(WORDS, size=rng.integers(0 if empty else 1, 5))) for _ in range(number)]
+    return [*drawn, *drawn[: number // 3], "word0"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 200), st.booleans())
+def test_tfidf_distances_are_those_of_a_dense_search(seed: int, empty: bool) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = sentences(25, seed, empty)
+    vectors = TfidfVectorizer().fit_transform(texts).toarray()
+    point = vectors.mean(axis=0)
+    for _ in range(2000):  # Weiszfeld, smoothed so that a point of the data does not hold it
+        weights = 1 / np.sqrt(np.square(vectors - point).sum(axis=1) + 1e-20)
+        point = weights @ vectors / weights.sum()
+    assert tfidf_distance(texts) == pytest.approx(np.linalg.norm(vectors - point, axis=1), abs=1e-4)
+
+
+def test_tfidf_distance_is_of_the_texts_not_of_their_order_and_bounded() -> None:
+    texts = sentences(60, seed=3, empty=True)
+    found, order = tfidf_distance(texts), np.random.default_rng(0).permutation(len(texts))
+    assert tfidf_distance([texts[i] for i in order]) == pytest.approx(found[order], abs=1e-5)
+    assert tfidf_distance(texts).tobytes() == found.tobytes()
+    assert found.dtype == np.float32
+    assert (found >= 0).all()
+    assert (found <= 2).all()
+    assert tfidf_distance(["same text"] * 4) == pytest.approx(0, abs=1e-6)
+
+
+def test_tfidf_distance_takes_many_texts() -> None:
+    """20,000 words for 20,000 texts: as a full matrix 3 GiB."""
+    rng = np.random.default_rng(5)
+    texts = [" ".join(f"w{i}" for i in row) for row in rng.zipf(1.3, size=(20_000, 12)) % 20_000]
+    tracemalloc.start()
+    found = tfidf_distance(texts)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200 * 2**20
+    assert found.shape == (20_000,)
+    assert np.isfinite(found).all()

@@ -19,12 +19,12 @@ def forgetting(dynamics: Dynamics, *, never_learned: str | float = "epochs") -> 
     Args:
         dynamics: the runs.
         never_learned: what a run counts instead for a sample that it never had right: `epochs`, E (the authors');
-            `inf` (data_diet); a whole number, such as 1000 (cartography) or 0 (DeepCore, CCS, dPrune), which ranks noise
-            with what is easiest.
+            `inf` (data_diet); a whole number, such as 1000 (cartography) or 0 (DeepCore, CCS, dPrune), which ranks
+            noise with what is easiest.
 
     Returns:
-        (N,), 0..S*E with `epochs`, whole but with `inf`; higher is harder. The highest are kept, those with 0 are called
-        unforgettable.
+        (N,), 0..S*E with `epochs`, whole but with `inf`; higher is harder. The highest are kept, those with 0 are
+        called unforgettable.
 
     Raises:
         ValueError: if `never_learned` is none of these.

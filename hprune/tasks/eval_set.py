@@ -117,7 +117,8 @@ def source_of(spec: TaskSpec, name: str, own: EvalSetSpec) -> TaskSpec:
         folder = str(Path(spec.also_dir) / own.folder)
     if folder is None and own.hub_id is None:
         raise ValueError(
-            f"task.also.{name} has no data: give its hub_id, its data_dir, or its folder and task.also_dir"
+            f"task.also.{name} has no data: give its hub_id or data_dir, or its folder and task.also_dir; "
+            f"or leave it out with ~task.also.{name}"
         )
     return replace(
         spec,

@@ -22,11 +22,14 @@ from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.root import root_of
 from hprune.science.records import Measured
 from hprune.science.subset import SubsetSpec
-from hprune.score import ScoreSpec, instantiate_spec
+from hprune.score import ScoreSpec, instantiate_spec, score_study
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hprune.at_once import Ended, Planned
     from hprune.storage.studies import Purpose
+    from hprune.tasks.spec import TaskData
     from hprune.training.settings import RunSpec
 
 log = logging.getLogger(__name__)
@@ -45,11 +48,10 @@ def main(cfg: DictConfig) -> None:
     arms = [run_spec(cfg, subset=subset, seed=comparison[0]).whole() for subset in cfg.arms.values()]
     arms = in_budgets(arms, plain(cfg.comparison.budgets))
     score = replace(instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.ways), seeds=list(scoring))
-    others = {str(name): like(score, instantiate_spec(other)) for name, other in cfg.scores.items()}
+    others = [like(score, instantiate_spec(other)) for other in cfg.scores.values()]
 
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
-    from hprune.score import score_study
     from hprune.training.cards import cards_for
     from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
@@ -76,10 +78,9 @@ def main(cfg: DictConfig) -> None:
             progress.watch(train(progress.started(runs, "scoring")))
             for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
-            for name, other in others.items():
-                with _left_out(name):
-                    score_study(root, study, other, data)
-            tables = {spec.name: spec.table for spec in (*others.values(), score)}
+            for other in others:
+                _make_table(root, study, other, data, needed=other.name in _tables_of(arms))
+            tables = {spec.name: spec.table for spec in (*others, score)}
             chosen = [replace(arm, subset=_by_tables(arm.subset, score.table, tables)) for arm in arms]
             runs = [
                 replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison
@@ -88,6 +89,25 @@ def main(cfg: DictConfig) -> None:
         if not progress.failed:
             print_outcomes(progress.outcomes)
         write_report(root, study, data)
+
+
+def _tables_of(arms: Sequence[RunSpec]) -> set[str | None]:
+    """The score tables that arms are chosen or sized by."""
+    return {table for arm in arms for table in (arm.subset.scores, arm.subset.sized_by)}
+
+
+def _make_table(root: Path, study: str, spec: ScoreSpec, data: TaskData, *, needed: bool) -> None:
+    """Make a score table; the study goes on without one that no arm is chosen by, such as the spread of one epoch.
+
+    Raises:
+        ValueError: if it cannot be made and an arm needs it.
+    """
+    try:
+        score_study(root, study, spec, data)
+    except ValueError as error:
+        if needed:
+            raise ValueError(f"score {spec.name}: {error}") from error
+        log.warning("the score table %s was not made, and no arm needs it: %s", spec.table, error)
 
 
 def _title(purpose: Purpose, spec: RunSpec, seed: int) -> str:
@@ -128,15 +148,6 @@ def like(score: ScoreSpec, other: ScoreSpec) -> ScoreSpec:
         seeds=score.seeds,
         allow_missing=score.allow_missing,
     )
-
-
-@contextmanager
-def _left_out(name: str) -> Iterator[None]:
-    """Around a score beside the study's own: say how to do without."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{error}; leave this score out with ~scores.{name}") from error
 
 
 def _by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:

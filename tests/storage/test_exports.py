@@ -80,6 +80,16 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, suffix: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+def test_infinite_scores_go_where_they_can_be_written(tmp_path: Path) -> None:
+    table = pa.table({"forgetting": pa.array([0.0, np.inf], pa.float32())})
+    for suffix, read in ((".parquet", pd.read_parquet), (".csv", pd.read_csv)):
+        write_export(tmp_path / f"out{suffix}", table, IDS[:2])
+        assert read(tmp_path / f"out{suffix}")["forgetting"].tolist() == [0, np.inf]
+    with pytest.raises(ValueError, match=r"\.jsonl cannot hold these columns \(.*JSON.*\); use \.parquet or \.csv"):
+        write_export(tmp_path / "out.jsonl", table, IDS[:2])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_a_failure_leaves_the_old_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_export(tmp_path / "out", TABLE, IDS)
 

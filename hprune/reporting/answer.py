@@ -113,20 +113,28 @@ def _beside_others(row: Row, rows: Sequence[Row]) -> list[str]:
     told = []
     for other in rows:
         gap = other["difference_to_ticket"]
-        alike = (other["n"], other["budget"]) == (row["n"], row["budget"]) and other["arm"] != "random_like"
-        if gap is not None and gap["low"] is not None and alike:
+        if gap is None or gap["low"] is None or other["arm"] == "random_like":
+            continue
+        if gap["to"] == row["label"]:
             verdict = verdict_of(other["verdict_to_ticket"], gap, row["metric"])
             told.append(f"{other['label']} {_points(gap, row['metric'])} ({verdict})")
     return [f"As many samples chosen otherwise, beside {_subject(row)}: {'; '.join(told)}."] if told else []
 
 
 def _certainty(row: Row) -> list[str]:
-    """What the comparison could have found."""
+    """What the comparison could have found: any difference, one as large as the margin, and that there is none."""
     gap = row["difference"]
     if gap is None or gap["detectable"] is None:
         return []
     least = number(gap["detectable"], row["metric"])
-    return [f"A true difference of {least} would be found in four of five studies like this one."]
+    told = f"A true difference of {least} would be found in four of five studies like this one"
+    if gap["power"] is None or gap["equivalence"] is None:
+        return [f"{told}."]
+    margin, none = margin_of(gap, row["metric"]), gap["equivalence"]["power"]
+    return [
+        f"{told}, one of {margin}, the margin, in {gap['power']:.0%} of them; "
+        f"if there were none, equivalence would be shown in {none:.0%}."
+    ]
 
 
 def _subject(row: Row) -> str:

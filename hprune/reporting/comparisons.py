@@ -50,7 +50,8 @@ def rows_of(arms: Mapping[str, Arm], *, primary_metric: str, margin: float | Non
                 family, at.get((reference, eval_set, metric)), margin if metric == primary_metric else None
             )
             for label, gap in found.items():
-                at[label, eval_set, metric] |= {f"difference{suffix}": facts_of(gap), f"verdict{suffix}": gap.verdict}
+                facts = {"to": reference, **facts_of(gap)}
+                at[label, eval_set, metric] |= {f"difference{suffix}": facts, f"verdict{suffix}": gap.verdict}
     return rows
 
 

@@ -19,12 +19,12 @@ def example_tables(report: Report) -> list[View]:
         significant = sum(test["p_value"] < 0.05 for test in tests)
         line = {
             "label": row["label"],
-            "difference": _gap(row["difference"]),
+            "difference": _gap(row["difference"], row["metric"]),
             "gained": _spread([test["gained"] for test in tests]),
             "lost": _spread([test["lost"] for test in tests]),
             "significant": f"{significant} of {words.count(len(tests), 'seed')}",
         }
-        tables.setdefault(f"{row['eval_set']}, {words.count(row['n'], 'example')}", []).append(line)
+        tables.setdefault(f"{_of(row)}, {words.count(row['n'], 'example')}", []).append(line)
     return [{"caption": caption, "rows": rows} for caption, rows in tables.items()]
 
 
@@ -40,15 +40,51 @@ def slice_tables(report: Report) -> list[View]:
             "slice": f"{row['slice']}: {row['value']}",
             "n": f"{row['n']:,}",
             "reference": f"{100 * row['reference']:.1f}",
-            "difference": _gap(row["difference"]),
-            "verdict": words.verdict_of(row["verdict"], row["difference"], "accuracy"),
+            "difference": _gap(row["difference"], row["metric"]),
+            "verdict": words.verdict_of(row["verdict"], row["difference"], row["metric"]),
         }
-        tables.setdefault(f"{row['label']} on {row['eval_set']}", []).append(line)
+        tables.setdefault(f"{row['label']}: {_of(row)}", []).append(line)
     return [{"caption": caption, "rows": rows} for caption, rows in tables.items()]
 
 
-def _gap(gap: Mapping[str, Any]) -> str:
-    mean, low, high = words.texts_of(gap, "accuracy", sign="+")
+def certainty_tables(report: Report) -> list[View]:
+    """One table for each evaluation set: what the tests of the primary metric found, and what they could have found.
+
+    A line for each arm beside the full set, and for each that is as large as the winning ticket beside that.
+    """
+    tables = []
+    for eval_set in words.eval_sets(report):
+        rows = words.rows_of(report, eval_set, report["primary_metric"])
+        gaps = [(row, row[f"difference{to}"]) for to in ("", "_to_ticket") for row in rows]
+        lines = [_certainty(row, gap) for row, gap in gaps if gap is not None and gap["p_value"] is not None]
+        if lines:
+            tables.append({"caption": _of({"metric": report["primary_metric"], "eval_set": eval_set}), "rows": lines})
+    return tables
+
+
+def _certainty(row: Mapping[str, Any], gap: Mapping[str, Any]) -> View:
+    same, metric = gap["equivalence"], row["metric"]
+    return {
+        "label": row["label"],
+        "to": gap["to"],
+        "difference": _gap(gap, metric),
+        "spread": words.number(gap["spread"], metric),
+        "p": [words.p_alone(gap[name]) for name in ("p_value", "p_holm", "p_sign_flip")],
+        "detectable": "" if gap["detectable"] is None else words.number(gap["detectable"], metric),
+        "power": "" if gap["power"] is None else f"{gap['power']:.0%}",
+        "equivalence": "" if same is None else " to ".join(words.texts_of({**same, "mean": 0}, metric, sign="+")[1:]),
+        "p_equivalence": "" if same is None else words.p_alone(same["p_value"]),
+        "equivalence_power": "" if same is None else f"{same['power']:.0%}",
+    }
+
+
+def _of(row: Mapping[str, Any]) -> str:
+    name = words.metric_name(row["metric"])
+    return f"{name[:1].upper()}{name[1:]} on {row['eval_set']}"
+
+
+def _gap(gap: Mapping[str, Any], metric: str) -> str:
+    mean, low, high = words.texts_of(gap, metric, sign="+")
     return f"{mean} [{low}, {high}]" if low else mean
 
 

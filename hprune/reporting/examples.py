@@ -16,6 +16,7 @@ from hprune.science.examples import mcnemar, paired_bootstrap
 from hprune.science.stats import compare
 from hprune.storage.predictions import load_predictions
 
+EXAMPLE = ["sample_id", "label"]
 MOST_SLICES = 20
 """A column that takes more values is no slice."""
 
@@ -25,14 +26,19 @@ class Predicted:
     """What the runs of an arm predicted for one evaluation set."""
 
     table: pa.Table  # of the first run: examples and what they are
+    metric: str  # what being right is: accuracy, or exact_match of answers that are texts
     right: Mapping[int, NDArray[np.bool_]]  # by seed, (n,) each
 
 
 def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Each arm against the full set on each evaluation set of classes, and the same by slices of the set.
+    """Each arm against the full set on each evaluation set, example by example, and the same by slices of the set.
 
     Returns:
-        The rows of `examples` and of `slices` in report.json. Sets whose answers are no classes have none.
+        The rows of `examples` and of `slices` in report.json. Sets of whose examples it is not known which are right
+        have none.
+
+    Raises:
+        ValueError: if predictions were altered, or runs of one arm answered other examples.
     """
     known: dict[tuple[str, str], Predicted | None] = {}
 
@@ -50,7 +56,7 @@ def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[di
             seeds = sorted(set(ours.right) & set(full.right)) if ours and full else []
             if ours is None or full is None or not seeds or not ours.table["label"].equals(full.table["label"]):
                 continue
-            where = {"label": label, "eval_set": eval_set}
+            where = {"label": label, "eval_set": eval_set, "metric": ours.metric}
             examples.append(where | _over_examples(ours, full, seeds))
             if len(seeds) > 1:
                 slices += [where | found for found in _by_slice(ours, full, seeds, _class_names(arm[0], eval_set))]
@@ -61,11 +67,22 @@ def _predicted(arm: Arm, eval_set: str) -> Predicted | None:
     tables = {
         run["key"]["seed"]: load_predictions(run["folder"], eval_set) for run in arm if eval_set in run["metrics"]
     }
-    there = {seed: table for seed, table in tables.items() if table is not None}
-    if not there or not all({"label", "pred"} <= set(table.column_names) for table in there.values()):
+    there = {seed: table for seed, table in tables.items() if table is not None and {*EXAMPLE} <= {*table.column_names}}
+    if not there:
         return None
-    right = {seed: table["label"].to_numpy() == table["pred"].to_numpy() for seed, table in there.items()}
-    return Predicted(next(iter(there.values())), right)
+    first = next(iter(there.values()))
+    if any(not table.select(EXAMPLE).equals(first.select(EXAMPLE)) for table in there.values()):
+        raise ValueError(f"runs of {arm[0]['key']['subset']} answered other examples of {eval_set}; train them again")
+    right = {seed: found for seed, table in there.items() if (found := _right(table)) is not None}
+    metric = "exact_match" if "exact_match" in first.column_names else "accuracy"
+    return Predicted(first, metric, right) if right else None
+
+
+def _right(table: pa.Table) -> NDArray[np.bool_] | None:
+    """Which examples are right; the label and prediction of an answer that is a text say only whether there is one."""
+    if "exact_match" in table.column_names:
+        return table["exact_match"].to_numpy() == 1
+    return table["label"].to_numpy() == table["pred"].to_numpy() if "pred" in table.column_names else None
 
 
 def _over_examples(ours: Predicted, full: Predicted, seeds: list[int]) -> dict[str, Any]:
@@ -91,7 +108,7 @@ def _by_slice(ours: Predicted, full: Predicted, seeds: list[int], names: list[st
 def _columns(table: pa.Table, names: list[str]) -> dict[str, NDArray[Any]]:
     """What examples are told apart by: class, length in thirds, and the columns of `task.slices`, each as texts."""
     labels = table["label"].to_numpy()
-    found = {"class": np.array([names[k] if k < len(names) else str(k) for k in labels])}
+    found = {"class": np.array([names[k] if 0 <= k < len(names) else str(k) for k in labels])}
     if "tokens" in table.column_names:
         tokens = table["tokens"].to_numpy()
         low, high = np.quantile(tokens, [1 / 3, 2 / 3], method="lower").astype(int)

@@ -118,13 +118,14 @@ def accuracy_by_size(rows: Sequence[Mapping[str, Any]], metric: str, *, scale: f
 
 
 def differences(
-    rows: Sequence[Mapping[str, Any]], metric: str, *, margin: float | None, scale: float = 1.0
+    rows: Sequence[Mapping[str, Any]], metric: str, *, key: str, margin: float | None, scale: float = 1.0
 ) -> str | None:
-    """The difference of each arm to the full set with its 95% interval, one under the other; the margin as a band.
+    """The difference of each arm to another with its 95% interval, one under the other; the margin as a band.
 
     Args:
         rows: one row of the report an arm, all of one evaluation set and metric.
         metric: what to write on the axis.
+        key: the figure's own name on the page.
         margin: within it arms count as equivalent.
         scale: multiplies the values; 100 for percent.
 
@@ -154,7 +155,7 @@ def differences(
         axes.set_xlabel(metric)
         axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
         said = ", ".join(f"{row['label']} {scale * row['difference']['mean']:+.3g}" for row in told)
-        return _svg(figure, f"gap-{rows[0]['eval_set']}", f"{metric}. {said}")
+        return _svg(figure, key, f"{metric}. {said}")
 
 
 def _shortened(label: str) -> str:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from hprune.reporting import wording as words
 from hprune.reporting.answer import headline
-from hprune.reporting.details import example_tables, slice_tables
+from hprune.reporting.details import certainty_tables, example_tables, slice_tables
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
@@ -64,6 +64,7 @@ def _view(report: Report) -> View:
         "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if _is_h(name)],
         "other_histograms": [_histogram(name, table) for name, table in report["histogram"].items() if not _is_h(name)],
         "gaps": list(_gap_figures(report)),
+        "certainties": certainty_tables(report),
         "examples": example_tables(report),
         "slices": slice_tables(report),
         "size_title": f"{_sentence_case(words.metric_name(primary))} against size",
@@ -111,11 +112,8 @@ def _line(row: Mapping[str, Any]) -> View:
 
 def _test(gap: Mapping[str, Any], metric: str) -> str:
     """What the verdict rests on."""
-    others = [f"Holm {p_value(gap['p_holm'])}" if gap["p_holm"] != gap["p_value"] else ""]
-    others += [f"sign flips {p_value(gap['p_sign_flip'])}"] if gap["p_sign_flip"] is not None else []
-    others += [f"equivalence {p_value(gap['equivalence']['p_value'])}"] if gap["equivalence"] else []
     told = f"{gap['test']}; p\u00a0{p_value(gap['p_value'])}"
-    told += f" ({', '.join(other for other in others if other)})" if any(others) else ""
+    told += f", by Holm {p_value(gap['p_holm'])}" if gap["p_holm"] not in (None, gap["p_value"]) else ""
     if gap["detectable"] is None:
         return told
     return f"{told}; finds {words.number(gap['detectable'], metric)} in 4 of 5 studies"
@@ -164,14 +162,18 @@ def _size_figures(report: Report) -> Iterator[View]:
 
 
 def _gap_figures(report: Report) -> Iterator[View]:
+    """For each evaluation set the differences to the full set, and those of arms of its size to the winning ticket."""
     metric = report["primary_metric"]
-    name = _head(f"{words.metric_name(metric)}, difference to full", words.unit(metric, difference=True))
     for eval_set in words.eval_sets(report):
         rows = words.rows_of(report, eval_set, metric)
-        svg = differences(rows, name, margin=report["margin"], scale=100 if metric in words.PERCENT else 1)
-        if svg is not None:
-            of_set = f"{_sentence_case(words.metric_name(metric))} on {eval_set}"
-            yield {"figure": _inline(svg), "caption": f"{of_set}: difference to the full set, with 95% intervals"}
+        for end, other in (("", "the full set"), ("_to_ticket", "the winning ticket of that size")):
+            gaps = [{**row, "difference": row[f"difference{end}"]} for row in rows]
+            name = _head(f"{words.metric_name(metric)}, difference to {other}", words.unit(metric, difference=True))
+            scale = 100 if metric in words.PERCENT else 1
+            svg = differences(gaps, name, key=f"gap{end}-{eval_set}", margin=report["margin"], scale=scale)
+            if svg is not None:
+                of_set = f"{_sentence_case(words.metric_name(metric))} on {eval_set}"
+                yield {"figure": _inline(svg), "caption": f"{of_set}: difference to {other}, with 95% intervals"}
 
 
 def _is_h(name: str) -> bool:

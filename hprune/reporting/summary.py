@@ -3,7 +3,7 @@
 Schema of `report.json` (schema_version 2):
     study, task, model, created, primary_metric, label_names, full_samples
     margin: how much arms may differ in the primary metric and be called equivalent, stated with the runs, or null;
-        margins: all that were stated, where it was changed: the smallest is used
+        margins: all that were stated, null by runs that stated none; where it was changed the smallest is used
     rows: [{arm, label, rule, budget, S, E, eval_set, metric, n, fraction, mean, low, high, seeds, values,
             difference: DIFFERENCE | null, verdict | null, and likewise difference_to_random, verdict_to_random,
             difference_to_ticket, verdict_to_ticket}]
@@ -11,14 +11,15 @@ Schema of `report.json` (schema_version 2):
         the runs and epochs behind the score that chose the arm, null for the full set and random subsets. `low` and
         `high` bound the 95% t interval over seeds, null with one seed. Differences are to the full set, to the random
         arm and to the winning ticket of the same size, settings and budget; null where there is none.
-    DIFFERENCE: {mean, low, high, seeds, spread, test, p_value, p_holm, p_sign_flip, detectable, power, within_margin,
-                 equivalence: {margin, p_value, low, high, power, shown} | null}
-        see `hprune.science.stats.Difference`. The family that Holm's method corrects for is all arms that are compared
-        with the same one on the same set, metric and budget.
-    examples: [{label, eval_set, n, difference: {mean, low, high}, mcnemar: {seed: {gained, lost, p_value}}}]
-        accuracy against the full set: bootstrap interval over examples, and McNemar's test of each seed
-    slices: [{label, eval_set, slice, value, n, reference, difference: DIFFERENCE, verdict}]
-        accuracy against the full set, whose own is `reference`, within a class, a third of the lengths, a source
+    DIFFERENCE: {to, mean, low, high, seeds, spread, test, p_value, p_holm, p_sign_flip, detectable, power,
+                 within_margin, equivalence: {margin, p_value, low, high, power, shown} | null}
+        `to` is the label of the other arm; see `hprune.science.stats.Difference` for the rest. The family that Holm's
+        method corrects for is all arms that are compared with the same one on the same set, metric and budget.
+    examples: [{label, eval_set, metric, n, difference: {mean, low, high}, mcnemar: {seed: {gained, lost, p_value}}}]
+        "accuracy" or "exact_match" against the full set: bootstrap interval over examples, McNemar's test of each seed
+    slices: [{label, eval_set, metric, slice, value, n, reference, difference: DIFFERENCE, verdict}]
+        the same against the full set, whose own is `reference`, within a class, a third of the lengths, a source; the
+        differences without `to`, and corrected for the slices of one column
     incomplete: [{arm, seed, purpose}]   runs of the study that have no results, and so are left out
     histogram: {score table: {S, E, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
@@ -45,6 +46,7 @@ from hprune.reporting.comparisons import rows_of
 from hprune.reporting.examples import example_rows
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
+from hprune.storage import shapes
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
@@ -76,6 +78,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     first = scoring[0] if scoring else manifests[runs[0].path]
     scores = [load_scores(path) for path in sorted((existing_study(root, study) / "scores").glob("*.parquet"))]
     margins, primary = margins_of(arms), first["primary_metric"]
+    margin = min((stated for stated in margins if stated is not None), default=None)
     examples, slices = example_rows(arms)
     return {
         "schema_version": 2,
@@ -84,11 +87,11 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "model": first["key"]["model"],
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "primary_metric": primary,
-        "margin": min(margins, default=None),
+        "margin": margin,
         "margins": margins,
         "label_names": first["label_names"],
         "full_samples": first["full_samples"],
-        "rows": rows_of(arms, primary_metric=primary, margin=min(margins, default=None)),
+        "rows": rows_of(arms, primary_metric=primary, margin=margin),
         "examples": examples,
         "slices": slices,
         "incomplete": [
@@ -111,11 +114,15 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     }
 
 
-def margins_of(arms: Mapping[str, Arm]) -> list[float]:
-    """The margins that the runs were trained with, before their results were known; one, unless it was changed."""
+def margins_of(arms: Mapping[str, Arm]) -> list[float | None]:
+    """The margins that the runs were trained with, before their results were known; one, unless it was changed.
+
+    None, the first, where some run stated none, or what is no margin.
+    """
     comparisons = [run["config"].get("comparison") for arm in arms.values() for run in arm]
-    stated = {comparison.get("margin") for comparison in comparisons if isinstance(comparison, dict)}
-    return sorted(float(margin) for margin in stated if isinstance(margin, (int, float)) and margin > 0)
+    stated = [comparison.get("margin") if isinstance(comparison, dict) else None for comparison in comparisons]
+    numbers = [float(margin) for margin in stated if margin is not None and shapes.number(margin) and margin > 0]
+    return [*([None] if len(numbers) < len(stated) else []), *sorted(set(numbers))]
 
 
 def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -23,11 +24,14 @@ from hprune.reporting.wording import (
     meanings,
     metric_name,
     notes,
+    p_alone,
     rows_of,
     verdict,
 )
 
 WIDTH = 100
+NAME = 14
+"""Columns that the name of an arm takes at least: `winning_ticket`."""
 
 
 def print_table(report: Report) -> None:
@@ -57,34 +61,45 @@ def _seeds(rows: Sequence[Row]) -> str:
         number = f"{next(iter(counts.values()))} seeds"
     else:
         number = "seeds: " + ", ".join(f"{label} {count}" for label, count in counts.items())
-    tested = sum(row["verdict"] is not None for row in rows)
-    family = f" (Holm for {tested} arms)" if tested > 1 else ""
-    return f"verdict by the paired t test, 5%{family}; {number}"
+    families = Counter(row["budget"] for row in rows if row["difference"] and row["difference"]["p_holm"] is not None)
+    sizes = " and ".join(map(str, dict.fromkeys(families.values())))
+    of_each = " of each budget" if len(families) > 1 else ""
+    corrected = f" (Holm for {sizes} arms{of_each})" if max(families.values(), default=0) > 1 else ""
+    return f"verdict by the paired t test, 5%{corrected}; {number}"
 
 
 def _table(rows: Sequence[Row], width: int) -> Table:
     """Only the names of arms wrap; on a narrow terminal intervals and verdicts go below, too.
 
-    We break the lines, not rich: at some widths it cuts the last word of a cell (seen with rich 15).
+    We break the lines, not rich: at some widths it cuts the last word of a cell (seen with rich 15). The p values go
+    where they would leave no room for the names.
     """
-    heads = ["samples", "share", "mean [95% interval]", "difference to full [95% interval]", "verdict"]
+    heads = ["samples", "share", "mean [95% interval]", "difference to full [95% interval]", "p", "verdict"]
     lines = [_cells(row) for row in rows]
     if width < WIDTH:
         lines = [[cell.replace(" ", "\n", 1) for cell in cells] for cells in lines]
         heads = [head.replace(" to", "\nto") for head in heads]
     heads = [head.replace(" [", "\n[") for head in heads]
-    taken = sum(
-        max(len(part) for cell in column for part in cell.split("\n")) + 2 for column in zip(heads, *lines, strict=True)
-    )
+    if _taken([heads, *lines]) > width - NAME:
+        heads, *lines = ([*cells[:4], cells[5]] for cells in [heads, *lines])
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
     for head in ("arm", *heads):
         table.add_column(head, justify="right" if head in ("samples", "share") else "left", no_wrap=True)
     for row, cells in zip(rows, lines, strict=True):
-        arm = textwrap.fill(row["label"], max(width - taken, 14), break_on_hyphens=False)
+        arm = textwrap.fill(row["label"], max(width - _taken([heads, *lines]), NAME), break_on_hyphens=False)
         table.add_row(*(Text(cell) for cell in (arm, *cells)))
     return table
 
 
+def _taken(lines: Sequence[Sequence[str]]) -> int:
+    """How wide the columns of cells are, with two blanks between them."""
+    return sum(
+        max(len(part) for cell in column for part in cell.split("\n")) + 2 for column in zip(*lines, strict=True)
+    )
+
+
 def _cells(row: Row) -> list[str]:
-    size = [f"{row['n']:,}", f"{row['fraction']:.1%}"]
-    return [*size, mean_and_interval(row), difference_and_interval(row), verdict(row)]
+    size, gap = [f"{row['n']:,}", f"{row['fraction']:.1%}"], row["difference"]
+    said = verdict(row).replace(" within ", "\nwithin ").replace(", by ", ",\nby ").replace(" (", "\n(")
+    p = p_alone(gap["p_holm"]).replace("<0.", "<.") if gap else ""  # a column less
+    return [*size, mean_and_interval(row), difference_and_interval(row), p, said]

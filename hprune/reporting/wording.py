@@ -61,7 +61,7 @@ def notes(report: Report) -> list[str]:
             f"Every seed gave the same value for {', '.join(same)}, as when a model answers with one class only."
         )
     if len(report["margins"]) > 1:
-        stated = ", ".join(f"{margin:g}" for margin in report["margins"])
+        stated = ", ".join("none" if margin is None else f"{margin:g}" for margin in report["margins"])
         found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
     return found
 
@@ -112,12 +112,24 @@ def meanings(report: Report) -> list[str]:
         found.append(
             f"Equivalent: a difference of {margins[0]} or more, the margin stated before training, is ruled out at 5%."
         )
+    if any(_overruled(row, end) for row in rows for end in ("", "_to_random", "_to_ticket")):
+        found.append(
+            "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
+            "verdicts are corrected for the number of arms compared with the same one (Holm)."
+        )
     if any(row["verdict"] == "not distinguishable" for row in rows):
         found.append(
             "Not distinguishable: over these seeds, chance alone could give such a difference. "
             "It does not show that the two are equal."
         )
     return found
+
+
+def _overruled(row: Row, end: str) -> bool:
+    """Whether a difference that its own interval shows is not one after the correction."""
+    gap = row[f"difference{end}"]
+    shown = gap is not None and gap["low"] is not None and not gap["low"] <= 0 <= gap["high"]
+    return shown and row[f"verdict{end}"] in ("not distinguishable", "equivalent")
 
 
 def mean_and_interval(row: Row) -> str:
@@ -159,6 +171,11 @@ def margin_of(gap: Mapping[str, Any], metric: str) -> str:
 def p_value(p: float) -> str:
     """`= 0.012`, `< 0.001`."""
     return "<\u00a00.001" if p < 0.001 else f"=\u00a0{p:.3f}" if p < 0.1 else f"=\u00a0{p:.2f}"
+
+
+def p_alone(p: float | None) -> str:
+    """`0.012`, `<0.001`; empty where nothing was tested."""
+    return "" if p is None else p_value(p).replace("=", "").replace("\u00a0", "")
 
 
 def number(value: float, metric: str) -> str:

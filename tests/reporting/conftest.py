@@ -30,6 +30,7 @@ def _row(
 ) -> dict[str, Any]:
     """A row of a report with five seeds."""
     test = {
+        "to": "full",
         "seeds": 5,
         "p_value": 0.5,
         "p_holm": 1.0,
@@ -60,8 +61,8 @@ REPORT: dict[str, Any] = {
         _row(
             "winning_ticket", 300, 0.898, (-0.002, -0.011, 0.007), "not distinguishable", verdict_to_random="better",
             difference_to_random={
-                "mean": 0.048, "low": 0.04, "high": 0.056, "seeds": 5, "p_value": 0.01, "test": "t",
-                "within_margin": False, "equivalence": None,
+                "to": "random_like", "mean": 0.048, "low": 0.04, "high": 0.056, "seeds": 5, "p_value": 0.01,
+                "test": "t", "within_margin": False, "equivalence": None,
             },
         ),
         _row("full", 1500, 0.312, None, None, metric="loss"),
@@ -70,15 +71,15 @@ REPORT: dict[str, Any] = {
     "margin": 0.01, "margins": [0.01],
     "examples": [
         {
-            "label": "winning_ticket", "eval_set": "validation", "n": 872,
+            "label": "winning_ticket", "eval_set": "validation", "metric": "accuracy", "n": 872,
             "difference": {"mean": -0.002, "low": -0.013, "high": 0.009},
             "mcnemar": {str(s): {"gained": 20 + s, "lost": 25, "p_value": 0.04 * (s - 10)} for s in range(11, 16)},
         }
     ],
     "slices": [
         {
-            "label": "winning_ticket", "eval_set": "validation", "slice": "class", "value": value, "n": 436,
-            "reference": 0.9, "verdict": "not distinguishable",
+            "label": "winning_ticket", "eval_set": "validation", "metric": "accuracy", "slice": "class",
+            "value": value, "n": 436, "reference": 0.9, "verdict": "not distinguishable",
             "difference": {"mean": -0.002, "low": -0.011, "high": 0.007, "within_margin": False, "equivalence": None},
         }
         for value in ("no", "yes")

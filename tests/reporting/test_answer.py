@@ -29,25 +29,30 @@ def test_equivalence_names_the_margin(report: dict[str, Any]) -> None:
 def test_a_difference_smaller_than_the_margin_is_said_to_be(report: dict[str, Any], found: str) -> None:
     row = report["rows"][2]
     row["verdict"] = found
-    row["difference"] |= {"within_margin": True, "equivalence": {"margin": 0.005}}
+    row["difference"]["within_margin"] = True
+    row["difference"]["equivalence"]["margin"] = 0.005
     assert f"is {found} than with full training, though by less than 0.5 points, (difference" in said(report)
     assert verdict(row) == f"{found}, by under 0.5 points"
 
 
 def test_what_could_have_been_found_is_said(report: dict[str, Any]) -> None:
-    assert "A true difference of 1.9 points would be found in four of five studies like this one." in said(report)
+    found = "A true difference of 1.9 points would be found in four of five studies like this one"
+    margin = "one of 1 point, the margin, in 40% of them; if there were none, equivalence would be shown in 20%."
+    assert f"{found}, {margin}" in said(report)
+    report["rows"][2]["difference"] |= {"power": None, "equivalence": None}  # no margin was stated
+    assert f"{found}." in said(report)
     report["rows"][2]["difference"]["detectable"] = None
     assert "would be found" not in said(report)
 
 
 def test_other_ways_to_choose_as_many_stand_beside_the_ticket(report: dict[str, Any]) -> None:
     ticket = report["rows"][2]
-    gap = {**ticket["difference"], "mean": -0.012, "within_margin": False}
+    gap = {**ticket["difference"], "to": "winning_ticket", "mean": -0.012, "within_margin": False}
     other = {**ticket, "arm": "el2n", "label": "el2n", "difference_to_ticket": gap, "verdict_to_ticket": "worse"}
     report["rows"].append(other)
     assert "As many samples chosen otherwise, beside the winning ticket: el2n -1.2 points (worse)." in said(report)
-    other["n"] = 200
-    assert "chosen otherwise" not in said(report), "not of its size"
+    gap["to"] = "winning_ticket [optim.lr=1e-05]"
+    assert "chosen otherwise" not in said(report), "beside another ticket"
 
 
 def test_budgets_are_explained_where_there_are_two(report: dict[str, Any]) -> None:
@@ -57,6 +62,19 @@ def test_budgets_are_explained_where_there_are_two(report: dict[str, Any]) -> No
     assert "The winning ticket [steps] keeps 20%" in said(report)
 
 
+def test_a_verdict_that_its_interval_seems_to_contradict_is_explained(report: dict[str, Any]) -> None:
+    def explained() -> bool:
+        return any("An interval may leave out 0" in text for text in meanings(report))
+
+    assert not explained()
+    report["rows"][2]["difference"]["high"] = -0.001
+    assert explained()
+    report["rows"][2]["verdict"] = "worse"
+    assert not explained()
+
+
 def test_a_margin_that_was_changed_is_told(report: dict[str, Any]) -> None:
     report["margins"] = [0.01, 0.03]
     assert "The margin was changed between runs (0.01, 0.03): the smallest is used." in notes(report)
+    report["margins"] = [None, 0.01]
+    assert "The margin was changed between runs (none, 0.01): the smallest is used." in notes(report)

@@ -108,10 +108,9 @@ def test_the_answer_stands_first(report: dict[str, Any]) -> None:
 
 def test_each_arm_has_its_numbers(report: dict[str, Any]) -> None:
     text = Page(render_page(report)).text
-    test = (
-        "paired t test, two-sided, n = 5 seeds; p = 0.50 (Holm = 1.00, sign flips = 0.062, equivalence = 0.30); "
-        "finds 1.9 points in 4 of 5 studies"
-    )
+    test = "paired t test, two-sided, n = 5 seeds; p = 0.50, by Holm = 1.00; finds 1.9 points in 4 of 5 studies"
+    sure = "full −0.2 [−1.1, +0.7] 0.6 points 0.50 1.00 0.062 1.9 points 40% −1.0 to +1.0 0.30 20%"
+    assert f"winning_ticket {sure}" in text
     assert "full 1,500 100.0% 90.0 [89.0, 91.0] 5 seeds – reference" in text
     assert f"random_like 300 20.0% 85.0 [84.0, 86.0] 5 seeds −5.0 [−6.1, −3.9] worse {test}" in text
     assert f"winning_ticket 300 20.0% 89.8 [88.8, 90.8] 5 seeds −0.2 [−1.1, +0.7] not distinguishable {test}" in text

@@ -11,7 +11,7 @@ from hprune.reporting.answer import headline
 from hprune.reporting.terminal import print_table
 from hprune.reporting.wording import duration, share
 
-HEAD = "arm             samples   share  [95% interval]     [95% interval]      verdict"
+HEAD = "arm             samples   share  [95% interval]     [95% interval]      p     verdict"
 
 
 def shown(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
@@ -25,15 +25,29 @@ def test_the_table(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -
     lines = [line.rstrip() for line in shown(report, capsys).splitlines()]
     assert HEAD in lines
     assert "verdict by the paired t test, 5% (Holm for 2 arms); 5 seeds" in lines
-    assert "full              1,500  100.0%  90.0 [89.0, 91.0]                      reference" in lines
-    assert "random_like         300   20.0%  85.0 [84.0, 86.0]  -5.0 [-6.1, -3.9]   worse" in lines
-    assert "winning_ticket      300   20.0%  89.8 [88.8, 90.8]  -0.2 [-1.1, +0.7]   not distinguishable" in lines
+    assert "full              1,500  100.0%  90.0 [89.0, 91.0]                            reference" in lines
+    assert "random_like         300   20.0%  85.0 [84.0, 86.0]  -5.0 [-6.1, -3.9]   1.00  worse" in lines
+    assert "winning_ticket      300   20.0%  89.8 [88.8, 90.8]  -0.2 [-1.1, +0.7]   1.00  not distinguishable" in lines
     assert not any("0.345" in line for line in lines)  # the loss is for the page
 
 
 def test_arms_with_fewer_seeds_are_named(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     report["rows"][2]["seeds"] = [11, 12]
     assert "seeds: full 5, random_like 5, winning_ticket 2" in shown(report, capsys)
+
+
+def test_families_are_told_by_budget_and_long_verdicts_take_two_lines(
+    report: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ticket = report["rows"][2]
+    ticket["verdict"] = "equivalent"
+    report["rows"] += [
+        {**report["rows"][i], "label": f"{report['rows'][i]['arm']} [steps]", "budget": "steps"} for i in (1, 2)
+    ]
+    text = shown(report, capsys)
+    assert "5% (Holm for 2 arms of each budget); 5 seeds" in text
+    assert "equivalent within" not in text.split("The winning ticket")[0]
+    assert any(line.strip() == "within 1 point" for line in text.splitlines())
 
 
 def test_sentences_under_the_table(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +75,7 @@ def test_validation_comes_before_test(report: dict[str, Any], capsys: pytest.Cap
 
 def test_one_seed(one_seed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(one_seed, capsys)
-    assert "no verdict (one seed)" in text
+    assert re.search(r"no verdict\n +\(one seed\)", re.sub(r" +\n", "\n", text))
     assert "89.8 [one seed]" in text
     assert "not distinguishable" not in text
 

@@ -175,3 +175,18 @@ def test_a_family_is_corrected_and_its_members_are_powered_at_its_strictest_leve
     assert [gap.p_holm for gap in family.values()] == pytest.approx(expected.tolist())
     assert all(family[name].detectable > alone[name].detectable for name in arms)  # type: ignore[operator]
     assert compare({}, reference) == {}
+
+
+@pytest.mark.parametrize("size", [17, 20, 25])
+def test_sign_flips_of_many_seeds(size: int) -> None:
+    """All 2^K of twenty, against what scipy draws; beyond, drawn with a fixed seed, and never 0."""
+    sample = np.random.default_rng(size).normal(0.4, 1, size=size)
+    theirs = stats.permutation_test((sample,), np.mean, permutation_type="samples", vectorized=True, n_resamples=50_000)
+    assert sign_flip_p_value(sample) == pytest.approx(theirs.pvalue, abs=0.01)
+    assert sign_flip_p_value(sample) == sign_flip_p_value(sample)
+    assert 0 < sign_flip_p_value(np.ones(size)) < 1e-4
+
+
+def test_sign_flips_that_tie_but_for_rounding_count() -> None:
+    assert sign_flip_p_value(np.full(7, 0.1)) == 2 / 2**7
+    assert sign_flip_p_value(np.array([0.3, 0.1, 0.2, -0.6])) == 1

@@ -76,9 +76,8 @@ def _further(spec: TaskSpec, name: str, own: EvalSetSpec, names: tuple[str, ...]
     try:
         return eval_set_of(spec, own, numbered(read_splits(source)["train"]), source, names)
     except (ValueError, OSError) as error:
-        told = (
-            str(error).replace(f"the {FURTHER} split", f"the {own.split} split").replace("task.", f"task.also.{name}.")
-        )
+        told = str(error).replace(f"the {FURTHER} split", f"the {own.split} split")
+        told = re.sub(r"(?<![\w./])task\.(?=[a-z]+(_\w+)*(?!\.\w))", f"task.also.{name}.", told)
         raise type(error)(f"task.also.{name}: {told}") from error
 
 

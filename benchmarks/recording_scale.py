@@ -50,7 +50,9 @@ def measure(samples: int, folder: Path) -> str:
         writing += [seconds(metric.update, judgement(BATCH), part) for part in rows[:timed].split(BATCH)]
         for part in rows[timed:].split(2**20):
             metric.update(judgement(part.numel()), part)
-        closing.append(seconds(recorder.on_train_epoch_end, SimpleNamespace(current_epoch=epoch), None))
+        closing.append(
+            seconds(recorder.on_train_epoch_end, SimpleNamespace(current_epoch=epoch, should_stop=False), None)
+        )
     held = [getattr(metric, name) for name in metric._defaults] + list(metric._defaults.values())
     kept = [values for epoch in recorder.epochs["train_pass"] for values in epoch.values()]
     state, record = (sum(values.untyped_storage().nbytes() for values in tensors) for tensors in (held, kept))

@@ -6,7 +6,9 @@ Goes through the records of the study's scoring runs in step, computes one numbe
 
 from __future__ import annotations
 
+import inspect
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -19,9 +21,9 @@ from hprune.command import command, instantiate
 from hprune.data.checks import check_seeds, check_whole
 from hprune.root import root_of
 from hprune.science.distribution import Distribution
-from hprune.science.records import COLUMNS, Direction, Dynamics, Measured, Scores
+from hprune.science.records import COLUMNS, OPTIONAL, Direction, Dynamics, Measured, Scores
 from hprune.storage.dynamics import StoredDynamics, ahead
-from hprune.storage.files import check_name
+from hprune.storage.files import as_json, check_name
 from hprune.storage.runs import state_of
 from hprune.storage.scores import save_pieces, save_scores, score_path
 from hprune.storage.studies import StudyRun, planned_seeds, runs_of
@@ -54,6 +56,7 @@ class ScoreSpec:
         check_name("score.name", self.name)
         if not callable(self.function):
             raise ValueError(f"score.function must be a function of Dynamics, got {self.function!r:.80}")
+        _check_parameters(self.function, self.parameters)
         for key, known in {"higher_is": get_args(Direction), "measured": get_args(Measured)}.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"score.{key} must be one of {', '.join(known)}, got {getattr(self, key)!r}")
@@ -65,9 +68,10 @@ class ScoreSpec:
         if type(self.allow_missing) is not bool:
             raise ValueError(f"score.allow_missing must be true or false, got {self.allow_missing!r}")
         listed = isinstance(self.needs, (list, tuple)) and bool(self.needs)
-        if not self.of_texts and (not listed or any(name not in COLUMNS for name in self.needs)):
+        if not self.of_texts and (not listed or any(name not in (*COLUMNS, *OPTIONAL) for name in self.needs)):
             raise ValueError(
-                f"score.needs must list columns of a record, of {', '.join(COLUMNS)}, or be [text], got {self.needs!r}"
+                f"score.needs must list columns of a record, of {', '.join((*COLUMNS, *OPTIONAL))}, "
+                f"or be [text], got {self.needs!r}"
             )
 
     @property
@@ -77,8 +81,16 @@ class ScoreSpec:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the function is given beside the dynamics: the conventions of the score."""
-        return dict(getattr(self.function, "keywords", {}))
+        """What the function is given beside the dynamics; JSON has no infinite numbers, so these are texts."""
+        given = getattr(self.function, "keywords", {})
+        return {key: str(value) if value in (math.inf, -math.inf) else value for key, value in given.items()}
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        """What tells it from other scores, whatever it is called: its function, and what that is given."""
+        function = getattr(self.function, "func", self.function)
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        return {**self.parameters, "score": self.name, "function": f"{function.__module__}.{name}"}
 
     @property
     def table(self) -> str:
@@ -92,8 +104,18 @@ class ScoreSpec:
 @command("score")
 def main(cfg: DictConfig) -> None:
     """Score a study."""
-    path = score_study(root_of(cfg), cfg.study, instantiate_spec(cfg.score))
+    path = score_study(root_of(cfg), cfg.study, instantiate_spec(cfg.score), trust_code=cfg.trust_code)
     log.info("score table: %s", path)
+
+
+def _check_parameters(function: Callable[..., Any], parameters: dict[str, Any]) -> None:
+    """Refuse parameters that the function does not have, or that are not plain values."""
+    try:
+        if parameters:
+            inspect.signature(getattr(function, "func", function)).bind(None, **parameters)
+        as_json(parameters)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"score.function cannot be given {parameters!r:.200}: {error}") from error
 
 
 def instantiate_spec(cfg: DictConfig) -> ScoreSpec:
@@ -110,14 +132,17 @@ def instantiate_spec(cfg: DictConfig) -> ScoreSpec:
     return ScoreSpec(**made)
 
 
-def score_study(root: Path, study: str, spec: ScoreSpec, data: TaskData | None = None) -> Path:
+def score_study(
+    root: Path, study: str, spec: ScoreSpec, data: TaskData | None = None, *, trust_code: bool = False
+) -> Path:
     """Score the complete scoring runs of a study and write the table.
 
     Args:
         root: where results lie.
         study: its name.
         spec: the score.
-        data: the tables of the study's task, for a score of texts; None: they are loaded.
+        data: the tables of the study's task, for a score of texts; None: they are loaded as a complete run says.
+        trust_code: let that run name code that is not hprune's, such as a kind of task of your own.
 
     Returns:
         The path of the score table.
@@ -127,7 +152,7 @@ def score_study(root: Path, study: str, spec: ScoreSpec, data: TaskData | None =
             under this name.
     """
     if spec.of_texts:
-        return _score_texts(root, study, spec, data)
+        return _score_texts(root, study, spec, data or _data_of(root, study, spec, trust_code=trust_code))
     runs, missing = _scoring_runs(root, study, spec)
     dynamics = StoredDynamics.open([run.path for run in runs], spec.measured)
     dynamics = dynamics.prefix(runs=spec.runs, epochs=spec.epochs)
@@ -137,12 +162,20 @@ def score_study(root: Path, study: str, spec: ScoreSpec, data: TaskData | None =
     return path
 
 
-def _score_texts(root: Path, study: str, spec: ScoreSpec, data: TaskData | None) -> Path:
-    """Score the texts of a study's train table, all at once."""
-    if data is None:
-        from hprune.report import samples_of_study
+def _data_of(root: Path, study: str, spec: ScoreSpec, *, trust_code: bool) -> TaskData:
+    """The tables of a study's task."""
+    from hprune.report import samples_of_study
 
-        data = samples_of_study(root, study)
+    if all(state_of(run.path) != "done" for run in runs_of(root, study)):
+        raise ValueError(
+            f"score {spec.name} needs no run, but the data of study {study!r}, and only a complete run says which they "
+            "are: there is none yet; train one first (python -m hprune.train +experiment=...)"
+        )
+    return samples_of_study(root, study, trust_code=trust_code)
+
+
+def _score_texts(root: Path, study: str, spec: ScoreSpec, data: TaskData) -> Path:
+    """Score the texts of a study's train table, all at once."""
     columns = [data.train[column].to_pylist() for column in data.text]
     scores = Scores(
         name=spec.table,
@@ -151,9 +184,9 @@ def _score_texts(root: Path, study: str, spec: ScoreSpec, data: TaskData | None)
         higher_is=spec.higher_is,
         seeds=(),
         epochs=0,
-        measured=spec.measured,
+        measured="train_pass",  # nothing was: the same table whatever the study measures
         data_hash=data.data_hash,
-        conventions={"score": spec.name, **spec.parameters},
+        conventions=spec.conventions,
     )
     save_scores(path := score_path(root, study, spec.table), scores)
     low, high = scores.values.min(), scores.values.max()
@@ -173,7 +206,7 @@ def _scored(
 ) -> Iterator[Scores]:
     """The scores of one piece of the samples after the other; what takes long says how far it is."""
     told = time.monotonic()
-    conventions: dict[str, Any] = {"score": spec.name, **spec.parameters, "missing_runs_allowed": bool(missing)}
+    conventions = spec.conventions | {"missing_runs_allowed": bool(missing)}
     conventions |= {"missing_seeds": list(missing)} if missing else {}
     for piece in dynamics.pieces(spec.needs):
         scores = Scores(

@@ -22,11 +22,14 @@ from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.root import root_of
 from hprune.science.records import Measured
 from hprune.science.subset import SubsetSpec
-from hprune.score import ScoreSpec, instantiate_spec
+from hprune.score import ScoreSpec, instantiate_spec, score_study
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hprune.at_once import Ended, Planned
     from hprune.storage.studies import Purpose
+    from hprune.tasks.spec import TaskData
     from hprune.training.settings import RunSpec
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,6 @@ def main(cfg: DictConfig) -> None:
 
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
-    from hprune.score import score_study
     from hprune.training.cards import cards_for
     from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
@@ -77,7 +79,7 @@ def main(cfg: DictConfig) -> None:
             for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
             for other in others:
-                score_study(root, study, other, data)
+                _make_table(root, study, other, data, needed=other.name in _tables_of(arms))
             tables = {spec.name: spec.table for spec in (*others, score)}
             chosen = [replace(arm, subset=_by_tables(arm.subset, score.table, tables)) for arm in arms]
             runs = [
@@ -87,6 +89,25 @@ def main(cfg: DictConfig) -> None:
         if not progress.failed:
             print_outcomes(progress.outcomes)
         write_report(root, study, data)
+
+
+def _tables_of(arms: Sequence[RunSpec]) -> set[str | None]:
+    """The score tables that arms are chosen or sized by."""
+    return {table for arm in arms for table in (arm.subset.scores, arm.subset.sized_by)}
+
+
+def _make_table(root: Path, study: str, spec: ScoreSpec, data: TaskData, *, needed: bool) -> None:
+    """Make a score table; the study goes on without one that no arm is chosen by, such as the spread of one epoch.
+
+    Raises:
+        ValueError: if it cannot be made and an arm needs it.
+    """
+    try:
+        score_study(root, study, spec, data)
+    except ValueError as error:
+        if needed:
+            raise ValueError(f"score {spec.name}: {error}") from error
+        log.warning("the score table %s was not made, and no arm needs it: %s", spec.table, error)
 
 
 def _title(purpose: Purpose, spec: RunSpec, seed: int) -> str:
@@ -162,7 +183,8 @@ class _Progress:
     """Says of each run that it starts, how long the rest may take, and at the end what became of all."""
 
     def __init__(self, planned: Sequence[str]) -> None:
-        self.total, self.done, self.number, self.since = len(planned), 0, 0, time.perf_counter()
+        self.total, self.trained, self.number = len(planned), 0, 0
+        self.since: float | None = None  # the first run was handed out that was not skipped
         self.outcomes = [Outcome(title, "not started") for title in planned]
 
     @property
@@ -176,6 +198,8 @@ class _Progress:
 
         for spec in runs:
             self.number += 1
+            if self.trained == 0:
+                self.since = time.perf_counter()
             label = f"{self.number} of {self.total}"
             log.info("[%s] %s%s", label, _title(purpose, spec, spec.seed), self._left())
             yield Planned(label, spec, purpose)
@@ -183,7 +207,7 @@ class _Progress:
     def watch(self, ended: Iterator[Ended]) -> None:
         """Note what becomes of runs as they end."""
         for end in ended:
-            self.done += 1
+            self.trained += end.state != "skipped"
             place = int(end.run.label.split()[0]) - 1
             self.outcomes[place] = replace(self.outcomes[place], state=end.state, error=end.error)
 
@@ -209,9 +233,9 @@ class _Progress:
 
     def _left(self) -> str:
         """A first guess of the time that is left: as if every run took as long as those that were trained so far."""
-        if self.done == 0:
+        if self.trained == 0 or self.since is None:
             return ""
-        seconds = (time.perf_counter() - self.since) / self.done * (self.total - self.number + 1)
+        seconds = (time.perf_counter() - self.since) / self.trained * (self.total - self.number + 1)
         about = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
         return f" (at most about {about} left)"
 

@@ -350,6 +350,7 @@ def _file_of(table: dict[str, list[Any]], suffix: str, encoding: str) -> bytes:
 
 COMMANDS = {
     "train": ("train", "task=own", "task.train_file=x.csv", "model=tiny_roberta"),
+    "eval set": ("train", "task=snli", "+eval_set@task.also.hans=hans", "task.train_file=x.csv"),
     "lora": ("train", "task=squad_v2", "task.train_file=x.csv", "model/adapter=lora"),
     "race": ("train", "task=race", "subset=random_like"),
     "score": ("score", "study=s"),
@@ -383,7 +384,7 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
     for which, value in changes:
         keys = list(_leaves(OmegaConf.to_container(config)))
         OmegaConf.update(config, keys[which % len(keys)], value, merge=False)
-    if name in ("train", "lora", "race"):
+    if name in ("train", "eval set", "lora", "race"):
         _use_subset(run_spec(config).subset, 1)
     elif name == "score":
         root_of(config)

@@ -16,6 +16,7 @@ SMALL = {
                       "--threads", "1", "--at-once", "1", "2"],
     "recording_scale.py": ["10000"],
     "scoring_scale.py": ["--largest", "10000"],
+    "all_scores.py": ["--samples", "10000", "--stored", "1000"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.conftest import ROOT
@@ -18,6 +19,9 @@ README = (ROOT / "README.md").read_text() + (ROOT / "docs/tasks.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 COMMANDS = [shlex.split(line)[2:] for line in LINES if line.startswith("python -m hprune.")]
+COMPARISONS = re.findall(
+    r"^python -m hprune.study (.*)$", (ROOT / "docs/comparisons.md").read_text(), flags=re.MULTILINE
+)
 CLUSTERS = re.findall(
     r"^python -m hprune.train (-m .*launcher=.*)$", (ROOT / "docs/clusters.md").read_text(), flags=re.MULTILINE
 )
@@ -52,6 +56,10 @@ def place(
     write_export(folder / "reviews.csv", table.rename_columns(["review", "stars"]), table["label"].to_numpy())
     write_export(folder / "questions.jsonl", paragraphs(30, unanswerable=True), np.arange(30))
     write_export(folder / "exams.jsonl", exams(60, hidden=False, options=5), np.arange(60))
+    pairs = pa.table({"premise": ["a b", "b c"] * 6, "hypothesis": ["a", "b", "c"] * 4, "label": [0, 1] * 6})
+    for name in ("hans/validation", "anli/dev_r1"):
+        (folder / "also" / name).parent.mkdir(parents=True)
+        write_export(folder / f"also/{name}.parquet", pairs.append_column("heuristic", pairs["premise"]), np.arange(12))
     code, _, err = run_command(
         "train", *tiny, "trainer.max_epochs=1", "trainer.save_model=true", f"paths.root={folder}/made"
     )
@@ -75,7 +83,9 @@ def shrunk(module: str, arguments: list[str]) -> list[str]:
         local.append(f"task.data_dir=data/{'squad_v2' if task == 'squad' else task}")
     # a model this small may never get one class right
     lenient = "{}.allow_missing_class=true"
-    names = ("arms.winning_ticket", "arms.random_like") if module == "hprune.study" else ("subset",)
+    more = re.findall(r"subset@(arms\.\w+)=", " ".join(arguments))
+    names = ("arms.winning_ticket", "arms.random_like", *more) if module == "hprune.study" else ("subset",)
+    local += ["task.also_dir=also"] if "eval_set@" in " ".join(arguments) else []
     local += [lenient.format(name) for name in names]
     return arguments + [option for option in local if option.split("=")[0] not in given]
 
@@ -108,7 +118,14 @@ def test_the_commands_for_clusters_compose(
     assert "_target_: hydra_plugins.hprune_launchers.launchers." in out
 
 
+@pytest.mark.parametrize("command", COMPARISONS)
+def test_the_commands_for_comparisons_compose(command: str, run_command: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run_command("study", *shlex.split(command), "--cfg", "job")
+    assert code == 0, err
+    assert "hprune.science.select." in out
+
+
 def test_the_files_that_it_links_to_exist() -> None:
-    for page in ("README.md", "docs/tasks.md", "docs/scaling.md", "docs/clusters.md"):
+    for page in ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), target

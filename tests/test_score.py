@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,13 +18,18 @@ from numpy.typing import NDArray
 from hprune import Dynamics, RunKey, RunRecord, h_score
 from hprune import score as module
 from hprune.reporting.summary import _histogram
+from hprune.science.scores.ambiguous import ambiguous
 from hprune.science.scores.forgetting import forgetting
+from hprune.science.select import highest, lowest
+from hprune.science.subset import SubsetSpec, choose
 from hprune.score import ScoreSpec, score_study
 from hprune.storage import dynamics as storage
 from hprune.storage.runs import finish_run, load_record, run_folder, save_record, start_run
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import add_run, runs_of
+from hprune.study import _make_table
 
+Command = Callable[..., "tuple[int, str, str]"]
 SEEDS, EPOCHS, SAMPLES = (3, 1, 20), 3, 101
 H = ScoreSpec("h_score", h_score, "easier")
 
@@ -65,7 +70,8 @@ def test_the_table_is_the_score_of_the_whole(root: Path, spec: ScoreSpec, prefix
     assert (scores.values.dtype, scores.values.tobytes()) == (expected.dtype, expected.tobytes())
     assert scores.sample_ids.tolist() == dynamics.sample_ids.tolist()
     assert (scores.seeds, scores.epochs, scores.data_hash) == (dynamics.seeds, dynamics.epochs, "data")
-    assert scores.conventions == {"score": spec.name, "missing_runs_allowed": False}
+    names = {"score": spec.name, "function": f"{spec.function.__module__}.{spec.function.__name__}"}
+    assert scores.conventions == {**names, "missing_runs_allowed": False}
     score_study(root, "s", replace(spec, **prefix, allow_missing=True))  # nothing is: the same table
 
 
@@ -139,10 +145,12 @@ def test_values_that_are_no_numbers_are_refused_in_whatever_piece(root: Path) ->
 
 
 def test_another_score_of_the_same_name_is_refused(root: Path) -> None:
-    score_study(root, "s", H)
-    flipped = replace(H, function=lambda dynamics: h_score(dynamics) + (dynamics.sample_ids > 150).astype(np.int16))
+    def from_id(first: int) -> Callable[[Dynamics], NDArray[np.int16]]:
+        return lambda dynamics: h_score(dynamics) + (dynamics.sample_ids > first).astype(np.int16)
+
+    score_study(root, "s", replace(H, function=from_id(1000)))
     with pytest.raises(ValueError, match=r"holds another score, differing in the values of 25 samples; give this one"):
-        score_study(root, "s", flipped)
+        score_study(root, "s", replace(H, function=from_id(150)))
 
 
 @pytest.mark.parametrize("needs", [["logits"], [], "correct", None, ["correct", "label"], 3, [["correct"]]])
@@ -177,9 +185,65 @@ def test_whole_numbers_below_zero_or_far_apart_are_described(root: Path, caplog:
 def test_what_a_score_was_told_stands_in_its_table(root: Path) -> None:
     forgets = replace(H, name="forgetting", higher_is="harder", function=partial(forgetting, never_learned=1000))
     scores = load_scores(score_study(root, "s", forgets))
-    assert scores.conventions == {"score": "forgetting", "never_learned": 1000, "missing_runs_allowed": False}
-    with pytest.raises(ValueError, match=r"holds another score, differing in conventions"):
-        score_study(root, "s", replace(forgets, function=partial(forgetting, never_learned=0)))
+    assert scores.conventions == {
+        "score": "forgetting", "function": "hprune.science.scores.forgetting.forgetting", "never_learned": 1000,
+        "missing_runs_allowed": False,
+    }  # fmt: skip
+    for other in (partial(forgetting, never_learned=0), forgetting, lambda dynamics: forgetting(dynamics)):
+        with pytest.raises(ValueError, match=r"holds another score, differing in conventions"):
+            score_study(root, "s", replace(forgets, function=other))
+
+
+@pytest.mark.parametrize("value", ["inf", "'inf'"])
+def test_infinity_can_be_said_on_the_command_line(root: Path, value: str, run_command: Command) -> None:
+    options = ["study=s", "score=forgetting", f"score.function.never_learned={value}", f"paths.root={root}"]
+    code, _, err = run_command("score", *options)
+    assert code == 0, err
+    scores = load_scores(root / "studies/s/scores/forgetting.parquet")
+    assert (scores.conventions["never_learned"], scores.values.dtype) == ("inf", np.float32)
+
+
+def test_infinite_scores_are_the_highest(root: Path) -> None:
+    never = replace(H, name="forgetting", higher_is="harder", function=partial(forgetting, never_learned="inf"))
+    scores = load_scores(score_study(root, "s", never))
+    labels, infinite = np.arange(SAMPLES) % 2, np.isinf(scores.values)
+    facts = {"sample_ids": scores.sample_ids, "labels": labels, "label_names": ("a", "b"), "data_hash": "data"}
+    size = int(infinite.sum()) + 5
+    for select, kept in ((highest, infinite), (lowest, ~infinite)):
+        for seed in range(3):
+            chosen = choose(SubsetSpec("x", select, size=size), scores, **facts, seed=seed).sample_ids  # type: ignore[arg-type]
+            overlap = np.isin(chosen, scores.sample_ids[kept]).sum()
+            assert overlap == min(size, kept.sum())
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            "score.function.ddof=x",
+            "ddof must be a whole number from 0, below the 3 values that each sample has, got 'x",
+        ),
+        ("+score.function.weight=1", "score.function cannot be given {'ddof': 0, 'weight': 1}: got an unexpected key"),
+    ],
+)
+def test_wrong_parameters_are_told_in_one_line(root: Path, option: str, message: str, run_command: Command) -> None:
+    code, _, err = run_command("score", "study=s", "score=variability", option, f"paths.root={root}")
+    assert (code, err.count("\n"), message in err) == (1, 0, True), err
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), h_score])
+def test_parameters_are_plain_values(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"score\.function cannot be given .*never_learned"):
+        replace(H, function=partial(forgetting, never_learned=value))
+
+
+def test_a_study_goes_on_without_a_table_that_no_arm_needs(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spread = replace(H, name="spread", function=partial(ambiguous, ddof=1), needs=["true_prob"], runs=1, epochs=1)
+    table = partial(_make_table, root, "s", spread, cast(Any, None))
+    table(needed=False)
+    assert "the score table spread-S1-E1 was not made, and no arm needs it: ddof must be a whole" in caplog.text
+    with pytest.raises(ValueError, match="score spread: ddof must be a whole number"):
+        table(needed=True)
 
 
 def test_infinite_scores_are_kept_and_shown(root: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -197,5 +261,5 @@ def test_infinite_scores_are_kept_and_shown(root: Path, caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize("wrong", [["text", "correct"], [], "text", None])
 def test_needs_are_columns_or_text(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"score\.needs must list columns of a record, .* or be \[text\], got"):
+    with pytest.raises(ValueError, match=r"score\.needs must list columns of a record, .*, or be \[text\], got"):
         replace(H, needs=wrong)

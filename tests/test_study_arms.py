@@ -91,3 +91,16 @@ def test_a_size_that_another_table_gives_names_the_table_that_is_missing(
     code, _, err = run_command("train", *options, "subset.scores=null", "subset.keep=null", "subset.size=10000")
     assert code == 1
     assert "subset.size must lie in 1..160, the number of samples, got 10000" in err
+
+
+def test_a_score_that_cannot_be_made_is_left_out_unless_an_arm_needs_it(
+    tiny: list[str], run_command: Command, tmp_path: Path
+) -> None:
+    options = [*tiny, "scoring.seeds=[1]", "trainer.max_epochs=1", f"paths.root={tmp_path}", "study=s"]
+    options += ["~arms.winning_ticket", "~arms.random_like"]
+    code, out, err = run_command("study", *options)
+    assert code == 0, err
+    assert "the score table ambiguous was not made, and no arm needs it: ddof must be a whole number" in out + err
+    code, _, err = run_command("study", *options, "+subset@arms.ambiguous=ambiguous")
+    assert code == 1
+    assert "score ambiguous: ddof must be a whole number from 0, below the 1 values that each sample has" in err

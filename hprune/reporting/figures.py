@@ -60,10 +60,11 @@ def score_histogram(name: str, table: Mapping[str, Any]) -> str | None:
         stacks = _stacks(values)
         figure, axes = _axes(2.3, [label for label, _, _ in stacks])
         at = np.array([value["value"] for value in values])
-        bottom = np.zeros(at.size)
+        bottom, whole = np.zeros(at.size), all(isinstance(value["value"], int) for value in values)
+        width = 0.8 if whole or at[0] == at[-1] else 0.9 * (at[1] - at[0])  # of bins, which lie close
         for _, colour, counts in stacks:
             if at.size <= MOST_BARS:
-                axes.bar(at, counts, bottom=bottom, width=0.8, color=colour)
+                axes.bar(at, counts, bottom=bottom, width=width, color=colour)
             else:
                 axes.fill_between(at, bottom, bottom + counts, step="mid", color=colour, linewidth=0)
             bottom += counts
@@ -71,11 +72,11 @@ def score_histogram(name: str, table: Mapping[str, Any]) -> str | None:
             _write_counts(axes, at, bottom)
         axes.set_xlabel(f"{name} (higher is {table['higher_is']})")
         axes.set_ylabel("samples")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=12 if whole else 6, integer=whole))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         if len(stacks) > 1:
             _legend(figure, [Patch(color=colour) for _, colour, _ in stacks], [label for label, _, _ in stacks])
-        told = ", ".join(f"{value['value']}: {value['count']:,}" for value in values[:50])
+        told = ", ".join(f"{value['value']:.4g}: {value['count']:,}" for value in values[:50])
         return _svg(figure, f"hist-{name}", f"Samples per value of {name}. {told}")
 
 

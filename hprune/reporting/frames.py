@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from hprune.science.records import Dynamics, Scores
+from hprune.science.scores.confidence import confidence
+from hprune.science.scores.variability import variability
 from hprune.storage.runs import load_record
 from hprune.storage.scores import load_scores, score_path
 from hprune.storage.studies import runs_of
@@ -27,8 +29,8 @@ def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") 
         One row a sample, by sample_id, with the columns
             sample_id, text, label (the name of the class), value (the score);
             length: words between blanks;
-            confidence, variability: mean and standard deviation of the probability of the true label over all runs and
-            epochs behind the score, in 0..1 and 0..0.5.
+            confidence, variability: the scores of these names, of the runs and epochs behind the score; of all scoring
+            runs if it is of texts and has none.
 
     Raises:
         ValueError: if there is no such study or table, its runs are gone, or the data are not those that were scored.
@@ -39,8 +41,7 @@ def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") 
         raise ValueError(
             f"the score table {score!r} of study {study!r} belongs to other data ({hashes}); score this data"
         )
-    prob = _dynamics_behind(scores, root, study).true_prob  # (S, E, N)
-    assert prob is not None, "records always hold true_prob"
+    dynamics = _dynamics_behind(scores, root, study)
     texts = [" / ".join(parts) for parts in zip(*(data.train[column].to_pylist() for column in data.text), strict=True)]
     return pd.DataFrame(
         {
@@ -49,8 +50,8 @@ def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") 
             "label": np.array(data.label_names)[data.train["label"].to_numpy()],
             "value": scores.values,
             "length": [len(text.split()) for text in texts],
-            "confidence": prob.mean(axis=(0, 1)),
-            "variability": prob.std(axis=(0, 1)),
+            "confidence": confidence(dynamics),
+            "variability": variability(dynamics),
         }
     )
 
@@ -81,5 +82,5 @@ def _dynamics_behind(scores: Scores, root: Path, study: str) -> Dynamics:
     gone = sorted(set(scores.seeds) - set(paths))
     if gone:
         raise ValueError(f"study {study!r} no longer refers to the scoring runs of seeds {gone}; collect them again")
-    records = [load_record(paths[seed], scores.measured) for seed in scores.seeds]
-    return Dynamics.stack(records).prefix(epochs=scores.epochs)
+    records = [load_record(paths[seed], scores.measured) for seed in scores.seeds or sorted(paths)]
+    return Dynamics.stack(records).prefix(epochs=scores.epochs or None)

@@ -122,7 +122,7 @@ def _test(gap: Mapping[str, Any], metric: str) -> str:
 def _histogram(name: str, table: Mapping[str, Any]) -> View:
     """Figure and counts of one score table."""
     values = table["values"]
-    total = sum(value["count"] for value in values)
+    total = sum(value["count"] for value in values) + table["infinite"]
     classes = list(dict.fromkeys(label for value in values for label in value["by_class"]))
     how = {
         "train_pass": "judged by the training steps themselves",
@@ -138,7 +138,7 @@ def _histogram(name: str, table: Mapping[str, Any]) -> View:
         "classes": classes,
         "values": [
             {
-                "value": value["value"],
+                "value": f"{value['value']:.4g}" if isinstance(value["value"], float) else value["value"],
                 "count": f"{value['count']:,}",
                 "share": f"{value['count'] / total:.1%}" if total else "",
                 "by_class": [f"{value['by_class'].get(label, 0):,}" for label in classes],

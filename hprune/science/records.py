@@ -26,7 +26,10 @@ CONTINUOUS = ("true_prob", "margin", "el2n")
 """The real-valued columns of a record, beside `correct`."""
 
 COLUMNS = ("correct", *CONTINUOUS)
-"""All columns of a record."""
+"""The columns that every record has."""
+
+OPTIONAL = ("grand",)
+"""Those that a record may have beside: real-valued, and there only if they were asked for."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,11 +61,12 @@ class RunRecord:
     measured: Measured
     data_hash: str
     settings_hash: str
+    grand: NDArray[np.float32] | None = None  # (E, N) from 0, norm of the gradient in the last layer (record.grand)
 
     def __post_init__(self) -> None:
         _check_ids("RunRecord", self.sample_ids)
         _check_bool("RunRecord.correct", self.correct, axes="EN", samples=self.sample_ids.size)
-        for name in CONTINUOUS:
+        for name in self.columns[1:]:
             shape = getattr(self, name).shape
             if shape != self.correct.shape:
                 raise ValueError(
@@ -70,7 +74,12 @@ class RunRecord:
                 )
         if self.measured not in get_args(Measured):
             raise ValueError(f"RunRecord.measured must be one of {get_args(Measured)}, got {self.measured!r}")
-        _freeze(self.sample_ids, self.correct, *(getattr(self, name) for name in CONTINUOUS))
+        _freeze(self.sample_ids, *(getattr(self, name) for name in self.columns))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it has, `correct` first."""
+        return (*COLUMNS, *(name for name in OPTIONAL if getattr(self, name) is not None))
 
     @property
     def facts(self) -> RecordFacts:
@@ -94,6 +103,7 @@ class Dynamics:
     true_prob: NDArray[np.float32] | None = None  # (S, E, N)
     margin: NDArray[np.float32] | None = None  # (S, E, N)
     el2n: NDArray[np.float32] | None = None  # (S, E, N)
+    grand: NDArray[np.float32] | None = None  # (S, E, N)
 
     def __post_init__(self) -> None:
         _check_ids("Dynamics", self.sample_ids)
@@ -129,13 +139,10 @@ class Dynamics:
             check_same_ids(first.key, first.sample_ids, other.key, other.sample_ids)
         return cls(
             sample_ids=first.sample_ids,
-            correct=np.stack([record.correct for record in records]),
             seeds=tuple(record.key.seed for record in records),
             data_hash=first.data_hash,
             measured=first.measured,
-            true_prob=np.stack([record.true_prob for record in records]),
-            margin=np.stack([record.margin for record in records]),
-            el2n=np.stack([record.el2n for record in records]),
+            **{name: np.stack([getattr(record, name) for record in records]) for name in first.columns},
         )
 
     def prefix(self, *, runs: int | None = None, epochs: int | None = None) -> Dynamics:
@@ -158,6 +165,7 @@ class Dynamics:
             cut(self.true_prob),
             cut(self.margin),
             cut(self.el2n),
+            cut(self.grand),
         )
 
 

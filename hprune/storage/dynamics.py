@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hprune.science.records import Dynamics, Measured, prefix_of
+from hprune.science.records import OPTIONAL, Dynamics, Measured, prefix_of
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
 from hprune.storage.manifests import RECORD, key_of, read_manifest
@@ -74,6 +74,12 @@ class StoredDynamics:
         """
         columns = tuple(dict.fromkeys(("correct", *columns)))
         wanted = ["sample_id", *(f"{name}_{epoch}" for name in columns for epoch in range(self.epochs))]
+        for key, there in ((facts.key, table.parquet.schema_arrow.names) for facts, table in self.records):
+            lacking = [name for name in OPTIONAL if name in columns and f"{name}_0" not in there]
+            if lacking:
+                raise ValueError(
+                    f"the run {key} did not record {lacking[0]}; collect runs with record.{lacking[0]}=true"
+                )
         size = self._piece_size(columns)
         facts, (first, *others) = self.records[0][0], [facts.key for facts, _ in self.records]
         last = None

@@ -73,6 +73,8 @@ def write_export(out: Path, table: pa.Table, ids: NDArray[np.int64], *, formulas
         return changed
     except pa.ArrowException as error:
         raise ValueError(f"{out.suffix} cannot hold these columns ({error}); use .parquet or .jsonl") from error
+    except ValueError as error:  # JSON has no infinite numbers, such as a score may have, and no NaN
+        raise ValueError(f"{out.suffix} cannot hold these columns ({error}); use .parquet or .csv") from error
 
 
 def without_formulas(table: pa.Table) -> tuple[pa.Table, dict[str, int]]:
@@ -102,7 +104,7 @@ def _write(out: Path, table: pa.Table, ids: NDArray[np.int64]) -> None:
         elif out.suffix in (".csv", ".tsv"):
             pa.csv.write_csv(table, temporary, pa.csv.WriteOptions(delimiter="\t" if out.suffix == ".tsv" else ","))
         elif out.suffix == ".jsonl":
-            lines = (json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
+            lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in table.to_pylist())
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         else:
             temporary.write_text("".join(f"{i}\n" for i in ids.tolist()), encoding="utf-8")

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from hprune.science.records import COLUMNS, CONTINUOUS, Measured, RunKey, RunRecord, Subset
+from hprune.science.records import CONTINUOUS, Measured, RunKey, RunRecord, Subset
 from hprune.storage.files import (
     as_json,
     check_name,
@@ -171,7 +171,7 @@ def state_of(path: Path) -> State:
 def save_record(folder: RunFolder, record: RunRecord) -> None:
     """Write `record.<measured>.parquet`: sample_id, then correct_e, true_prob_e, margin_e, el2n_e for each epoch e."""
     columns: dict[str, Any] = {"sample_id": record.sample_ids}
-    for name in COLUMNS:
+    for name in record.columns:
         columns |= {f"{name}_{epoch}": values for epoch, values in enumerate(getattr(record, name))}
     write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), _record_facts(record))
 
@@ -202,13 +202,14 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
         measured=measured,
         data_hash=facts["data_hash"],
         settings_hash=facts["settings_hash"],
+        grand=column("grand") if "grand_0" in table.column_names else None,
     )
 
 
 def _record_facts(record: RunRecord) -> dict[str, Any]:
     """What a record's metadata says: whose it is, and a digest of its numbers, so that no two records end alike."""
     digest = hashlib.sha256()
-    for name in ("sample_ids", *COLUMNS):
+    for name in ("sample_ids", *record.columns):
         digest.update(np.ascontiguousarray(getattr(record, name)).data)
     return {
         "run": str(record.key),

@@ -120,6 +120,8 @@ def save_pieces(path: Path, pieces: Iterator[Scores]) -> None:
 def _differences(there: OpenTable, facts: dict[str, Any], pieces: Iterator[Scores], *, size: int) -> list[str]:
     """In what a table differs from the score that comes in pieces of `size` samples."""
     both = {name: (there.facts.get(name), here) for name, here in facts.items()}
+    if "function" not in there.facts["conventions"]:  # of before tables named it
+        both["conventions"] = (both["conventions"][0], _without(facts["conventions"], "function"))
     found = [f"{name} ({a} there, {b} here)" for name, (a, b) in both.items() if a != b]
     if found:
         return found
@@ -131,6 +133,10 @@ def _differences(there: OpenTable, facts: dict[str, Any], pieces: Iterator[Score
             return ["the samples"]
         other += int((piece.values != array_of(batch.column("value"))).sum())
     return [f"the values of {other} samples"] if other else []
+
+
+def _without(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key != name}
 
 
 def load_scores(path: Path) -> Scores:

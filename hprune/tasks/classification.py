@@ -181,7 +181,8 @@ def calibration_error(prob: Tensor, pred: Tensor, target: Tensor, *, bins: int =
         bins: of confidence.
     """
     error = BinaryCalibrationError(n_bins=bins, norm="l1", sync_on_compute=False)
-    return float(error(prob.gather(1, pred[:, None]).squeeze(1), (pred == target).int()))
+    sure = prob.gather(1, pred[:, None]).squeeze(1).clamp(max=1)  # sums may exceed 1 by a rounding: taken for logits
+    return float(error(sure, (pred == target).int()))
 
 
 def _metrics(classes: int) -> MetricCollection:

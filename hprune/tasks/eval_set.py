@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hprune.data.checks import check_whole
@@ -24,6 +23,8 @@ from hprune.storage.places import local_path
 if TYPE_CHECKING:  # a task holds sets like these
     from hprune.tasks.spec import TaskSpec
 
+FURTHER = "further"
+"""What the split is called while it is read: train has rules of its own."""
 NAMES = ("hub_id", "hub_config", "hub_revision", "folder")
 
 
@@ -117,7 +118,8 @@ def source_of(spec: TaskSpec, name: str, own: EvalSetSpec) -> TaskSpec:
         folder = str(Path(spec.also_dir) / own.folder)
     if folder is None and own.hub_id is None:
         raise ValueError(
-            f"task.also.{name} has no data: give its hub_id, its data_dir, or its folder and task.also_dir"
+            f"task.also.{name} has no data: give its hub_id or data_dir, or its folder and task.also_dir; "
+            f"or leave it out with ~task.also.{name}"
         )
     return replace(
         spec,
@@ -161,7 +163,9 @@ def eval_set_of(spec: TaskSpec, own: EvalSetSpec, raw: pa.Table, source: TaskSpe
     missing = [column for column in own.slices if column not in raw.column_names]
     if missing:
         raise ValueError(f"it has no column {', '.join(missing)}, which its slices ask for; it has {raw.column_names}")
-    table = spec.kind.normalise(source, {"train": raw})[0]["train"]
+    table = spec.kind.normalise(source, {FURTHER: raw})[0][FURTHER]
+    if not table.num_rows:
+        raise ValueError("no row of it can be used: it has no labels, or no texts")
     renamed = dict(zip(source.text, spec.text, strict=True))
     table = table.rename_columns([renamed.get(column, column) for column in table.column_names])
     slices = slices_of(raw, own.slices, table["sample_id"].to_numpy())
@@ -173,9 +177,14 @@ def eval_set_of(spec: TaskSpec, own: EvalSetSpec, raw: pa.Table, source: TaskSpe
 
 
 def slices_of(raw: pa.Table, columns: Sequence[str], rows: NDArray[np.int64]) -> pa.Table:
-    """Columns of the rows as texts; what is missing is empty."""
-    taken = raw.select(list(columns)).take(pa.array(rows))
-    return pa.table({name: pc.fill_null(taken[name].cast(pa.string()), "") for name in columns})
+    """Columns of the rows of these numbers as texts; what is missing is empty."""
+    from hprune.tasks.columns import ROW  # which knows what a task is, which knows this
+
+    at = pa.array(np.searchsorted(raw[ROW].to_numpy(), rows))  # `task.where` leaves gaps
+    taken = {name: raw[name].take(at).to_pylist() for name in columns}
+    return pa.table(
+        {name: pa.array(["" if v is None else str(v) for v in values], pa.string()) for name, values in taken.items()}
+    )
 
 
 def _is_names(merge: Any) -> bool:
@@ -197,6 +206,8 @@ def _merged(own: EvalSetSpec, names: Sequence[str]) -> tuple[NDArray[np.int64] |
             f"its merge must say for each of the task's classes ({', '.join(names)}) one of its own "
             f"({', '.join(classes)}), got {dict(own.merge)}"
         )
+    if unreached := [name for name in classes if name not in own.merge.values()]:
+        raise ValueError(f"its merge makes no class of the task {unreached[0]}: what is of it could never be right")
     return np.array([classes.index(own.merge[name]) for name in names]), classes
 
 

@@ -21,7 +21,8 @@ def class_labels(
 
     Args:
         spec: the task.
-        splits: the splits as they came; the names are found in "train" if nothing else gives them.
+        splits: the splits as they came; the names are found in "train" (or in a set that comes alone) if nothing else
+            gives them.
         names: those to use if `task.label_names` gives none.
 
     Raises:
@@ -29,7 +30,7 @@ def class_labels(
     """
     names = spec.label_names if spec.label_names is not None else names
     plain = {name: _with_plain_labels(spec, name, raw) for name, raw in splits.items()}
-    found, by_name = _classes(spec, plain["train"], names)
+    found, by_name = _classes(spec, plain.get("train", next(iter(plain.values()))), names)
     if not found:
         raise ValueError(f"task {spec.name!r}: no row of the train split can be used, none has a label")
     if by_name:

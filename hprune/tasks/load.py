@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from hprune.storage.files import sha256_of_json
 from hprune.tasks.columns import is_list, numbered, own_columns
-from hprune.tasks.eval_set import EvalSet, EvalSetSpec, eval_set_of, slices_of, source_of
+from hprune.tasks.eval_set import FURTHER, EvalSet, EvalSetSpec, eval_set_of, slices_of, source_of
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, TaskSpec
 
@@ -45,6 +47,7 @@ def load_task(spec: TaskSpec) -> TaskData:
     slices = {name: _slices(spec, splits, name, table) for name, table in evaluation.items()}
     also = {name: _further(spec, name, own, names) for name, own in spec.also.items()}
     evaluation |= {name: found.table for name, found in also.items()}
+    counts_as = {name: found.counts_as for name, found in also.items() if found.counts_as is not None}
     sizes = {"train": tables["train"], **evaluation}
     log.info("%s: %s", spec.name, ", ".join(f"{name} {table.num_rows:,}" for name, table in sizes.items()))
     return TaskData(
@@ -53,8 +56,8 @@ def load_task(spec: TaskSpec) -> TaskData:
         label_names=names,
         text=tuple(spec.text),
         data_hash=content_hash(tables["train"]),
-        evaluation_hashes={name: content_hash(table) for name, table in evaluation.items()},
-        counts_as={name: found.counts_as for name, found in also.items() if found.counts_as is not None},
+        evaluation_hashes={name: _hash(table, counts_as.get(name)) for name, table in evaluation.items()},
+        counts_as=counts_as,
         slices=slices | {name: found.slices for name, found in also.items()},
     )
 
@@ -73,8 +76,15 @@ def _further(spec: TaskSpec, name: str, own: EvalSetSpec, names: tuple[str, ...]
     try:
         return eval_set_of(spec, own, numbered(read_splits(source)["train"]), source, names)
     except (ValueError, OSError) as error:
-        told = str(error).replace("the train split", f"the {own.split} split").replace("task.", f"task.also.{name}.")
+        told = str(error).replace(f"the {FURTHER} split", f"the {own.split} split")
+        told = re.sub(r"(?<![\w./])task\.(?=[a-z]+(_\w+)*(?!\.\w))", f"task.also.{name}.", told)
         raise type(error)(f"task.also.{name}: {told}") from error
+
+
+def _hash(table: pa.Table, counts_as: NDArray[np.int64] | None) -> str:
+    """Of a set's rows, and of what its metrics depend on beside: which class of the task counts as which of it."""
+    digest = content_hash(table)
+    return digest if counts_as is None else sha256_of_json([digest, counts_as.tolist()])
 
 
 def content_hash(table: pa.Table) -> str:

@@ -129,6 +129,7 @@ class Judgement:
     true_prob: Tensor  # (B,) float32 in 0..1, of the whole right answer
     margin: Tensor  # (B,) float32, logit of the right answer minus the largest other
     el2n: Tensor  # (B,) float32 in 0..sqrt(2), ||probabilities - right answer||_2
+    grand: Tensor | None = None  # (B,) float32 from 0, norm of the gradient in the last layer, if it is recorded
 
 
 @dataclass(frozen=True)

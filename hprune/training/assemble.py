@@ -90,4 +90,5 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     )
     model = with_adapter(model, spec.model.adapter)
     steps = spec.steps(full=data.train.num_rows, kept=subset.sample_ids.size)
-    return Assembled(FineTuner(model, spec.task.kind, spec.optim, steps=steps), datamodule, tokenizer)
+    module = FineTuner(model, spec.task.kind, spec.optim, steps=steps, grand=spec.record.grand)
+    return Assembled(module, datamodule, tokenizer)

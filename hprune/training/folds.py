@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hprune.science.folds import fold_of
-from hprune.science.records import COLUMNS, RunRecord, Subset
+from hprune.science.records import RunRecord, Subset
 from hprune.storage.files import read_table, write_table
 from hprune.storage.manifests import read_manifest
 from hprune.storage.runs import RunFolder, finish_run, load_record, save_record, save_subset
@@ -81,7 +81,7 @@ def finish_folds(folder: RunFolder, folds: Sequence[RunFolder], everything: Subs
     record = RunRecord(
         folder.key,
         everything.sample_ids,
-        **{name: together(name) for name in COLUMNS},
+        **{name: together(name) for name in records[0].columns},
         measured=HELD_OUT,
         data_hash=everything.data_hash,
         settings_hash=folder.settings_hash,

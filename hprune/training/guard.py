@@ -1,7 +1,9 @@
-"""Stop a run whose loss is no longer a number, and say where it happened; say when memory is too short."""
+"""Stop a run whose loss is no longer a number, and say where; say when memory is too short, and give it back."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +58,18 @@ class StopOnNonFinite(L.Callback):
                     "the run was stopped and nothing was recorded: "
                     "lower optim.lr, add optim.warmup, or train with trainer.precision=32"
                 )
+
+
+def give_back_memory() -> None:
+    """Hand the memory of a run that is over back to the system.
+
+    Batches of many sizes leave holes that glibc keeps for itself: a process that trained thirty runs of MiniLM held
+    5 GB.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -11,8 +12,9 @@ from torchmetrics import SumMetric
 from transformers import PreTrainedModel, get_scheduler
 
 from hprune.data.datamodule import Batch
-from hprune.tasks.spec import TaskKind
+from hprune.tasks.spec import Judgement, TaskKind
 from hprune.training.answers import Answers, evaluation_of, everyones
+from hprune.training.grand import LastLayer
 from hprune.training.ranks import gathered, rank
 from hprune.training.sharding import shard
 from hprune.training.spec import OptimSpec
@@ -26,10 +28,14 @@ class FineTuner(L.LightningModule):
         kind: loss, judgement and metrics.
         optim: AdamW and its schedule.
         steps: of the optimiser in the whole run.
+        grand: judge by the gradient in the last layer, too.
     """
 
-    def __init__(self, model: PreTrainedModel, kind: TaskKind, optim: OptimSpec, *, steps: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, kind: TaskKind, optim: OptimSpec, *, steps: int, grand: bool = False
+    ) -> None:
         super().__init__()
+        self.last_layer = LastLayer(model, kind) if grand else None
         self.model, self.kind, self.optim, self.steps = model, kind, optim, steps
         self.loss_sum, self.sequences = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.answered: list[Answers] = []  # of the validation set so far
@@ -51,7 +57,15 @@ class FineTuner(L.LightningModule):
         self.loss_sum.update(loss.detach() * sequences)
         self.sequences.update(sequences)
         loss = loss * batch["weight"] if "weight" in batch else loss
-        return {"loss": loss, **vars(self.kind.judge(outputs, batch))}
+        judged = {name: values for name, values in vars(self.judge(outputs, batch)).items() if values is not None}
+        return {"loss": loss, **judged}
+
+    def judge(self, outputs: Tensor, batch: Batch) -> Judgement:
+        """How right the model was on each sample of the batch that it was just given."""
+        judged = self.kind.judge(outputs, batch)
+        if self.last_layer is None:
+            return judged
+        return replace(judged, grand=self.last_layer.gradient_norm(judged.el2n, batch))
 
     def on_train_epoch_end(self) -> None:
         """Log the mean loss over the sequences of the epoch."""

@@ -30,6 +30,7 @@ class SampleJudgement(Metric):
 
     Args:
         num_samples: N, the rows that are trained on.
+        columns: what is judged.
     """
 
     full_state_update = False
@@ -39,10 +40,11 @@ class SampleJudgement(Metric):
     el2n: Tensor  # (N,) float32
     seen: Tensor  # (N,) uint8, how often, must end at 1; wraps at 256
 
-    def __init__(self, num_samples: int) -> None:
+    def __init__(self, num_samples: int, columns: Sequence[str] = COLUMNS) -> None:
         super().__init__()
+        self.columns = columns
         blank = {"correct": (-1, torch.int8), "seen": (0, torch.uint8)}
-        for name in (*COLUMNS, "seen"):
+        for name in (*columns, "seen"):
             value, dtype = blank.get(name, (-torch.inf, torch.float32))
             default = torch.full((num_samples,), value, dtype=dtype)
             # over devices, "max" keeps the one that saw the sample
@@ -51,10 +53,9 @@ class SampleJudgement(Metric):
 
     def update(self, judgement: Judgement, row: Tensor) -> None:
         """Write down a batch: `row` (B,) says which rows of the train table were judged."""
-        self.correct[row] = judgement.correct.to(torch.int8)
-        self.true_prob[row] = judgement.true_prob
-        self.margin[row] = judgement.margin
-        self.el2n[row] = judgement.el2n
+        for name in self.columns:
+            values = getattr(self, name)
+            values[row] = getattr(judgement, name).to(values.dtype)
         self.seen.index_add_(0, row, torch.ones_like(row, dtype=torch.uint8))
 
     def _apply(self, *given: Any, **named: Any) -> Any:
@@ -71,7 +72,7 @@ class SampleJudgement(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The columns of the epoch."""
-        return {name: getattr(self, name) for name in (*COLUMNS, "seen")}
+        return {name: getattr(self, name) for name in (*self.columns, "seen")}
 
 
 class Recorder(L.Callback):
@@ -84,12 +85,13 @@ class Recorder(L.Callback):
     Args:
         sample_ids: (N,) the id of each row, to name rows in errors.
         measured: the ways of measuring.
+        grand: record GraNd, too.
     """
 
-    def __init__(self, sample_ids: NDArray[np.int64], measured: Sequence[Measured]) -> None:
-        self.sample_ids = sample_ids
+    def __init__(self, sample_ids: NDArray[np.int64], measured: Sequence[Measured], *, grand: bool = False) -> None:
+        self.sample_ids, self.columns = sample_ids, (*COLUMNS, *(("grand",) if grand else ()))
         self.epochs: dict[Measured, list[dict[str, Tensor]]] = {way: [] for way in measured}
-        self.judged = {way: SampleJudgement(sample_ids.size) for way in measured}
+        self.judged = {way: SampleJudgement(sample_ids.size, self.columns) for way in measured}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Move the state to the model's device."""
@@ -101,7 +103,7 @@ class Recorder(L.Callback):
     ) -> None:
         """Write down what the training step itself saw."""
         if "train_pass" in self.judged:
-            self._write("train_pass", Judgement(**{name: outputs[name] for name in COLUMNS}), batch)
+            self._write("train_pass", Judgement(**{name: outputs[name] for name in self.columns}), batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the epoch: judge by a clean pass if asked to, check that every sample was seen once.
@@ -123,7 +125,7 @@ class Recorder(L.Callback):
 
     def arrays(self, way: Measured) -> dict[str, NDArray[Any]]:
         """The record of one way of measuring: each column as (E, N)."""
-        stacked = {name: torch.stack([epoch[name] for epoch in self.epochs[way]]).numpy() for name in COLUMNS}
+        stacked = {name: torch.stack([epoch[name] for epoch in self.epochs[way]]).numpy() for name in self.columns}
         return {**stacked, "correct": stacked["correct"].astype(bool)}
 
     def state_dict(self) -> dict[str, Any]:
@@ -148,14 +150,14 @@ class Recorder(L.Callback):
             batch = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
             with trainer.precision_plugin.forward_context():
                 outputs = pl_module(batch)
-            self._write(way, pl_module.kind.judge(outputs, batch), batch)
+            self._write(way, pl_module.judge(outputs, batch), batch)
         pl_module.train()
 
     def _write(self, way: Measured, judged: Judgement, batch: Any) -> None:
         """Write down what is known of a batch, unless another process has its samples."""
         own = slice(0 if "filler" in batch else None)
         self.judged[way].update(
-            Judgement(**{name: values[own] for name, values in vars(judged).items()}), batch["row"][own]
+            Judgement(**{name: getattr(judged, name)[own] for name in self.columns}), batch["row"][own]
         )
 
     def _check_once(self, seen: NDArray[np.uint8], way: Measured, epoch: int) -> None:

@@ -40,7 +40,7 @@ from hprune.training.budget import StopAtStep
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.folds import finish_folds, folds_of
-from hprune.training.guard import StopOnNonFinite, memory_told
+from hprune.training.guard import StopOnNonFinite, give_back_memory, memory_told
 from hprune.training.quiet import log_file, quiet_libraries
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
@@ -99,6 +99,8 @@ def _claimed(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFo
     except Exception as error:
         fail_run(folder, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         raise
+    finally:
+        give_back_memory()
 
 
 def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, root: Path, number: int) -> None:
@@ -165,7 +167,7 @@ def _train(
     started = time.perf_counter()
     made = assemble(spec, data, subset, root=root)
     judged = subset if judged is None else judged
-    recorder, stopwatch = Recorder(judged.sample_ids, spec.ways), Stopwatch()
+    recorder, stopwatch = Recorder(judged.sample_ids, spec.ways, grand=spec.record.grand), Stopwatch()
     history = History(spec.task.kind.primary_metric)
     first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids), StopAtStep(made.module.steps)]
     checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)

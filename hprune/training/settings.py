@@ -98,7 +98,10 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         "optim": {**_without(asdict(spec.optim), "pruned_lr"), "betas": list(spec.optim.betas)},
         "data": _data_settings(spec.data),
         "trainer": trainer,
-        "record": {"measured": spec.record.measured if spec.data.folds is None else "out_of_fold"},
+        "record": {
+            "measured": spec.record.measured if spec.data.folds is None else "out_of_fold",
+            **({"grand": True} if spec.record.grand else {}),  # older runs keep their names
+        },
         "subset": _subset_identity(spec.subset, scores),
     }
 

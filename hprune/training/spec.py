@@ -160,8 +160,12 @@ class RecordSpec:
     """How samples are judged: `train_pass`, `eval_pass`, or `both`."""
 
     measured: Literal["train_pass", "eval_pass", "both"] = "train_pass"
+    grand: bool = False
+    """Record the norm of the gradient in the last layer, too (GraNd); for tasks of classes."""
 
     def __post_init__(self) -> None:
+        if type(self.grand) is not bool:
+            raise ValueError(f"record.grand must be true or false, got {self.grand!r}")
         if self.measured not in ("train_pass", "eval_pass", "both"):
             raise ValueError(f"record.measured must be train_pass, eval_pass or both, got {self.measured!r}")
 

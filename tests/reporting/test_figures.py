@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -40,6 +41,24 @@ def test_bars_are_as_high_as_their_counts() -> None:
         ys = [float(y) for _, y in re.findall(r"[ML] ([\d.]+) ([\d.]+)", path)]
         heights.append(max(ys) - min(ys))
     assert [height / heights[-1] for height in heights] == pytest.approx([4, 2, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1 / 30, 100.0])
+def test_bars_of_bins_stand_beside_each_other(scale: float) -> None:
+    made = table(cat=[5] * 30)
+    for value in made["values"]:
+        value["value"] = (value["value"] + 0.5) * scale
+    svg = score_histogram("confidence", made)
+    assert svg is not None
+    bars = []
+    for path in re.findall(r'<path d="([^"]*)" clip-path="[^"]*" style="fill: #4477aa', svg):
+        xs = [float(x) for x, _ in re.findall(r"[ML] ([\d.]+) ([\d.]+)", path)]
+        bars.append((min(xs), max(xs)))
+    assert len(bars) == 30
+    for (low, high), (after, _) in itertools.pairwise(bars):
+        assert low < high < after < high + (high - low) / 2
+    assert len({text for text in texts(svg) if re.fullmatch(r"[\d.]+", text)} & {"0.2", "0.4", "0.6", "0.8"}) in (0, 4)
+    assert ("0.4" in texts(svg)) == (scale < 1)
 
 
 def test_text_takes_the_colour_of_the_page() -> None:

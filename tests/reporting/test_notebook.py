@@ -57,7 +57,7 @@ def test_study_frame(study_root: Path, data: TaskData) -> None:
     assert frame["variability"].between(0, 0.5).all()
 
 
-def test_confidence_is_the_mean_over_runs_and_epochs(study_root: Path, data: TaskData) -> None:
+def test_confidence_and_variability_are_the_scores_of_these_names(study_root: Path, data: TaskData) -> None:
     import pyarrow.parquet as pq
 
     files = sorted(study_root.glob("runs/own/none/full-*/seed=[123]/record.*.parquet"))
@@ -65,7 +65,8 @@ def test_confidence_is_the_mean_over_runs_and_epochs(study_root: Path, data: Tas
     frame = study_frame(study_root, "toy", data)
     assert columns.shape == (6, 12)
     np.testing.assert_allclose(frame["confidence"], columns.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(frame["variability"], columns.std(axis=0), rtol=1e-5)
+    spread = columns.reshape(3, 2, 12).std(axis=1).mean(axis=0)
+    np.testing.assert_allclose(frame["variability"], spread, rtol=1e-5)
 
 
 def test_other_data_are_refused(study_root: Path, data: TaskData) -> None:

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from hprune import Dynamics
 from hprune.command import CONF
-from hprune.science.records import CONTINUOUS
+from hprune.science.records import CONTINUOUS, OPTIONAL
 from hprune.score import ScoreSpec, instantiate_spec
 
 ALL = sorted(path.stem for path in (CONF / "score").glob("*.yaml"))
-SCORES = [name for name in ALL if name != "tfidf_distance"]  # which looks at all texts
 
 
 @functools.cache
@@ -28,15 +27,18 @@ def spec_of(name: str) -> ScoreSpec:
         return instantiate_spec(compose("score", overrides=["study=s", f"score={name}"]).score)
 
 
+SCORES = [name for name in ALL if not spec_of(name).of_texts]  # those look at all texts
+
+
 def known(runs: int, epochs: int, samples: int, seed: int, needs: Any) -> Dynamics:
     """Dynamics with the columns that a score says it needs, and no others."""
     rng, shape = np.random.default_rng(seed), (runs, epochs, samples)
-    real = {name: rng.random(shape, dtype=np.float32) for name in CONTINUOUS if name in needs}
+    real = {name: rng.random(shape, dtype=np.float32) for name in (*CONTINUOUS, *OPTIONAL) if name in needs}
     return Dynamics(np.cumsum(rng.integers(1, 9, samples)), rng.random(shape) < rng.random(), **real)
 
 
 def part(dynamics: Dynamics, start: int, end: int) -> Dynamics:
-    cut = {name: getattr(dynamics, name) for name in ("correct", *CONTINUOUS)}
+    cut = {name: getattr(dynamics, name) for name in ("correct", *CONTINUOUS, *OPTIONAL)}
     cut = {name: values[:, :, start:end] for name, values in cut.items() if values is not None}
     return replace(dynamics, sample_ids=dynamics.sample_ids[start:end], **cut)
 
@@ -48,7 +50,7 @@ def test_there_are_scores() -> None:
 @pytest.mark.parametrize("name", SCORES)
 @settings(deadline=None)
 @given(
-    runs=st.integers(1, 5), epochs=st.integers(1, 4), samples=st.integers(1, 40), seed=st.integers(0, 99),
+    runs=st.integers(1, 9), epochs=st.integers(1, 9), samples=st.integers(1, 40), seed=st.integers(0, 99),
     cuts=st.lists(st.integers(0, 40), max_size=5),
 )  # fmt: skip
 def test_scoring_pieces_is_scoring_the_whole(

@@ -80,6 +80,16 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, suffix: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+def test_infinite_scores_go_where_they_can_be_written(tmp_path: Path) -> None:
+    table = pa.table({"forgetting": pa.array([0.0, np.inf], pa.float32())})
+    for suffix, read in ((".parquet", pd.read_parquet), (".csv", pd.read_csv)):
+        write_export(tmp_path / f"out{suffix}", table, IDS[:2])
+        assert read(tmp_path / f"out{suffix}")["forgetting"].tolist() == [0, np.inf]
+    with pytest.raises(ValueError, match=r"\.jsonl cannot hold these columns \(.*JSON.*\); use \.parquet or \.csv"):
+        write_export(tmp_path / "out.jsonl", table, IDS[:2])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_a_failure_leaves_the_old_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_export(tmp_path / "out", TABLE, IDS)
 
@@ -167,7 +177,7 @@ def test_provenance_says_what_was_chosen_from_what(study: tuple[Path, Path], run
         ticket = subset == "winning_ticket"
         assert told["selection"] == {
             "subset": subset, "rule": "by_value" if ticket else "everything", "keep": "1..S-1" if ticket else None,
-            "fraction": None, "seed": 7,
+            "fraction": None, "size": None, "balance": None, "seed": 7,
         }  # fmt: skip
         assert kept == [i for i in range(40) if i % 3 == 1 or not ticket]
         odd = sum(i % 2 for i in kept)

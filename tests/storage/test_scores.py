@@ -51,6 +51,15 @@ def test_an_equal_score_is_accepted_and_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "s.parquet").read_bytes() == before
 
 
+def test_a_table_of_before_tables_named_their_function_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    save_scores(path, scores())
+    named = {**scores().conventions, "function": "hprune.science.scores.h_score.h_score"}
+    save_scores(path, scores(conventions=named))
+    with pytest.raises(ValueError, match="differing in conventions"):
+        save_scores(path, scores(conventions={**named, "ddof": 1}))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -128,12 +128,22 @@ def test_what_the_model_says_is_its_logits_in_float32(dtype: torch.dtype) -> Non
         assert set(given) == set(names), "nothing that a model does not take, and no labels"
 
 
+def calibration(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Mean gap between confidence and accuracy over 15 bins, by its definition."""
+    prob = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    confidence, right = prob.max(1), prob.argmax(1) == labels
+    inside = np.ceil(confidence * 15)
+    gaps = [(inside == b).mean() * abs(confidence[inside == b].mean() - right[inside == b].mean()) for b in set(inside)]
+    return float(sum(gaps))
+
+
 def references(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
     predicted = logits.argmax(1)
     found = {
         "accuracy": accuracy_score(labels, predicted),
         "macro_f1": f1_score(labels, predicted, average="macro"),
         "mcc": matthews_corrcoef(labels, predicted),
+        "ece": calibration(logits, labels),
     }
     return found | ({"f1": f1_score(labels, predicted, pos_label=1)} if logits.shape[1] == 2 else {})
 
@@ -191,7 +201,7 @@ def test_the_f1_is_of_the_second_class() -> None:
 
 
 def test_the_primary_metric_is_one_of_the_metrics() -> None:
-    for name in evaluate_classes(torch.eye(2), np.arange(2)).metrics:
+    for name in set(evaluate_classes(torch.eye(2), np.arange(2)).metrics) - {"ece"}:  # which no arm is chosen by
         assert Classification(name).primary_metric == name
     with pytest.raises(ValueError, match="must be one of accuracy, macro_f1, mcc, f1, got 'bleu'"):
         Classification("bleu")

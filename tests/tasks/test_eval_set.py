@@ -171,6 +171,74 @@ def test_calibration_is_that_of_torchmetrics_and_of_its_definition() -> None:
     assert evaluate_classes(sure, np.array([1, 1, 0, 0])).metrics["ece"] == pytest.approx(0.5, abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_calibration_of_merged_classes_is_its_definition(seed: int) -> None:
+    """Sums of float32 exceed 1 by a rounding now and then, which is no reason to take them for logits."""
+    rng = np.random.default_rng(seed)
+    logits, labels, counts_as = 6 * rng.normal(size=(3000, 3)), rng.integers(0, 2, 3000), np.array([0, 1, 1])
+    prob = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    pred = counts_as[logits.argmax(axis=1)]
+    sure = np.where(pred == 0, prob[:, 0], prob[:, 1] + prob[:, 2])
+    bins, right = np.clip(np.ceil(sure * 15).astype(int) - 1, 0, 14), pred == labels
+    gaps = [abs(sure[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
+    found = evaluate_classes(torch.from_numpy(logits).float(), labels, counts_as).metrics["ece"]
+    assert found == pytest.approx(sum(gaps), abs=1e-4)
+
+
+def test_how_classes_are_merged_is_part_of_what_a_set_is(folder: Path) -> None:
+    """Else a run with another merging would be taken for this one, and skipped."""
+    plain = load_task(task_of(folder, *HANS)).evaluation_hashes
+    other = load_task(task_of(folder, *HANS, "task.also.hans.merge.neutral=entailment")).evaluation_hashes
+    assert plain["validation"] == other["validation"]
+    assert plain["hans"] != other["hans"]
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_slices_are_of_the_rows_that_where_leaves(folder: Path, held_out: bool) -> None:
+    raw = pq.read_table(folder / "task/validation.parquet")
+    kinds, lists = [f"k{i % 5}" for i in range(20)], [[i] for i in range(20)]
+    name = "train" if held_out else "validation"
+    pq.write_table(raw.append_column("kind", [kinds]).append_column("list", [lists]), folder / f"task/{name}.parquet")
+    if held_out:
+        (folder / "task/validation.parquet").unlink()
+    else:
+        train = pq.read_table(folder / "task/train.parquet")
+        pq.write_table(train.append_column("kind", [["k3"] * 60]), folder / "task/train.parquet")
+    where = ["task.where={kind: 'k[234]'}", "task.slices=[kind,list]", "task.validation_fraction=0.5"]
+    data = load_task(task_of(folder, *where))
+    ids = data.evaluation["validation"]["sample_id"].to_pylist()
+    assert set(np.array(ids) % 5) <= {2, 3, 4}
+    assert data.slices["validation"]["kind"].to_pylist() == [kinds[i] for i in ids]
+    assert data.slices["validation"]["list"].to_pylist() == [str(lists[i]) for i in ids]
+
+
+@pytest.mark.parametrize("labels", [[-1] * 30, [None] * 30])
+def test_a_set_without_any_label_is_refused(folder: Path, labels: list[Any]) -> None:
+    raw = pq.read_table(folder / "turned/test.parquet").drop_columns("label")
+    pq.write_table(raw.append_column("label", pa.array(labels, pa.int64())), folder / "turned/test.parquet")
+    named = ["+eval_set@task.also.turned=anli_r1", "task.also.turned.folder=turned", "task.also.turned.split=test"]
+    with pytest.raises(
+        ValueError, match=r"task\.also\.turned: no row of it can be used: it has no labels, or no texts"
+    ):
+        load_task(task_of(folder, *named))
+
+
+@needs_data
+def test_a_set_of_questions_is_no_train_split(tmp_path: Path) -> None:
+    """Answers that are not at their place cannot be learned, but given."""
+    table = pq.read_table(DATA / "adversarial_qa/validation.parquet").slice(0, 20)
+    at, answers = table.column_names.index("answers"), table["answers"].to_pylist()
+    for answer in answers[:10]:
+        answer["answer_start"] = [0 for _ in answer["answer_start"]]
+    moved = table.set_column(at, "answers", pa.array(answers, table.schema.field(at).type))
+    pq.write_table(moved, tmp_path / "validation.parquet")
+    options = [f"task.data_dir={DATA}/squad", "task.max_train_samples=20", "task.max_eval_samples=20"]
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        own = ["+eval_set@task.also.x=adversarial_qa", f"task.also.x.data_dir={tmp_path}"]
+        task = instantiate(compose("train", overrides=["task=squad", *options, *own]).task)
+    assert load_task(task).evaluation["x"].num_rows == 20
+
+
 def test_a_run_predicts_every_set_with_its_slices_and_lengths(folder: Path, tmp_path: Path) -> None:
     from tests.conftest import TINY_MODEL
 
@@ -231,6 +299,10 @@ def test_a_run_predicts_every_set_with_its_slices_and_lengths(folder: Path, tmp_
             r"its label_names \['entailment', 'non_entailment'\] are not the classes of the task",
         ),
         (
+            ["task.also.hans.merge={entailment:entailment,neutral:entailment,contradiction:entailment}"],
+            r"its merge makes no class of the task non_entailment: what is of it could never be right",
+        ),
+        (
             ["~task.also.hans.merge", "+task.also.hans.merge={neutral:entailment}"],
             r"its merge must say for each of the task",
         ),
@@ -270,7 +342,11 @@ def test_only_tasks_of_classes_merge(folder: Path) -> None:
     task = replace(task_of(folder), kind=MultipleChoice())
     with pytest.raises(ValueError, match="only tasks of classes can merge them"):
         eval_set_of(
-            task, EvalSetSpec(label_names=["x", "y"], merge=dict.fromkeys("ABCD", "x")), pa.table({}), task, "ABCD"
+            task,
+            EvalSetSpec(label_names=["x", "y"], merge=dict(zip("ABCD", "xyxx", strict=True))),
+            pa.table({}),
+            task,
+            "ABCD",
         )
 
 

@@ -308,7 +308,7 @@ def test_accuracy_is_that_of_the_questions(seed: int) -> None:
     assert found.metrics["loss"] == pytest.approx(
         float(F.cross_entropy(outputs, torch.tensor(data.labels.copy()))), rel=1e-5
     )
-    assert set(found.metrics) == {"accuracy", "macro_f1", "mcc", "loss"}
+    assert set(found.metrics) == {"accuracy", "macro_f1", "mcc", "ece", "loss"}
     assert list(found.columns) == ["label", "pred", "prob_0", "prob_1", "prob_2", "prob_3"]
     assert found.columns["pred"].tolist() == pred.tolist()
     assert found.columns["label"].tolist() == data.labels.tolist()

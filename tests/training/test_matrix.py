@@ -111,15 +111,15 @@ TASKS: dict[str, Callable[..., TaskSpec]] = {
     ),
 }
 METRICS = {
-    "classification": {"accuracy", "macro_f1", "mcc", "f1", "loss"},
-    "multiple_choice": {"accuracy", "macro_f1", "mcc", "loss"},
+    "classification": {"accuracy", "macro_f1", "mcc", "f1", "ece", "loss"},
+    "multiple_choice": {"accuracy", "macro_f1", "mcc", "ece", "loss"},
     "extractive_qa": {"exact_match", "f1", "has_answer_f1", "has_answer_exact_match", "no_answer_f1",
                       "no_answer_exact_match", "loss"},
 }  # fmt: skip
 COLUMNS = {
-    "classification": {"sample_id", "label", "pred", "prob_0", "prob_1"},
-    "multiple_choice": {"sample_id", "label", "pred", "prob_0", "prob_1", "prob_2", "prob_3"},
-    "extractive_qa": {"sample_id", "label", "pred", "answer", "exact_match", "f1", "null_margin"},
+    "classification": {"sample_id", "label", "pred", "prob_0", "prob_1", "tokens"},
+    "multiple_choice": {"sample_id", "label", "pred", "prob_0", "prob_1", "prob_2", "prob_3", "tokens"},
+    "extractive_qa": {"sample_id", "label", "pred", "answer", "exact_match", "f1", "null_margin", "tokens"},
 }
 EVERY = [(model, task) for model in MODELS for task in TASKS]
 PAPER = [(model, task) for model in ("roberta", "opt") for task in TASKS]

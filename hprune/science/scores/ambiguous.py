@@ -22,9 +22,7 @@ def ambiguous(dynamics: Dynamics, *, ddof: int = 1) -> NDArray[np.float32]:
         (N,), 0..0.71; the highest are kept, as many as a subset of the H-score has.
 
     Raises:
-        ValueError: if there are no more values than `ddof`.
+        ValueError: if `ddof` is not a whole number from 0, or there are no more values than that.
     """
     assert dynamics.true_prob is not None
-    if dynamics.runs * dynamics.epochs <= ddof:
-        raise ValueError(f"ambiguous needs more than {ddof} runs times epochs, got {dynamics.runs} x {dynamics.epochs}")
     return std_of(each_epoch(dynamics.true_prob), ddof=ddof)

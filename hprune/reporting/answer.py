@@ -40,14 +40,9 @@ def headline(report: Report) -> list[str]:
         return [f"{len(asked)} arms were compared with full training; the table has a line for each."]
     sentences = []
     for row in asked:
-        sentences.append(_answer(row, report))
-        sentences += [
-            _elsewhere(other)
-            for name in sets[1:]
-            for other in rows_of(report, name, metric)
-            if other["label"] == row["label"]
-        ]
-        sentences += [*_beside_random(row), *_beside_others(row, main), *_certainty(row)]
+        same = [other for name in sets[1:] for other in rows_of(report, name, metric) if other["label"] == row["label"]]
+        sentences += [_answer(row, report), *_beside_random(row), *_beside_others(row, main), *_certainty(row)]
+        sentences += _on_other_sets(same)
     return sentences
 
 
@@ -56,8 +51,16 @@ def _answer(row: Row, report: Report) -> str:
     return f"{kept}; {metric_name(row['metric'])} on {row['eval_set']} {_compared(row)}."
 
 
-def _elsewhere(row: Row) -> str:
-    return f"On {row['eval_set']}, {metric_name(row['metric'])} {_compared(row)}."
+def _on_other_sets(rows: Sequence[Row]) -> list[str]:
+    """One other set in the words of the first; several in one sentence, as the table has their intervals."""
+    if len(rows) < 2 or any(row["difference"] is None for row in rows):
+        return [f"On {row['eval_set']}, {metric_name(row['metric'])} {_compared(row)}." for row in rows]
+    told = [
+        f"{row['eval_set']} {_points(row['difference'], row['metric'])} "
+        f"({verdict_of(row['verdict'], row['difference'], row['metric'])})"
+        for row in rows
+    ]
+    return [f"On other sets, {metric_name(rows[0]['metric'])} beside full training: {'; '.join(told)}."]
 
 
 def _compared(row: Row) -> str:

@@ -78,3 +78,13 @@ def test_a_margin_that_was_changed_is_told(report: dict[str, Any]) -> None:
     assert "The margin was changed between runs (0.01, 0.03): the smallest is used." in notes(report)
     report["margins"] = [None, 0.01]
     assert "The margin was changed between runs (none, 0.01): the smallest is used." in notes(report)
+
+
+def test_several_other_sets_share_one_sentence(report: dict[str, Any]) -> None:
+    first = report["rows"][:4]
+    for name, mean, found in (("hans", -0.05, "worse"), ("anli", 0.002, "not distinguishable")):
+        for row in first:
+            gap = row["difference"] and {**row["difference"], "mean": mean}
+            report["rows"].append({**row, "eval_set": name, "difference": gap, "verdict": gap and found})
+    told = "On other sets, accuracy beside full training: hans -5.0 points (worse); anli +0.2 points (not distinguishable)."
+    assert told in said(report)

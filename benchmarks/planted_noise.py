@@ -25,6 +25,7 @@ from cleanlab.rank import get_label_quality_ensemble_scores
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from hprune.reporting.wording import mean_and_interval
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import runs_of
 from hprune.tasks.demo_corpus import generate
@@ -112,8 +113,7 @@ def _out_of_fold(work: Path, study: str) -> tuple[NDArray[np.int64], list[NDArra
 
 def _accuracies(report: dict[str, Any]) -> dict[str, str]:
     rows = [row for row in report["rows"] if (row["eval_set"], row["metric"]) == ("validation", "accuracy")]
-    return {row["label"]: f"{100 * row['mean']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}], n = {row['n']:,}"
-            for row in rows}  # fmt: skip
+    return {row["label"]: f"{mean_and_interval(row)}, n = {row['n']:,}" for row in rows}
 
 
 if __name__ == "__main__":

@@ -181,16 +181,15 @@ def margin_of(cfg: DictConfig) -> float | None:
     """How much of the metric two arms may differ in and still be called equivalent, said before they are compared.
 
     Raises:
-        ValueError: if it is no number above 0, nor null.
+        ValueError: if it is no number between 0 and 1, nor null.
     """
     if "comparison" not in cfg:  # the stored config of an older run
         return None
     check_sections(cfg, "comparison")
     margin: float | None = cfg.comparison.get("margin")
     if margin is not None:
-        check_number(
-            "comparison.margin", margin, rule="a finite number above 0, in the metric's own unit", open_low=True
-        )
+        rule = "a number above 0 and below 1, in the metric's own unit (0.01 is one point of accuracy)"
+        check_number("comparison.margin", margin, rule=rule, open_low=True, high=1.0)
     return margin
 
 

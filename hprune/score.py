@@ -118,8 +118,8 @@ def _check_parameters(function: Callable[..., Any], parameters: dict[str, Any]) 
         raise ValueError(f"score.function cannot be given {parameters!r:.200}: {error}") from error
 
 
-def instantiate_spec(cfg: DictConfig) -> ScoreSpec:
-    """The typed score of a config.
+def instantiate_spec(cfg: DictConfig, *, measured: Measured = "train_pass") -> ScoreSpec:
+    """The typed score of a config; `measured` is what null stands for.
 
     Raises:
         ValueError: naming the key that is not known, or is not what it should be.
@@ -129,7 +129,7 @@ def instantiate_spec(cfg: DictConfig) -> ScoreSpec:
         raise ValueError(
             f"score must have name, function, higher_is and no keys but {', '.join(sorted(known))}, got {made!r:.200}"
         )
-    return ScoreSpec(**made)
+    return ScoreSpec(**{**made, "measured": measured if made.get("measured") is None else made["measured"]})
 
 
 def score_study(

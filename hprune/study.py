@@ -47,8 +47,9 @@ def main(cfg: DictConfig) -> None:
     full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
     arms = [run_spec(cfg, subset=subset, seed=comparison[0]).whole() for subset in cfg.arms.values()]
     arms = in_budgets(arms, plain(cfg.comparison.budgets))
-    score = replace(instantiate_spec(cfg.score), measured=_measured(cfg.score.measured, full.ways), seeds=list(scoring))
-    others = [like(score, instantiate_spec(other)) for other in cfg.scores.values()]
+    score = replace(instantiate_spec(cfg.score, measured=full.ways[0]), seeds=list(scoring))
+    others = [like(score, instantiate_spec(other, measured=score.measured)) for other in cfg.scores.values()]
+    check_measured([score, *others], full.ways)
 
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
@@ -81,7 +82,7 @@ def main(cfg: DictConfig) -> None:
             for other in others:
                 _make_table(root, study, other, data, needed=other.name in _tables_of(arms))
             tables = {spec.name: spec.table for spec in (*others, score)}
-            chosen = [replace(arm, subset=_by_tables(arm.subset, score.table, tables)) for arm in arms]
+            chosen = [replace(arm, subset=by_tables(arm.subset, score.table, tables)) for arm in arms]
             runs = [
                 replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison
             ]
@@ -139,22 +140,35 @@ def in_budgets(arms: Sequence[RunSpec], budgets: Any) -> list[RunSpec]:
 
 
 def like(score: ScoreSpec, other: ScoreSpec) -> ScoreSpec:
-    """Another score of the same runs and epochs, measured in the same way, unless it says otherwise."""
+    """Another score of the same runs and epochs, unless it says otherwise."""
     return replace(
         other,
-        measured=score.measured,
         runs=other.runs or score.runs,
         epochs=other.epochs or score.epochs,
-        seeds=score.seeds,
-        allow_missing=score.allow_missing,
+        seeds=other.seeds or score.seeds,
+        allow_missing=other.allow_missing or score.allow_missing,
     )
 
 
-def _by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:
+def check_measured(scores: Sequence[ScoreSpec], ways: Sequence[Measured]) -> None:
+    """Refuse a score of what the scoring runs will not record.
+
+    Raises:
+        ValueError: naming both.
+    """
+    for score in scores:
+        if score.measured not in ways and not score.of_texts:
+            raise ValueError(
+                f"score {score.name} is to be measured by {score.measured}, but the scoring runs record "
+                f"{' and '.join(ways)}: leave its measured null, or record={score.measured} or both"
+            )
+
+
+def by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:
     """The subset with score tables by their full names, which say the runs, the epochs and the way of measuring."""
 
     def named(table: str | None) -> str:
-        return own if table in (None, "h_score") else tables.get(table, table)
+        return tables.get(table or "", own if table in (None, "h_score") else table)
 
     return replace(
         subset, scores=named(subset.scores), sized_by=None if subset.sized_by is None else named(subset.sized_by)
@@ -238,11 +252,6 @@ class _Progress:
         seconds = (time.perf_counter() - self.since) / self.trained * (self.total - self.number + 1)
         about = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
         return f" (at most about {about} left)"
-
-
-def _measured(wanted: Measured, ways: Sequence[Measured]) -> Measured:
-    """The way of measuring that the arms are chosen by: the score's, or the only one that is recorded."""
-    return ways[0] if len(ways) == 1 else wanted
 
 
 def _check_overlap(scoring: tuple[int, ...], comparison: tuple[int, ...], *, allowed: bool) -> None:

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from hprune.science.stats import paired_difference, t_interval
+from hprune.science.stats import compare, t_interval
 from hprune.storage.runs import load_record
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import runs_of
@@ -67,7 +67,7 @@ def test_report_rows_are_what_the_runs_say(finished: tuple[Path, str]) -> None:
         assert (row["mean"], row["low"], row["high"]) == pytest.approx((interval.mean, interval.low, interval.high))
         assert row["seeds"] == [11, 12]
         if arm != "full":
-            difference = paired_difference(by_seed, values["full"])
+            difference = compare({arm: by_seed}, values["full"])[arm]
             assert row["difference"]["mean"] == pytest.approx(difference.interval.mean)
             assert row["verdict"] == difference.verdict
     assert rows["winning_ticket", "test", "mcc"]["n"] == rows["random_like", "test", "mcc"]["n"]

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from hprune.science.select import highest
+from hprune.science.subset import SubsetSpec
 from hprune.storage.runs import read_manifest
+from hprune.storage.scores import load_scores
 from hprune.storage.studies import runs_of
+from hprune.study import by_tables
 
 Command = Callable[..., "tuple[int, str, str]"]
 BATCH, EPOCHS = 16, 2  # of the fixture
@@ -60,8 +64,13 @@ def test_arms_are_as_large_as_the_ticket_and_trained_in_both_budgets(
         ("comparison.budgets=epochs", "such as [epochs, steps], got 'epochs'"),
         ("comparison.budgets=[steps,steps]", "such as [epochs, steps], got ['steps', 'steps']"),
         ("comparison.budgets=[hours]", "such as [epochs, steps], got ['hours']"),
-        ("comparison.margin=0", "comparison.margin must be a finite number above 0, in the metric's own unit, got 0"),
-        ("comparison.margin=wide", "must be a finite number above 0, in the metric's own unit, got 'wide'"),
+        ("comparison.margin=0", "comparison.margin must be a number above 0 and below 1, in the metric's own unit"),
+        ("comparison.margin=1", "(0.01 is one point of accuracy), got 1"),
+        ("comparison.margin=wide", "(0.01 is one point of accuracy), got 'wide'"),
+        ("score.measured=eval_pass", "score h_score is to be measured by eval_pass, but the scoring runs record"),
+        ("scores.aum.measured=out_of_fold", "score aum is to be measured by out_of_fold, but the scoring runs record"),
+        ("arms.winning_ticket.balance=equal", "subset.balance=equal shares out a size, but subset 'winning_ticket'"),
+        ("arms.full.balance=share", "subset.balance=share shares out a size, but subset 'full' keeps every sample"),
         ("trainer.budget=hours", "trainer.budget must be epochs or steps, got 'hours'"),
         ("scores=null", "scores must hold keys of its own"),
         ("arms.winning_ticket.balance=both", "subset.balance must be share, equal or null, got 'both'"),
@@ -76,6 +85,33 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert message in err
     assert "Traceback" not in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_score_keeps_the_way_and_the_runs_that_it_names(
+    tiny: list[str], run_command: Command, tmp_path: Path
+) -> None:
+    options = [*tiny, *TICKET, "~arms.random_like", "+subset@arms.el2n=el2n", "record=both", "comparison.seeds=[11]"]
+    options += ["arms.el2n.keep=0..1", "arms.el2n.allow_missing_class=true"]
+    options += ["scores.el2n.measured=eval_pass", "scores.aum.seeds=[1]"]
+    code, _, err = run_command("study", *options, f"paths.root={tmp_path}", "study=s")
+    assert code == 0, err
+    tables = tmp_path / "studies" / "s" / "scores"
+    assert not (tables / "el2n.parquet").exists()
+    assert load_scores(tables / "aum.parquet").seeds == (1,)
+    el2n, h_score = (load_scores(tables / f"{name}.parquet") for name in ("el2n-eval_pass", "h_score"))
+    chosen = {run.key.subset: read_manifest(run.path) for run in runs_of(tmp_path, "s", "comparison")}
+    assert chosen["el2n"]["settings"]["subset"]["scores"] == el2n.digest
+    assert chosen["winning_ticket"]["settings"]["subset"]["scores"] == h_score.digest
+
+
+def test_tables_are_found_by_the_names_of_their_scores() -> None:
+    def found(own: str, tables: dict[str, str]) -> tuple[str | None, str | None]:
+        subset = by_tables(SubsetSpec("s", highest, scores=None, sized_by="h_score"), own, tables)
+        return subset.scores, subset.sized_by
+
+    assert found("h_score-S4", {"h_score": "h_score-S4", "aum": "aum-S4"}) == ("h_score-S4", "h_score-S4")
+    assert found("soft_h", {"soft_h": "soft_h", "h_score": "h_score-E2"}) == ("soft_h", "h_score-E2")
+    assert found("own_h", {"own_h": "own_h"}) == ("own_h", "own_h"), "the only one that keep-sets can count in"
 
 
 def test_a_size_that_another_table_gives_names_the_table_that_is_missing(

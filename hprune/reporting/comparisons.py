@@ -28,6 +28,7 @@ REFERENCES: Mapping[str, Callable[[Manifest, Mapping[str, Arm]], str | None]] = 
     "_to_ticket": ticket_of,
 }
 """What arms are compared with, by the end of the keys in their rows."""
+TURNED = {"better": "worse", "worse": "better"}
 
 
 def rows_of(arms: Mapping[str, Arm], *, primary_metric: str, margin: float | None) -> list[Row]:
@@ -52,7 +53,22 @@ def rows_of(arms: Mapping[str, Arm], *, primary_metric: str, margin: float | Non
             for label, gap in found.items():
                 facts = {"to": reference, **facts_of(gap)}
                 at[label, eval_set, metric] |= {f"difference{suffix}": facts, f"verdict{suffix}": gap.verdict}
+    for row in rows:  # a pair is tested once: a ticket beside random is what random is beside that ticket
+        if (gap := row["difference_to_random"]) and row["arm"] == "winning_ticket":
+            other = at[gap["to"], row["eval_set"], row["metric"]]
+            if (turned := other["difference_to_ticket"]) and turned["to"] == row["label"]:
+                row["difference_to_random"] = turned_round(turned, to=other["label"])
+                row["verdict_to_random"] = TURNED.get(other["verdict_to_ticket"], other["verdict_to_ticket"])
     return rows
+
+
+def turned_round(facts: Mapping[str, Any], *, to: str) -> dict[str, Any]:
+    """A difference seen from the other arm: what differs is the sign."""
+    ends = {name: None if facts[name] is None else -facts[name] for name in ("mean", "low", "high")}
+    same = facts["equivalence"]
+    if same is not None:
+        same = {**same, "low": -same["high"], "high": -same["low"]}
+    return {**facts, "mean": ends["mean"], "low": ends["high"], "high": ends["low"], "to": to, "equivalence": same}
 
 
 def facts_of(gap: Difference) -> dict[str, Any]:

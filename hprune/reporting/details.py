@@ -12,7 +12,7 @@ View = dict[str, Any]
 
 
 def example_tables(report: Report) -> list[View]:
-    """One table for each evaluation set: the interval over examples, and McNemar's test of each seed."""
+    """One table for each evaluation set and arm to compare with: the interval over examples, McNemar's test by seed."""
     tables: dict[str, list[View]] = {}
     for row in report["examples"]:
         tests = row["mcnemar"].values()
@@ -24,7 +24,8 @@ def example_tables(report: Report) -> list[View]:
             "lost": _spread([test["lost"] for test in tests]),
             "significant": f"{significant} of {words.count(len(tests), 'seed')}",
         }
-        tables.setdefault(f"{_of(row)}, {words.count(row['n'], 'example')}", []).append(line)
+        caption = f"{_of(row)}, {words.count(row['n'], 'example')}, beside {row['to']}"
+        tables.setdefault(caption, []).append(line)
     return [{"caption": caption, "rows": rows} for caption, rows in tables.items()]
 
 

@@ -1,4 +1,4 @@
-"""Arms beside the full set example by example: an interval over examples, McNemar's test, and slices."""
+"""Arms beside others example by example: an interval over examples, McNemar's test, and slices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hprune.reporting.arms import Arm, Manifest, full_set_of
+from hprune.reporting.arms import Arm, Manifest, full_set_of, ticket_of
 from hprune.reporting.comparisons import facts_of
 from hprune.science.examples import mcnemar, paired_bootstrap
 from hprune.science.stats import compare
@@ -31,7 +31,7 @@ class Predicted:
 
 
 def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Each arm against the full set on each evaluation set, example by example, and the same by slices of the set.
+    """Each arm against the full set and the winning ticket of its size, example by example; the first by slices, too.
 
     Returns:
         The rows of `examples` and of `slices` in report.json. Sets of whose examples it is not known which are right
@@ -49,17 +49,17 @@ def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[di
 
     examples, slices = [], []
     for label, arm in arms.items():
-        if (reference := full_set_of(arm[0], arms)) is None:
-            continue
-        for eval_set in sorted(arm[0]["metrics"], key=lambda name: name != "validation"):
-            ours, full = predicted(label, eval_set), predicted(reference, eval_set)
-            seeds = sorted(set(ours.right) & set(full.right)) if ours and full else []
-            if ours is None or full is None or not seeds or not ours.table["label"].equals(full.table["label"]):
-                continue
-            where = {"label": label, "eval_set": eval_set, "metric": ours.metric}
-            examples.append(where | _over_examples(ours, full, seeds))
-            if len(seeds) > 1:
-                slices += [where | found for found in _by_slice(ours, full, seeds, _class_names(arm[0], eval_set))]
+        full = full_set_of(arm[0], arms)
+        for reference in filter(None, (full, ticket_of(arm[0], arms))):
+            for eval_set in sorted(arm[0]["metrics"], key=lambda name: name != "validation"):
+                ours, other = predicted(label, eval_set), predicted(reference, eval_set)
+                seeds = sorted(set(ours.right) & set(other.right)) if ours and other else []
+                if ours is None or other is None or not seeds or not ours.table["label"].equals(other.table["label"]):
+                    continue
+                where = {"label": label, "eval_set": eval_set, "metric": ours.metric}
+                examples.append({**where, "to": reference, **_over_examples(ours, other, seeds)})
+                if len(seeds) > 1 and reference == full:
+                    slices += [where | found for found in _by_slice(ours, other, seeds, _class_names(arm[0], eval_set))]
     return examples, slices
 
 
@@ -85,8 +85,8 @@ def _right(table: pa.Table) -> NDArray[np.bool_] | None:
     return table["label"].to_numpy() == table["pred"].to_numpy() if "pred" in table.column_names else None
 
 
-def _over_examples(ours: Predicted, full: Predicted, seeds: list[int]) -> dict[str, Any]:
-    arm, reference = (np.stack([side.right[seed] for seed in seeds]) for side in (ours, full))  # (K, n)
+def _over_examples(ours: Predicted, other: Predicted, seeds: list[int]) -> dict[str, Any]:
+    arm, reference = (np.stack([side.right[seed] for seed in seeds]) for side in (ours, other))  # (K, n)
     tests = {str(seed): asdict(mcnemar(a, r)) for seed, a, r in zip(seeds, arm, reference, strict=True)}
     return {"n": int(arm.shape[1]), "difference": asdict(paired_bootstrap(arm, reference)), "mcnemar": tests}
 

@@ -15,8 +15,10 @@ Schema of `report.json` (schema_version 2):
                  within_margin, equivalence: {margin, p_value, low, high, power, shown} | null}
         `to` is the label of the other arm; see `hprune.science.stats.Difference` for the rest. The family that Holm's
         method corrects for is all arms that are compared with the same one on the same set, metric and budget.
-    examples: [{label, eval_set, metric, n, difference: {mean, low, high}, mcnemar: {seed: {gained, lost, p_value}}}]
-        "accuracy" or "exact_match" against the full set: bootstrap interval over examples, McNemar's test of each seed
+    examples: [{label, to, eval_set, metric, n, difference: {mean, low, high},
+                mcnemar: {seed: {gained, lost, p_value}}}]
+        "accuracy" or "exact_match" against the full set, and the winning ticket of the same size: bootstrap interval
+        over examples, McNemar's test of each seed
     slices: [{label, eval_set, metric, slice, value, n, reference, difference: DIFFERENCE, verdict}]
         the same against the full set, whose own is `reference`, within a class, a third of the lengths, a source; the
         differences without `to`, and corrected for the slices of one column
@@ -41,7 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune import __version__
-from hprune.reporting.arms import Arm, Manifest, arms_of, full_set_of, is_random, mean_seconds
+from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, full_set_of, mean_seconds
 from hprune.reporting.comparisons import rows_of
 from hprune.reporting.examples import example_rows
 from hprune.science.cost import pay_back
@@ -160,18 +162,20 @@ def _labels(scores: Scores, data: TaskData | None) -> NDArray[np.int64] | None:
 def _cost(scoring: Sequence[Manifest], arms: Mapping[str, Arm], tables: Set[str]) -> dict[str, Any]:
     """Measured seconds of training; break-even counts later runs on a subset instead of the full set."""
     rows = [
-        {"label": label, "train_seconds": mean_seconds(arm), "break_even_runs": _break_even(scoring, arm, arms, tables)}
+        {"label": label, "train_seconds": mean_seconds(arm), "break_even_runs": break_even(scoring, arm, arms, tables)}
         for label, arm in arms.items()
     ]
     return {"scoring_seconds": _seconds(scoring), "scoring_runs": len(scoring), "arms": rows}
 
 
-def _break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm], tables: Set[str]) -> int | None:
-    """None for arms that need no score, that another study's score chose, or that are not faster than the full set."""
+def break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm], tables: Set[str]) -> int | None:
+    """None for arms that no run of the study scored, that take as many steps as the full set, or are not faster."""
     full = full_set_of(arm[0], arms)
-    if full is None or is_random(arm[0]) or arm[0]["settings"]["subset"].get("scores") not in tables:
+    if full is None or budget_of(arm[0]) == "steps" or arm[0]["settings"]["subset"].get("scores") not in tables:
         return None
     used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"].get("seeds", [])]
+    if not used:
+        return None
     paid = pay_back(
         scoring_seconds=_seconds(used), full_run_seconds=mean_seconds(arms[full]), subset_run_seconds=mean_seconds(arm)
     )

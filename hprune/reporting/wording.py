@@ -65,6 +65,11 @@ def notes(report: Report) -> list[str]:
             "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
             "verdicts are corrected for the number of arms compared with the same one (Holm)."
         )
+    if any(row["S"] is not None and len(row["seeds"]) > 1 for row in rows):
+        found.append(
+            "Seeds train anew on what a score chose once: intervals hold for these subsets. Scoring runs with other "
+            "seeds would choose others; random subsets alone are drawn anew for each seed."
+        )
     if len(report["margins"]) > 1:
         stated = ", ".join("none" if margin is None else f"{margin:g}" for margin in report["margins"])
         found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
@@ -115,7 +120,8 @@ def meanings(report: Report) -> list[str]:
     margins = [margin_of(row["difference"], row["metric"]) for row in rows if row["verdict"] == "equivalent"]
     if margins:
         found.append(
-            f"Equivalent: a difference of {margins[0]} or more, the margin stated before training, is ruled out at 5%."
+            f"Equivalent: a difference of {margins[0]} or more, the margin stated before training, is ruled out at 5%, "
+            "each arm by itself; that is, its 90% interval lies within the margin, the 95% interval shown need not."
         )
     if any(row["verdict"] == "not distinguishable" for row in rows):
         found.append(

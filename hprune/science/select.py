@@ -112,7 +112,8 @@ def per_class(pool: Pool, select: Selection, balance: Balance) -> Positions:
     kept = []
     for label, quota in zip(classes, quotas, strict=True):
         inside = np.flatnonzero(pool.labels == label)
-        part = replace(pool, values=pool.values[inside], labels=pool.labels[inside], size=int(quota))
+        seed = int(np.random.SeedSequence([pool.seed, int(label)]).generate_state(1)[0])  # classes are drawn apart
+        part = replace(pool, values=pool.values[inside], labels=pool.labels[inside], size=int(quota), seed=seed)
         kept.append(inside[select(part)])
     return np.sort(np.concatenate(kept))
 

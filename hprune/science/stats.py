@@ -18,7 +18,7 @@ Verdict = Literal[
 ]
 
 NO_SPREAD = 1e-9
-"""Gaps that differ by less over seeds are the same but for rounding: the t test has nothing to go by."""
+"""Gaps that differ by less over seeds are the same but for rounding: t tests have nothing to go by."""
 
 
 @dataclass(frozen=True)
@@ -109,21 +109,13 @@ def compare(
         ValueError: if an arm shares no seed with the reference.
     """
     found = {name: _paired(values, reference, level) for name, values in arms.items()}
-    tested = {name: gap.p_value for name, gap in found.items() if gap.p_value is not None}
-    corrected = dict(zip(tested, holm(np.array(list(tested.values()))), strict=True))
-    for name, p in corrected.items():
-        gap = replace(found[name], p_holm=float(p))
-        if gap.spread is not None and gap.spread >= NO_SPREAD:
-            gap = _with_power(gap, level=level, arms=len(corrected), margin=margin)
-        found[name] = replace(gap, verdict=_verdict(gap, level, higher_is_better))
+    tested = {name: gap for name, gap in found.items() if gap.interval.seeds > 1}
+    p_values = [1.0 if gap.p_value is None else gap.p_value for gap in tested.values()]  # an arm that has none counts
+    for (name, gap), p in zip(tested.items(), holm(np.array(p_values)), strict=True):
+        if gap.p_value is not None:
+            gap = _with_power(replace(gap, p_holm=float(p)), level=level, arms=len(tested), margin=margin)
+            found[name] = replace(gap, verdict=_verdict(gap, level, higher_is_better))
     return found
-
-
-def paired_difference(
-    arm: Mapping[int, float], reference: Mapping[int, float], *, higher_is_better: bool = True, level: float = 0.95
-) -> Difference:
-    """Compare two arms: a family of one."""
-    return compare({"arm": arm}, reference, higher_is_better=higher_is_better, level=level)["arm"]
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,19 +144,21 @@ def _paired(arm: Mapping[int, float], reference: Mapping[int, float], level: flo
     test = f"paired t test, two-sided, n = {len(common)} seeds"
     if len(common) == 1:
         return Difference(interval, None, "no verdict (one seed)", test)
-    spread = float(gaps.std(ddof=1))
+    spread, flips = float(gaps.std(ddof=1)), sign_flip_p_value(gaps)
     if spread < NO_SPREAD and abs(interval.mean) >= NO_SPREAD:
-        return Difference(interval, None, "no verdict (no spread)", test, spread)
+        return Difference(interval, None, "no verdict (no spread)", test, spread, p_sign_flip=flips)
     from scipy.stats import ttest_1samp
 
     p = 1.0 if spread < NO_SPREAD else float(ttest_1samp(gaps, 0.0).pvalue)
-    return Difference(interval, p, "not distinguishable", test, spread, p_sign_flip=sign_flip_p_value(gaps))
+    return Difference(interval, p, "not distinguishable", test, spread, p_sign_flip=flips)
 
 
 def _with_power(gap: Difference, *, level: float, arms: int, margin: float | None) -> Difference:
     """What the tests of this gap can tell; `detectable` and `power` at the level of Holm's first step."""
     spread, seeds, strictest = gap.spread, gap.interval.seeds, (1 - level) / arms
     assert spread is not None, "there are several seeds"
+    if spread < NO_SPREAD:
+        return gap
     gap = replace(gap, detectable=detectable_difference(spread=spread, seeds=seeds, alpha=strictest))
     if margin is None:
         return gap

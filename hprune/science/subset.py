@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune.science.records import Scores, Subset
-from hprune.science.select import Balance, Pool, Positions, Selection, kept_by_value_and_class, per_class, subset_size
+from hprune.science.select import (
+    Balance,
+    Pool,
+    Positions,
+    Selection,
+    by_value,
+    kept_by_value_and_class,
+    per_class,
+    subset_size,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,11 @@ class SubsetSpec:
                 raise ValueError(f"subset.{key} must be true or false, got {getattr(self, key)!r}")
         if self.balance not in (None, "share", "equal"):
             raise ValueError(f"subset.balance must be share, equal or null, got {self.balance!r}")
+        if self.balance is not None and getattr(self.select, "func", self.select) in (None, by_value):
+            raise ValueError(
+                f"subset.balance={self.balance} shares out a size, but subset {self.name!r} keeps every sample of a "
+                "value, whatever its class; balance one that has a size, such as ambiguous or highest, or leave it null"
+            )
 
 
 def choose(

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-from hprune.science.records import Measured
+from hprune.science.records import COLUMNS, Measured
 from hprune.tasks.spec import Judgement
 from hprune.training.budget import cut_off
 from hprune.training.ranks import rank
-
-COLUMNS = ("correct", "true_prob", "margin", "el2n")
 
 
 def _total(counts: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ REPORT: dict[str, Any] = {
     "margin": 0.01, "margins": [0.01],
     "examples": [
         {
-            "label": "winning_ticket", "eval_set": "validation", "metric": "accuracy", "n": 872,
+            "label": "winning_ticket", "to": "full", "eval_set": "validation", "metric": "accuracy", "n": 872,
             "difference": {"mean": -0.002, "low": -0.013, "high": 0.009},
             "mcnemar": {str(s): {"gained": 20 + s, "lost": 25, "p_value": 0.04 * (s - 10)} for s in range(11, 16)},
         }

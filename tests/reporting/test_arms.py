@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hprune.reporting.arms import arms_of, full_set_of, random_like_of, ticket_of
 from hprune.reporting.comparisons import rows_of
+from hprune.reporting.summary import break_even
 from hprune.science.records import RunKey
+from hprune.science.stats import holm
 from hprune.storage.files import sha256_of_json
 from hprune.storage.studies import StudyRun
 
@@ -17,6 +20,7 @@ SUBSETS: dict[str, dict[str, Any]] = {
     "full": {"rule": "everything"},
     "winning_ticket": {"rule": "m.by_value", "keep": "1..5", "scores": "x"},
     "random_like": {"rule": "m.random_like", "keep": "1..5", "scores": "x"},
+    "el2n": {"rule": "m.highest", "size": 30, "scores": "y"},
 }
 
 
@@ -87,6 +91,21 @@ def row_of(arms: Any, label: str, metric: str = "accuracy", eval_set: str = "val
     return next(row for row in rows if (row["label"], row["metric"], row["eval_set"]) == (label, metric, eval_set))
 
 
+def test_scoring_is_paid_back_only_where_the_studys_runs_chose_what_is_faster() -> None:
+    arms = grouped(
+        run("full", 11, 0.9), run("winning_ticket", 11, 0.8), run("winning_ticket", 11, 0.8, budget="steps"),
+        run("el2n", 11, 0.8), run("random_like", 11, 0.8, scores=""),
+    )  # fmt: skip
+    scoring = [run("full", seed, 0.9) for seed in (1, 2)]
+    for arm in arms.values():
+        arm[0]["cost"] = {"train_seconds": 1.0 if arm[0]["samples"] == 100 else 0.3}
+    arms["el2n"][0]["subset"]["seeds"] = []  # as of a score of texts
+    found = {label: break_even(scoring, arm, arms, {"x", "y"}) for label, arm in arms.items()}
+    nothing = dict.fromkeys(arms)
+    assert found == nothing | {"winning_ticket": 3}  # 2 runs, each later one saves 0.7 of one
+    assert break_even(scoring, arms["winning_ticket"], arms, {"y"}) is None, "another study's table"
+
+
 def test_rows_pair_by_seed() -> None:
     arms = grouped(
         *(run("full", seed, 0.8 + seed / 100) for seed in (1, 2, 3)),
@@ -109,6 +128,22 @@ def test_an_evaluation_set_that_not_every_run_has_is_left_out() -> None:
     del manifests[0]["metrics"]["test"]
     arms = grouped(*manifests)
     assert {row["eval_set"] for row in rows_of(arms, primary_metric="accuracy", margin=None)} == {"validation"}
+
+
+def test_a_pair_is_tested_once() -> None:
+    rng = np.random.default_rng(0)
+    arms = ("full", "winning_ticket", "random_like", "el2n")
+    for _ in range(20):
+        runs = [run(arm, seed, 0.8 + float(rng.normal(0, 0.01))) for arm in arms for seed in range(6)]
+        ticket, random = (row_of(grouped(*runs), arm, margin=0.01) for arm in arms[1:3])
+        ours, theirs = ticket["difference_to_random"], random["difference_to_ticket"]
+        assert (ours["to"], theirs["to"]) == ("random_like", "winning_ticket")
+        assert [ours[end] for end in ("mean", "low", "high")] == [-theirs[end] for end in ("mean", "high", "low")]
+        assert ours["p_holm"] == theirs["p_holm"]
+        assert ours["equivalence"]["low"] == -theirs["equivalence"]["high"]
+        turned = {"better": "worse", "worse": "better"}
+        said = random["verdict_to_ticket"]
+        assert ticket["verdict_to_random"] == turned.get(said, said)
 
 
 def two_budgets() -> dict[str, Any]:
@@ -136,7 +171,10 @@ def test_budgets_are_arms_of_their_own_beside_the_same_full_set() -> None:
 def test_a_family_is_the_arms_of_one_budget_and_the_margin_is_of_the_primary_metric() -> None:
     arms = two_budgets()
     row = row_of(arms, "winning_ticket", margin=0.02)
-    assert row["difference"]["p_holm"] <= 2 * row["difference"]["p_value"] + 1e-12
+    other = row_of(arms, "random_like", margin=0.02)
+    p_values = np.array([row["difference"]["p_value"], other["difference"]["p_value"]])
+    assert [row["difference"]["p_holm"], other["difference"]["p_holm"]] == pytest.approx(holm(p_values).tolist())
+    assert holm(p_values).sum() > p_values.sum()
     assert row["difference"]["equivalence"]["margin"] == 0.02
     assert row_of(arms, "winning_ticket", "loss", margin=0.02)["difference"]["equivalence"] is None
     assert row_of(arms, "winning_ticket", eval_set="test", margin=0.02)["difference"]["equivalence"]["margin"] == 0.02

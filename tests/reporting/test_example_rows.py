@@ -58,6 +58,19 @@ def right(arm: str) -> np.ndarray:
     return np.stack([predicted(arm, seed)["pred"] == LABELS for seed in SEEDS])
 
 
+def test_arms_are_beside_the_ticket_of_their_size_too(tmp_path: Path) -> None:
+    arms = {arm: [made(tmp_path, arm, seed) for seed in SEEDS] for arm in ("full", "winning_ticket", "el2n")}
+    examples, slices = example_rows(arms)
+    assert [(row["label"], row["to"]) for row in examples] == [
+        ("winning_ticket", "full"), ("el2n", "full"), ("el2n", "winning_ticket")
+    ]  # fmt: skip
+    assert examples[2]["difference"]["mean"] == pytest.approx(right("el2n").mean() - right("winning_ticket").mean())
+    assert {row["label"] for row in slices} == {"winning_ticket", "el2n"}
+    assert len(slices) == 2 * 7, "beside the full set alone"
+    captions = [table["caption"] for table in example_tables({"examples": examples})]
+    assert captions == [f"Accuracy on validation, 300 examples, beside {to}" for to in ("full", "winning_ticket")]
+
+
 def test_examples_and_slices_by_hand(tmp_path: Path) -> None:
     examples, slices = example_rows(arms_in(tmp_path))
     (row,) = examples
@@ -101,7 +114,7 @@ def test_an_answer_that_is_a_text_is_right_if_it_matches(tmp_path: Path) -> None
     assert examples[0]["mcnemar"]["1"]["gained"] == N
     assert all(part["reference"] == 0 for part in slices)
     report = {"examples": examples, "slices": slices, "rows": []}
-    assert example_tables(report)[0]["caption"] == "Exact match on validation, 300 examples"
+    assert example_tables(report)[0]["caption"] == "Exact match on validation, 300 examples, beside full"
     assert slice_tables(report)[0]["caption"] == "winning_ticket: Exact match on validation"
 
 

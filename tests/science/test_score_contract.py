@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hprune import Dynamics
@@ -48,7 +48,6 @@ def test_there_are_scores() -> None:
 
 
 @pytest.mark.parametrize("name", SCORES)
-@settings(deadline=None)
 @given(
     runs=st.integers(1, 9), epochs=st.integers(1, 9), samples=st.integers(1, 40), seed=st.integers(0, 99),
     cuts=st.lists(st.integers(0, 40), max_size=5),

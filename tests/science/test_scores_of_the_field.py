@@ -256,7 +256,7 @@ def sentences(number: int, seed: int, empty: bool = False) -> list[str]:
     return [*drawn, *drawn[: number // 3], "word0"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 200), st.booleans())
 def test_tfidf_distances_are_those_of_a_dense_search(seed: int, empty: bool) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer

@@ -127,6 +127,13 @@ def test_within_a_class_the_extremes_are_kept() -> None:
         per_class(pool(), highest, "both")  # type: ignore[arg-type]
 
 
+def test_classes_are_drawn_apart() -> None:
+    pairs = Pool(np.zeros(400), np.arange(400) % 2, runs=0, higher_is="easier", size=200, keep=None, seed=1)
+    kept = per_class(pairs, random_like, "share")
+    together = np.isin(kept[kept % 2 == 0] + 1, kept).mean()
+    assert 0.35 < together < 0.65, "pairs of neighbours, one of each class, are not kept or removed as one"
+
+
 def test_size_is_given_once() -> None:
     for size in [{}, {"keep": "1..5", "fraction": 0.5}, {"size": 4, "fraction": 0.5}]:
         with pytest.raises(ValueError, match=r"exactly one of subset\.keep, subset\.fraction and subset\.size"):

@@ -7,7 +7,12 @@ import pytest
 from scipy import stats
 
 from hprune.science.cost import pay_back
-from hprune.science.stats import paired_difference, t_interval
+from hprune.science.stats import Difference, compare, t_interval
+
+
+def one(arm: dict[int, float], reference: dict[int, float], *, higher_is_better: bool = True) -> Difference:
+    """A family of one arm."""
+    return compare({"arm": arm}, reference, higher_is_better=higher_is_better)["arm"]
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
@@ -39,7 +44,7 @@ def test_paired_difference_is_scipys_paired_t_test() -> None:
     rng = np.random.default_rng(3)
     full = dict(enumerate(rng.normal(0.9, 0.01, size=6)))
     arm = {seed: value + rng.normal(0.005, 0.003) for seed, value in full.items()}
-    ours = paired_difference(arm, full)
+    ours = one(arm, full)
     assert ours.p_value == pytest.approx(stats.ttest_rel(list(arm.values()), list(full.values())).pvalue)
     assert ours.test == "paired t test, two-sided, n = 6 seeds"
 
@@ -49,7 +54,7 @@ def test_verdicts_agree_with_the_interval() -> None:
     seen = set()
     for shift in np.repeat([-0.02, 0.0, 0.02], 30):
         full = dict(enumerate(rng.normal(0.9, 0.01, size=5)))
-        ours = paired_difference({s: v + shift + rng.normal(0, 0.01) for s, v in full.items()}, full)
+        ours = one({s: v + shift + rng.normal(0, 0.01) for s, v in full.items()}, full)
         low, high = ours.interval.low, ours.interval.high
         assert low is not None
         assert high is not None
@@ -60,25 +65,34 @@ def test_verdicts_agree_with_the_interval() -> None:
 
 def test_direction_of_the_metric_decides() -> None:
     loss, full = {1: 0.31, 2: 0.32, 3: 0.30}, {1: 0.51, 2: 0.53, 3: 0.50}
-    assert paired_difference(loss, full, higher_is_better=False).verdict == "better"
-    assert paired_difference(loss, full).verdict == "worse"
+    assert one(loss, full, higher_is_better=False).verdict == "better"
+    assert one(loss, full).verdict == "worse"
 
 
 def test_one_seed_gives_no_verdict_and_pairs_are_by_seed() -> None:
-    ours = paired_difference({1: 0.9, 7: 0.1}, {1: 0.8, 9: 0.5})
+    ours = one({1: 0.9, 7: 0.1}, {1: 0.8, 9: 0.5})
     assert ours.verdict == "no verdict (one seed)"
     assert (ours.interval.low, ours.p_value, ours.interval.mean) == (None, None, pytest.approx(0.1))
     with pytest.raises(ValueError, match="arms must share seeds"):
-        paired_difference({1: 0.9}, {2: 0.9})
+        one({1: 0.9}, {2: 0.9})
 
 
 def test_no_spread() -> None:
     same = {1: 0.5, 2: 0.5, 3: 0.5}
-    assert paired_difference(same, same).verdict == "not distinguishable"
-    constant = paired_difference({s: v + 0.1 for s, v in same.items()}, same)
+    assert one(same, same).verdict == "not distinguishable"
+    constant = one({s: v + 0.1 for s, v in same.items()}, same)
     assert (constant.verdict, constant.p_value) == ("no verdict (no spread)", None)
-    rounding = paired_difference({1: 0.8, 2: 0.9}, {1: 0.7, 2: 0.8})
+    rounding = one({1: 0.8, 2: 0.9}, {1: 0.7, 2: 0.8})
     assert rounding.verdict == "no verdict (no spread)"
+    assert constant.p_sign_flip == pytest.approx(0.25)
+
+
+def test_an_arm_without_spread_counts_in_the_family() -> None:
+    full = dict.fromkeys(range(6), 0.5)
+    arm = {seed: 0.5 + 0.001 * seed for seed in full}
+    alone, beside = one(arm, full), compare({"arm": arm, "constant": dict.fromkeys(full, 0.4)}, full)["arm"]
+    assert beside.p_holm == pytest.approx(2 * alone.p_holm)
+    assert beside.detectable > alone.detectable
 
 
 def test_break_even_is_the_papers_arithmetic() -> None:

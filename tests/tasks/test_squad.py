@@ -155,7 +155,7 @@ words = st.one_of(
 phrases = st.lists(words, max_size=5).map(" ".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(phrases, st.lists(phrases, max_size=5)), min_size=1, max_size=8))
 def test_random_answers(rows: list[tuple[str, list[str]]]) -> None:
     check([answer for answer, _ in rows], [gold for _, gold in rows])

@@ -130,7 +130,7 @@ def _certainty(row: Row) -> list[str]:
     if gap is None or gap["detectable"] is None:
         return []
     least = number(gap["detectable"], row["metric"])
-    told = f"A true difference of {least} would be found in four of five studies like this one"
+    told = f"A true difference to full training of {least} would be found in four of five studies like this one"
     if gap["power"] is None or gap["equivalence"] is None:
         return [f"{told}."]
     margin, none = margin_of(gap, row["metric"]), gap["equivalence"]["power"]

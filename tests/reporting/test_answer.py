@@ -36,7 +36,7 @@ def test_a_difference_smaller_than_the_margin_is_said_to_be(report: dict[str, An
 
 
 def test_what_could_have_been_found_is_said(report: dict[str, Any]) -> None:
-    found = "A true difference of 1.9 points would be found in four of five studies like this one"
+    found = "A true difference to full training of 1.9 points would be found in four of five studies like this one"
     margin = "one of 1 point, the margin, in 40% of them; if there were none, equivalence would be shown in 20%."
     assert f"{found}, {margin}" in said(report)
     report["rows"][2]["difference"] |= {"power": None, "equivalence": None}  # no margin was stated

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def tfidf_distance(texts: Sequence[str], *, tolerance: float = 1e-6, most_rounds: int = 200) -> NDArray[np.float32]:
+def tfidf_distance(texts: Sequence[str], *, tolerance: float = 1e-8, most_rounds: int = 2000) -> NDArray[np.float32]:
     """Distance of each text's TF-IDF vector from the geometric median of all: ||x_i - m||_2.
 
     The vectors are scikit-learn's `TfidfVectorizer` by its defaults, of length 1; m minimises the sum of distances, and
-    is found by Weiszfeld's rounds from the mean on. Unlike other scores its number depends on all samples.
+    is found by Weiszfeld's rounds from the mean on, or is a text where these only creep towards one. Unlike other
+    scores its number depends on all samples.
 
     Args:
         texts: N texts, those of a pair as one.
@@ -36,7 +37,18 @@ def tfidf_distance(texts: Sequence[str], *, tolerance: float = 1e-6, most_rounds
         step, median = float(np.linalg.norm(moved - median)), moved
         if step < tolerance:
             break
-    return _distances(vectors, squared, median).astype(np.float32)
+    distances = _distances(vectors, squared, median)
+    nearest = vectors[[int(distances.argmin())]].toarray()[0]
+    if _is_median(nearest, vectors, there := _distances(vectors, squared, nearest)):
+        distances = there
+    return distances.astype(np.float32)
+
+
+def _is_median(point: NDArray[np.float64], vectors: Any, distances: NDArray[np.float64]) -> bool:
+    """Whether a point of the data is the geometric median: others pull at it no more than those that lie on it hold."""
+    here = distances < 1e-6  # what rounding leaves of 0
+    weights = np.where(here, 0, 1 / np.maximum(distances, 1e-6))
+    return bool(np.linalg.norm(vectors.T @ weights - weights.sum() * point) <= here.sum())
 
 
 def _vectors(texts: Sequence[str]) -> Any:

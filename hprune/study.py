@@ -158,9 +158,10 @@ def check_measured(scores: Sequence[ScoreSpec], ways: Sequence[Measured]) -> Non
     """
     for score in scores:
         if score.measured not in ways and not score.of_texts:
+            asked = "data.folds=5" if score.measured == "out_of_fold" else f"record={score.measured} or both"
             raise ValueError(
                 f"score {score.name} is to be measured by {score.measured}, but the scoring runs record "
-                f"{' and '.join(ways)}: leave its measured null, or record={score.measured} or both"
+                f"{' and '.join(ways)}: leave its measured null, or set {asked}"
             )
 
 

@@ -68,7 +68,7 @@ def test_arms_are_as_large_as_the_ticket_and_trained_in_both_budgets(
         ("comparison.margin=1", "(0.01 is one point of accuracy), got 1"),
         ("comparison.margin=wide", "(0.01 is one point of accuracy), got 'wide'"),
         ("score.measured=eval_pass", "score h_score is to be measured by eval_pass, but the scoring runs record"),
-        ("scores.aum.measured=out_of_fold", "score aum is to be measured by out_of_fold, but the scoring runs record"),
+        ("scores.aum.measured=out_of_fold", "record train_pass: leave its measured null, or set data.folds=5"),
         ("arms.winning_ticket.balance=equal", "subset.balance=equal shares out a size, but subset 'winning_ticket'"),
         ("arms.full.balance=share", "subset.balance=share shares out a size, but subset 'full' keeps every sample"),
         ("trainer.budget=hours", "trainer.budget must be epochs or steps, got 'hours'"),

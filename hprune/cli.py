@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "fine-tune once and record every sample (-m: many runs)",
     "score": "from the records of a study's runs to one number a sample",
     "report": "table, figures and report.html of a study",
+    "sensitivity": "what a score depends on: runs, epochs, samples, way of measuring",
     "export": "the pruned data set itself, in the format you want",
     "status": "every run and study: done, started, failed, missing",
 }
@@ -19,7 +20,7 @@ def main() -> None:
     """Replace this process by the command's own, so that it is the same one whichever way it is started."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name not in COMMANDS:
-        listed = "\n".join(f"  {command:<8} {what}" for command, what in COMMANDS.items())
+        listed = "\n".join(f"  {command:<11} {what}" for command, what in COMMANDS.items())
         print(
             "usage: hprune COMMAND [KEY=VALUE ...]     (hprune COMMAND --help lists the keys)\n\n"
             f"{listed}\n\nfirst steps: hprune study +experiment=demo"

@@ -48,9 +48,12 @@ class ScoreSpec:
     measured: Measured = "train_pass"
     runs: int | None = None
     epochs: int | None = None
+    skip_epochs: int | None = None
     seeds: list[int] | None = None
     allow_missing: bool = False
     needs: Sequence[str] = ("correct",)
+    by_seeds: bool = False
+    """Whether the table is named by its runs, as one of several groups of them."""
 
     def __post_init__(self) -> None:
         check_name("score.name", self.name)
@@ -63,6 +66,8 @@ class ScoreSpec:
         for key in ("runs", "epochs"):
             if getattr(self, key) is not None:
                 check_whole(f"score.{key}", getattr(self, key), low=1)
+        if self.skip_epochs is not None:
+            check_whole("score.skip_epochs", self.skip_epochs, low=0)
         if self.seeds is not None:
             check_seeds(self.seeds, "score.seeds")
         if type(self.allow_missing) is not bool:
@@ -90,7 +95,8 @@ class ScoreSpec:
         """What tells it from other scores, whatever it is called: its function, and what that is given."""
         function = getattr(self.function, "func", self.function)
         name = getattr(function, "__qualname__", type(function).__qualname__)
-        return {**self.parameters, "score": self.name, "function": f"{function.__module__}.{name}"}
+        skipped = {"skip_epochs": self.skip_epochs} if self.skip_epochs else {}
+        return {**self.parameters, **skipped, "score": self.name, "function": f"{function.__module__}.{name}"}
 
     @property
     def table(self) -> str:
@@ -98,6 +104,8 @@ class ScoreSpec:
         if self.of_texts:
             return self.name
         parts = [self.name, f"S{self.runs}" if self.runs else "", f"E{self.epochs}" if self.epochs else ""]
+        parts += [f"skip{self.skip_epochs}" if self.skip_epochs else ""]
+        parts += [f"seeds{'+'.join(map(str, self.seeds))}" if self.by_seeds and self.seeds else ""]
         return "-".join(part for part in [*parts, "" if self.measured == "train_pass" else self.measured] if part)
 
 
@@ -155,7 +163,7 @@ def score_study(
         return _score_texts(root, study, spec, data or _data_of(root, study, spec, trust_code=trust_code))
     runs, missing = _scoring_runs(root, study, spec)
     dynamics = StoredDynamics.open([run.path for run in runs], spec.measured)
-    dynamics = dynamics.prefix(runs=spec.runs, epochs=spec.epochs)
+    dynamics = dynamics.prefix(runs=spec.runs, epochs=spec.epochs, skip=spec.skip_epochs or 0)
     path, values = score_path(root, study, spec.table), Distribution(dynamics.samples, top=dynamics.runs)
     save_pieces(path, ahead(_scored(dynamics, spec, missing, values)))  # reads, computes and writes at the same time
     log.info("%s", describe(spec, dynamics, values))
@@ -215,7 +223,7 @@ def _scored(
             values=_values(spec, piece),
             higher_is=spec.higher_is,
             seeds=piece.seeds,
-            epochs=piece.epochs,
+            epochs=dynamics.epochs,
             measured=spec.measured,
             data_hash=piece.data_hash,
             conventions=conventions,
@@ -240,7 +248,8 @@ def _values(spec: ScoreSpec, piece: Dynamics) -> Any:
 
 def describe(spec: ScoreSpec, dynamics: StoredDynamics, values: Distribution) -> str:
     """The distribution of a score, for the log."""
-    runs = f"S = {dynamics.runs} runs, E = {dynamics.epochs} epochs ({spec.measured})"
+    skipped = f", the first {dynamics.skip} left out" if dynamics.skip else ""
+    runs = f"S = {dynamics.runs} runs, E = {dynamics.epochs} epochs{skipped} ({spec.measured})"
     head = f"{spec.table} of {values.samples:,} samples from {runs}, higher is {spec.higher_is}"
     if values.real is not None:
         return f"{head}: from {values.low:.4g} to {values.high:.4g}, median {values.median():.4g}"

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from hprune.command import check_sections, command, plain, run_spec
 from hprune.data.checks import check_seeds
+from hprune.grid import grid_of, of_cell
 from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.root import root_of
 from hprune.science.records import Measured
@@ -44,12 +45,15 @@ def main(cfg: DictConfig) -> None:
     comparison = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
     check_arms(cfg.arms)
+    grid = grid_of(cfg.sensitivity)
     full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
     arms = [run_spec(cfg, subset=subset, seed=comparison[0]).whole() for subset in cfg.arms.values()]
     arms = in_budgets(arms, plain(cfg.comparison.budgets))
     score = replace(instantiate_spec(cfg.score, measured=full.ways[0]), seeds=list(scoring))
     others = [like(score, instantiate_spec(other, measured=score.measured)) for other in cfg.scores.values()]
-    check_measured([score, *others], full.ways)
+    cells = grid.cells(score, epochs=full.trainer.max_epochs)
+    arms += [arm for table in grid.retrained(score, epochs=full.trainer.max_epochs) for arm in of_cell(arms, table)]
+    check_measured([score, *others, *cells.values()], full.ways)
 
     from hprune.at_once import StudyPlace, at_once_of, training
     from hprune.report import write_report
@@ -79,6 +83,8 @@ def main(cfg: DictConfig) -> None:
             progress.watch(train(progress.started(runs, "scoring")))
             for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
+            for cell in cells.values():
+                score_study(root, study, cell)
             for other in others:
                 _make_table(root, study, other, data, needed=other.name in _tables_of(arms))
             tables = {spec.name: spec.table for spec in (*others, score)}
@@ -113,7 +119,8 @@ def _make_table(root: Path, study: str, spec: ScoreSpec, data: TaskData, *, need
 
 def _title(purpose: Purpose, spec: RunSpec, seed: int) -> str:
     steps = ", steps of the full set" if spec.steps_of_full_set else ""
-    return f"{'scoring run' if purpose == 'scoring' else f'arm {spec.subset.name}{steps}'}, seed {seed}"
+    by = f" of {spec.subset.sized_by or spec.subset.scores}" if spec.subset.sized_by or spec.subset.scores else ""
+    return f"{'scoring run' if purpose == 'scoring' else f'arm {spec.subset.name}{by}{steps}'}, seed {seed}"
 
 
 def in_budgets(arms: Sequence[RunSpec], budgets: Any) -> list[RunSpec]:
@@ -145,6 +152,7 @@ def like(score: ScoreSpec, other: ScoreSpec) -> ScoreSpec:
         other,
         runs=other.runs or score.runs,
         epochs=other.epochs or score.epochs,
+        skip_epochs=score.skip_epochs if other.skip_epochs is None else other.skip_epochs,
         seeds=other.seeds or score.seeds,
         allow_missing=other.allow_missing or score.allow_missing,
     )

@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 from hprune.reporting.outcomes import Outcome, State, first_line, print_outcomes
 
@@ -57,6 +57,7 @@ class Outcomes(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """In the process that was started: the jobs that Hydra's own sweeper will make of the command line."""
         global _sweep
+        _give_way(config)
         jobs, folder = _planned(config), Path(config.hydra.sweep.dir)
         for number in range(len(jobs)):
             _file(folder, number).unlink(missing_ok=True)  # of an earlier sweep that was given the same folder
@@ -139,6 +140,21 @@ def _said(file: Path) -> tuple[State, str] | tuple[()] | None:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def _give_way(config: DictConfig) -> None:
+    """Of what an experiment sweeps over (hydra.sweeper.params), leave out the keys that the command line gives.
+
+    Hydra would sweep over both.
+    """
+    params = config.hydra.sweeper.get("params")
+    if not params:
+        return
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    given = {override.key_or_group for override in parser.parse_overrides(list(config.hydra.overrides.task))}
+    with read_write(config), open_dict(config):
+        for key in given & set(params):
+            del params[key]
 
 
 def _planned(config: DictConfig) -> list[list[str]]:

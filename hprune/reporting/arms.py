@@ -110,7 +110,10 @@ def _label(name: str, manifest: Manifest, namesakes: Sequence[Manifest]) -> str:
     keys = [
         text.split(" (")[0] for other in namesakes for text in differing_keys(manifest["settings"], other["settings"])
     ]
-    shown = [f"{key}={_setting(manifest, key)}" for key in dict.fromkeys(keys) if key != "trainer.budget"]
+    named = {key: f"{key}={_setting(manifest, key)}" for key in keys if key != "trainer.budget"}
+    if "subset.scores" in named:
+        named["subset.scores"] = str(_setting(manifest, "subset.scores"))  # a table says what it is
+    shown = list(named.values())
     shown += ["steps"] if budget_of(manifest) == "steps" else []
     return f"{name} [{', '.join(shown)}]" if shown else name
 

@@ -83,4 +83,4 @@ def _dynamics_behind(scores: Scores, root: Path, study: str) -> Dynamics:
     if gone:
         raise ValueError(f"study {study!r} no longer refers to the scoring runs of seeds {gone}; collect them again")
     records = [load_record(paths[seed], scores.measured) for seed in scores.seeds or sorted(paths)]
-    return Dynamics.stack(records).prefix(epochs=scores.epochs or None)
+    return Dynamics.stack(records).prefix(epochs=scores.epochs or None, skip=scores.conventions.get("skip_epochs", 0))

@@ -40,15 +40,20 @@ def render_page(report: Report) -> str:
     Args:
         report: what `hprune.reporting.summary.summarise` gives and `report.json` holds.
     """
-    environment = Environment(
+    return environment().get_template("page.html.jinja").render(_view(harmless(report)))
+
+
+def environment() -> Environment:
+    """The templates of pages: everything is escaped, and what is missing is an error."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["minus"] = _minus
-    return environment.get_template("page.html.jinja").render(_view(harmless(report)))
+    made.filters["minus"] = _minus
+    return made
 
 
 def _view(report: Report) -> View:

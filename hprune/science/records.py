@@ -145,16 +145,17 @@ class Dynamics:
             **{name: np.stack([getattr(record, name) for record in records]) for name in first.columns},
         )
 
-    def prefix(self, *, runs: int | None = None, epochs: int | None = None) -> Dynamics:
-        """Look at the first `runs` runs (by seed) and the first `epochs` epochs only.
+    def prefix(self, *, runs: int | None = None, epochs: int | None = None, skip: int = 0) -> Dynamics:
+        """Look at the first `runs` runs (by seed) and the first `epochs` epochs only, of these not at the first `skip`.
 
         Raises:
             ValueError: if more is asked for than was logged, or less than one.
         """
         runs, epochs = prefix_of("runs", runs, self.runs), prefix_of("epochs", epochs, self.epochs)
+        check_skip(skip, epochs)
 
         def cut(values: NDArray[Any] | None) -> Any:
-            return None if values is None else values[:runs, :epochs]
+            return None if values is None else values[:runs, skip:epochs]
 
         return Dynamics(
             self.sample_ids,
@@ -253,6 +254,16 @@ def prefix_of(name: str, asked: int | None, logged: int) -> int:
     if not isinstance(asked, int) or not 1 <= asked <= logged:
         raise ValueError(f"{name} must be in 1..{logged}, what was logged, got {asked}; collect more to go further")
     return asked
+
+
+def check_skip(skip: int, epochs: int) -> None:
+    """Refuse to leave out all epochs that are looked at.
+
+    Raises:
+        ValueError: unless `skip` lies in 0..epochs - 1.
+    """
+    if not 0 <= skip < epochs:
+        raise ValueError(f"skip_epochs must be in 0..{epochs - 1}, to leave one of {epochs} epochs, got {skip}")
 
 
 def _freeze(*arrays: NDArray[Any]) -> None:

@@ -159,6 +159,7 @@ def _score_facts(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
         "seeds": list(scores.seeds),
         "epochs": scores.epochs,
         "measured": scores.measured,
+        **({"skip_epochs": skipped} if (skipped := scores.conventions.get("skip_epochs")) else {}),
     }
 
 

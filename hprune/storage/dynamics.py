@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hprune.science.records import OPTIONAL, Dynamics, Measured, prefix_of
+from hprune.science.records import OPTIONAL, Dynamics, Measured, check_skip, prefix_of
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
 from hprune.storage.manifests import RECORD, key_of, read_manifest
@@ -31,6 +31,9 @@ class StoredDynamics:
 
     records: tuple[tuple[RecordFacts, OpenTable], ...]  # by seed
     epochs: int
+    """E: epochs 0..E-1 are looked at,"""
+    skip: int = 0
+    """but for so many at the start."""
 
     @classmethod
     def open(cls, runs: Sequence[Path], measured: Measured) -> StoredDynamics:
@@ -54,14 +57,17 @@ class StoredDynamics:
         """N."""
         return self.records[0][0].samples
 
-    def prefix(self, *, runs: int | None = None, epochs: int | None = None) -> StoredDynamics:
-        """Look at the first `runs` runs (by seed) and the first `epochs` epochs only; the others are not read.
+    def prefix(self, *, runs: int | None = None, epochs: int | None = None, skip: int = 0) -> StoredDynamics:
+        """Look at the first `runs` runs (by seed) and the first `epochs` epochs only, of these not at the first `skip`.
+
+        What is left out is not read.
 
         Raises:
             ValueError: if more is asked for than was logged, or less than one.
         """
-        runs = prefix_of("runs", runs, self.runs)
-        return replace(self, records=self.records[:runs], epochs=prefix_of("epochs", epochs, self.epochs))
+        runs, epochs = prefix_of("runs", runs, self.runs), prefix_of("epochs", epochs, self.epochs)
+        check_skip(skip, epochs)
+        return replace(self, records=self.records[:runs], epochs=epochs, skip=skip)
 
     def pieces(self, columns: Sequence[str] = ("correct",)) -> Iterator[Dynamics]:
         """Read the samples in pieces of one size, by increasing id; the last may be smaller.
@@ -73,7 +79,7 @@ class StoredDynamics:
             ValueError: if a record is damaged where it is read, or the runs know different samples.
         """
         columns = tuple(dict.fromkeys(("correct", *columns)))
-        wanted = ["sample_id", *(f"{name}_{epoch}" for name in columns for epoch in range(self.epochs))]
+        wanted = ["sample_id", *(f"{name}_{epoch}" for name in columns for epoch in range(self.skip, self.epochs))]
         for key, there in ((facts.key, table.parquet.schema_arrow.names) for facts, table in self.records):
             lacking = [name for name in OPTIONAL if name in columns and f"{name}_0" not in there]
             if lacking:
@@ -103,11 +109,11 @@ class StoredDynamics:
         return min(max(PIECE_BYTES // a_sample, 1), ROW_GROUP)
 
     def _stack(self, batches: Sequence[pa.RecordBatch], name: str) -> NDArray[Any]:
-        shape = (len(batches), self.epochs, batches[0].num_rows)
+        shape = (len(batches), self.epochs - self.skip, batches[0].num_rows)
         stacked: NDArray[Any] = np.empty(shape, np.bool_ if name == "correct" else np.float32)  # (S, E, n)
         for run, batch in enumerate(batches):
-            for epoch in range(self.epochs):
-                stacked[run, epoch] = array_of(batch.column(f"{name}_{epoch}"))
+            for epoch in range(self.skip, self.epochs):
+                stacked[run, epoch - self.skip] = array_of(batch.column(f"{name}_{epoch}"))
         return stacked
 
 

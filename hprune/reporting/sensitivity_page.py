@@ -1,0 +1,213 @@
+"""A sensitivity analysis to look at: tables on the terminal, and one self-contained page with figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hprune.reporting import wording as words
+from hprune.reporting.figure_cells import compositions, growth, heat_map
+from hprune.reporting.page import environment
+from hprune.reporting.terminal import WIDTH
+from hprune.reporting.visible import harmless
+
+Report = Mapping[str, Any]
+Line = Mapping[str, Any]
+View = dict[str, Any]
+
+WAYS = {"train_pass": "training pass", "eval_pass": "clean pass", "out_of_fold": "out of fold"}
+HEADS = ("runs", "epochs", "H = 0", "ticket", "H = S", "overlap", "kappa", "cost", "to full", "to random")
+MEANINGS = (
+    "ticket: the share of the samples with 0 < H < S. overlap, kappa: of that ticket with the one of the most runs and "
+    "epochs in the table (Jaccard; Cohen's kappa, which is 0 for subsets of these sizes by chance).",
+    "cost: of scoring, in full fine-tunings of the most epochs in the table. to full, to random: the difference in "
+    "{metric} of the arm that was trained on the ticket; empty where none was.",
+)
+
+
+def print_cells(report: Report) -> None:
+    """Print a table for each line of the report, on stdout."""
+    report = harmless(report)
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    for line in report["lines"]:
+        console.print(f"\n{_title(line)}", style="bold")
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+        for head in HEADS:
+            table.add_column(head, justify="left" if head.startswith("to ") else "right", no_wrap=True)
+        for cell in line["cells"]:
+            table.add_row(*(Text(text) for text in _texts(cell, line)))
+        console.print(table)
+        console.print(*_sentences(line), sep="\n", end="\n" if _sentences(line) else "")
+    console.print("", *_meanings(report), sep="\n")
+
+
+def render_cells(report: Report) -> str:
+    """The report as the text of an HTML file."""
+    report = harmless(report)
+    lines = [
+        {
+            "title": _title(line),
+            "heads": HEADS,
+            "rows": [_texts(cell, line) for cell in line["cells"]],
+            "sentences": _sentences(line),
+            "figures": list(_figures(line, f"line{at}")),
+        }
+        for at, line in enumerate(report["lines"])
+    ]
+    view = {"report": report, "lines": lines, "meanings": _meanings(report), "growth": list(_growth(report))}
+    return environment().get_template("sensitivity.html.jinja").render(view)
+
+
+def _title(line: Line) -> str:
+    skipped = f", without epoch {_listed(line['skip_epochs'])}" if line["skip_epochs"] else ""
+    epochs = line["trained_epochs"]
+    kind = "runs of as many epochs as are looked at" if epochs is None else f"the first epochs of runs of {epochs}"
+    whole = all(cell["E"] == cell["trained_epochs"] for cell in line["cells"]) and epochs is not None
+    of = f"runs of {words.count(epochs, 'epoch')}" if whole else kind
+    return f"{line['task']}, {line['model']}, {line['samples']:,} samples, {_way(line)}{skipped}: {of}"
+
+
+def _listed(skipped: int) -> str:
+    return "1" if skipped == 1 else f"1 to {skipped}"
+
+
+def _way(line: Line) -> str:
+    return WAYS.get(line["measured"], str(line["measured"]))
+
+
+def _texts(cell: Mapping[str, Any], line: Line) -> list[str]:
+    """The fields of a row, by HEADS."""
+    histogram, arm = cell["histogram"], cell["arm"]
+    total = sum(histogram)
+    first = cell["seeds"] == sorted(cell["seeds"]) and _is_prefix(cell["seeds"], line)
+    return [
+        str(cell["S"]) if first else ", ".join(map(str, cell["seeds"])),
+        f"{cell['E']}" if cell["E"] == cell["trained_epochs"] else f"{cell['E']} of {cell['trained_epochs']}",
+        words.share(histogram[0] / total),
+        words.share(cell["share"]),
+        words.share(histogram[-1] / total),
+        "" if cell["jaccard"] is None else f"{cell['jaccard']:.2f}",
+        "" if cell["kappa"] is None else f"{cell['kappa']:.2f}",
+        f"{cell['full_runs']:.1f}",
+        *("" if arm is None else _gap(arm, end) for end in ("", "_to_random")),
+    ]
+
+
+def _is_prefix(seeds: Sequence[int], line: Line) -> bool:
+    """Whether these are the first runs of all that the line knows."""
+    known = sorted({seed for cell in line["cells"] for seed in cell["seeds"]})
+    return list(seeds) == known[: len(seeds)]
+
+
+def _gap(arm: Mapping[str, Any], end: str) -> str:
+    gap = arm[f"difference{end}"]
+    if gap is None:
+        return ""
+    mean, low, high = words.texts_of(gap, arm["metric"], sign="+")
+    return f"{mean} [{low}, {high}]" if low else str(mean)
+
+
+def _sentences(line: Line) -> list[str]:
+    """How far tickets of other runs differ."""
+    tickets = line["tickets"]
+    if tickets is None:
+        return []
+    told = (
+        f"{tickets['count']} tickets of other runs, with as many epochs: overlap {_between(tickets['jaccard'], '.2f')}"
+    )
+    told += f", kappa {_between(tickets['kappa'], '.2f')}" if tickets["kappa"] else ""
+    if tickets["difference"] is not None:
+        told += f"; their differences to the full set lie between {_between(tickets['difference'], '+.3f')}"
+    return [f"{told}."]
+
+
+def _between(ends: Sequence[float] | None, form: str) -> str:
+    if ends is None:
+        return "unknown"
+    low, high = (f"{end:{form}}" for end in ends)
+    return low if low == high else f"{low} to {high}"
+
+
+def _meanings(report: Report) -> list[str]:
+    metric = words.metric_name(report["primary_metric"])
+    in_points = f"{metric}, in points," if report["primary_metric"] in words.PERCENT else metric
+    return [meaning.format(metric=in_points) for meaning in MEANINGS]
+
+
+def _figures(line: Line, key: str) -> Iterator[View]:
+    cells = line["cells"]
+    names = [f"S = {text[0]}, E = {text[1]}" for text in (_texts(cell, line) for cell in cells)]
+    if len(cells) > 1:
+        yield {
+            "figure": Markup(compositions(cells, names, f"{key}-made-of")),
+            "caption": "What H is made of in each cell. More runs move samples from both ends into the ticket, more "
+            "epochs move them to H = 0.",
+        }
+    metric = line["cells"][-1]["arm"]["metric"] if line["cells"][-1]["arm"] else ""
+    gaps = [_mean_gap(cell) for cell in cells]
+    maps = [
+        ("share in the ticket", [cell["share"] for cell in cells], ".0%", "Lighter is larger."),
+        ("kappa with the last ticket", [cell["kappa"] for cell in cells], ".2f", "Lighter is more alike."),
+        ("difference to the full set", gaps, "+.1f" if metric in words.PERCENT else "+.3f", "Lighter is better."),
+    ]
+    for title, values, form, caption in maps:
+        svg = heat_map(cells, values, title, f"{key}-{title.split()[0]}", form)
+        if svg is not None and len({cell["S"] for cell in cells}) > 1 and len({cell["E"] for cell in cells}) > 1:
+            yield {"figure": Markup(svg), "caption": f"{title[:1].upper()}{title[1:]}, by runs and epochs. {caption}"}
+
+
+def _mean_gap(cell: Mapping[str, Any]) -> float | None:
+    arm = cell["arm"]
+    if arm is None or arm["difference"] is None:
+        return None
+    return float(arm["difference"]["mean"] * (100 if arm["metric"] in words.PERCENT else 1))
+
+
+def _growth(report: Report) -> Iterator[View]:
+    """Against the number of samples, where there are several: of each way of measuring the cell of the most runs."""
+    ways: dict[str, list[Line]] = {}
+    for line in report["lines"]:
+        skipped = f", without epoch {_listed(line['skip_epochs'])}" if line["skip_epochs"] else ""
+        ways.setdefault(f"{_way(line)}{skipped}", []).append(line)
+    several = {way: sorted(lines, key=lambda line: line["samples"]) for way, lines in ways.items()}
+    if len({line["samples"] for line in report["lines"]}) < 2:
+        return
+    shares = {way: [_point(line, line["cells"][-1]["share"]) for line in lines] for way, lines in several.items()}
+    hardest = {
+        way: [_point(line, line["cells"][-1]["histogram"][0] / line["samples"]) for line in lines]
+        for way, lines in several.items()
+    }
+    yield _curve(shares, "winning ticket, %", "growth-ticket", "The share of the samples in the winning ticket.")
+    yield _curve(hardest, "H = 0, %", "growth-hardest", "The share of the samples that no run had right throughout.")
+    scale = 100 if report["primary_metric"] in words.PERCENT else 1
+    for end, other in (("", "the full set"), ("_to_random", "as many random samples")):
+        gaps = {way: [point for line in lines if (point := _gap_point(line, end))] for way, lines in several.items()}
+        known = {way: points for way, points in gaps.items() if points}
+        if known:
+            name = words.metric_name(report["primary_metric"])
+            axis = f"difference in {name}" + (", points" if scale == 100 else "")
+            yield _curve(known, axis, f"growth-gap{end}", f"The ticket against {other}, with 95% intervals.", scale)
+
+
+def _point(line: Line, value: float) -> tuple[float, float, float, float]:
+    return line["samples"], value, value, value
+
+
+def _gap_point(line: Line, end: str) -> tuple[float, float, float, float] | None:
+    arm = line["cells"][-1]["arm"]
+    gap = arm[f"difference{end}"] if arm else None
+    if gap is None:
+        return None
+    low, high = (gap["mean"] if gap[side] is None else gap[side] for side in ("low", "high"))
+    return line["samples"], gap["mean"], low, high
+
+
+def _curve(curves: Mapping[str, Any], name: str, key: str, caption: str, scale: float = 100) -> View:
+    return {"figure": Markup(growth(curves, name, key, scale)), "caption": caption}

@@ -32,6 +32,8 @@ def main(cfg: DictConfig) -> State:
     if sweeps_here():
         check_alone("a sweep")
     purpose = purpose_of(spec, seeds, allow_seed_overlap=cfg.comparison.allow_seed_overlap)
+    if purpose == "comparison" and spec.whole() != spec:
+        log.info("this run compares and is not scored: it records the training pass only, and no folds")
     spec = spec.scored() if purpose == "scoring" else spec.whole()
     data = load_samples(spec, root=root)
     folder, state = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)

@@ -63,16 +63,18 @@ def whole(root: Path, **prefix: Any) -> Dynamics:
 
 
 @pytest.mark.parametrize("spec", [H, ERROR], ids=["whole", "real"])
-@pytest.mark.parametrize("prefix", [{}, {"runs": 2}, {"epochs": 1}, {"runs": 1, "epochs": 2}], ids=str)
+@pytest.mark.parametrize("prefix", [{}, {"runs": 2}, {"epochs": 1}, {"runs": 1, "epochs": 2}, {"skip": 1}], ids=str)
 def test_the_table_is_the_score_of_the_whole(root: Path, spec: ScoreSpec, prefix: dict[str, Any]) -> None:
-    scores, dynamics = load_scores(score_study(root, "s", replace(spec, **prefix))), whole(root, **prefix)
+    spec = replace(spec, **{"skip_epochs" if name == "skip" else name: value for name, value in prefix.items()})
+    scores, dynamics = load_scores(score_study(root, "s", spec)), whole(root, **prefix)
     expected = spec.function(dynamics)
     assert (scores.values.dtype, scores.values.tobytes()) == (expected.dtype, expected.tobytes())
     assert scores.sample_ids.tolist() == dynamics.sample_ids.tolist()
-    assert (scores.seeds, scores.epochs, scores.data_hash) == (dynamics.seeds, dynamics.epochs, "data")
+    assert (scores.seeds, scores.epochs, scores.data_hash) == (dynamics.seeds, prefix.get("epochs", EPOCHS), "data")
     names = {"score": spec.name, "function": f"{spec.function.__module__}.{spec.function.__name__}"}
-    assert scores.conventions == {**names, "missing_runs_allowed": False}
-    score_study(root, "s", replace(spec, **prefix, allow_missing=True))  # nothing is: the same table
+    skipped = {"skip_epochs": 1} if "skip" in prefix else {}
+    assert scores.conventions == {**names, **skipped, "missing_runs_allowed": False}
+    score_study(root, "s", replace(spec, allow_missing=True))  # nothing is: the same table
 
 
 def test_the_size_of_the_pieces_does_not_show(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

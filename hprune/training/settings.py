@@ -48,9 +48,12 @@ class RunSpec:
         return replace(self, task=replace(self.task, also={})) if self.task.also else self
 
     def whole(self) -> RunSpec:
-        """The same run without folds, which are for scoring: an arm is one model."""
+        """The same run without what is for scoring only: folds, as an arm is one model, and clean passes to record."""
+        if self.data.folds is None and self.record == RecordSpec():
+            return self
         config = {**self.config, "data": {**self.config.get("data", {}), "folds": None}}
-        return self if self.data.folds is None else replace(self, data=replace(self.data, folds=None), config=config)
+        config["record"] = {**self.config.get("record", {}), **asdict(RecordSpec())}
+        return replace(self, data=replace(self.data, folds=None), record=RecordSpec(), config=config)
 
     @property
     def ways(self) -> tuple[Measured, ...]:

@@ -59,7 +59,7 @@ def test_arms_that_share_a_name_are_told_apart_by_what_differs() -> None:
     assert len(arms) == 5
     assert next(iter(arms)) == "full"
     assert any("subset.keep=2..5" in label for label in arms)
-    assert any("optim.lr=2.0" in label and "subset.scores=table-y" in label for label in arms)
+    assert any("optim.lr=2.0" in label and "table-y" in label for label in arms)
 
 
 def test_no_arm_is_lost_when_labels_collide() -> None:

@@ -66,17 +66,21 @@ def whole(pieces: list[Dynamics], name: str) -> Any:
 @given(
     samples=st.integers(1, 70), groups=st.integers(1, 80), piece=st.integers(1, 5000),
     columns=st.sets(st.sampled_from(COLUMNS), min_size=1), runs=st.integers(1, 3), epochs=st.integers(1, 3),
+    skip=st.integers(0, 2),
 )  # fmt: skip
 def test_pieces_together_are_the_stacked_records(
     tmp_path_factory: pytest.TempPathFactory, samples: int, groups: int, piece: int, columns: set[str], runs: int,
-    epochs: int,
+    epochs: int, skip: int,
 ) -> None:  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "ROW_GROUP", groups)
         patch.setattr(module, "PIECE_BYTES", piece)
         paths = study(tmp_path_factory.mktemp("study"), samples=samples)
-        pieces = read(paths[::-1], tuple(columns), runs=runs, epochs=epochs)
-    expected = Dynamics.stack([load_record(path, "train_pass") for path in paths]).prefix(runs=runs, epochs=epochs)
+        prefix = {"runs": runs, "epochs": epochs, "skip": min(skip, epochs - 1)}
+        pieces = read(paths[::-1], tuple(columns), **prefix)
+    stacked = Dynamics.stack([load_record(path, "train_pass") for path in paths])
+    expected = stacked.prefix(**prefix)
+    assert expected.correct.tolist() == stacked.correct[:runs, prefix["skip"] : epochs].tolist()
     for name in ("sample_ids", *COLUMNS):
         if name in {"sample_ids", "correct"} | columns:
             there, here = whole(pieces, name), getattr(expected, name)
@@ -145,6 +149,8 @@ def test_ids_are_compared_in_every_piece(tmp_path: Path, monkeypatch: pytest.Mon
         ({"epochs": 4}, r"epochs must be in 1\.\.3, what was logged, got 4"),
         ({"epochs": 1.5}, r"epochs must be in 1\.\.3, what was logged, got 1\.5"),
         ({"epochs": "all"}, r"epochs must be in 1\.\.3, what was logged, got all"),
+        ({"skip": 3}, r"skip_epochs must be in 0\.\.2, to leave one of 3 epochs, got 3"),
+        ({"epochs": 1, "skip": 1}, r"skip_epochs must be in 0\.\.0, to leave one of 1 epochs, got 1"),
     ],
 )
 def test_more_than_was_logged_is_refused(tmp_path: Path, prefix: dict[str, Any], message: str) -> None:

@@ -2,7 +2,7 @@
 
 Schema of `sensitivity.json` (schema_version 1):
     name, studies, created, primary_metric
-    lines: [{task, model, samples, measured, skip_epochs, trained_epochs, cells: [CELL], tickets}]
+    lines: [{task, model, data_hash, samples, measured, skip_epochs, trained_epochs, cells: [CELL], tickets}]
         a line has one way of measuring on one set of samples. Its cells look at the first epochs of runs of
         `trained_epochs`; where that is null, each cell's runs were trained for just as many epochs as it looks at.
         tickets: {count, jaccard: [low, high], kappa: [low, high], difference: [low, high] | null}: between tickets of
@@ -148,6 +148,7 @@ def _line(key: LineKey, cells: Sequence[Cell], trained: Mapping[str, Row]) -> di
     return {
         "task": key[0],
         "model": key[1],
+        "data_hash": key[2],
         "samples": int(reference.scores.values.size),
         "measured": key[3],
         "skip_epochs": key[4],

@@ -1,18 +1,23 @@
-"""A study as a pandas table, one row a sample: for notebooks and for your own plots."""
+"""Studies as pandas tables, one row a sample or one row a cell: for notebooks and for your own plots."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hprune.reporting.cells import gather
+from hprune.reporting.wording import way
 from hprune.science.records import Dynamics, Scores
 from hprune.science.scores.confidence import confidence
 from hprune.science.scores.variability import variability
-from hprune.storage.runs import load_record
+from hprune.storage.manifests import read_results
+from hprune.storage.runs import load_record, state_of
 from hprune.storage.scores import load_scores, score_path
-from hprune.storage.studies import runs_of
+from hprune.storage.studies import existing_study, runs_of, studies_in
 from hprune.tasks.spec import TaskData
 
 
@@ -56,6 +61,116 @@ def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") 
     )
 
 
+def scores_frame(root: Path, study: str, like: str = "h_score") -> pd.DataFrame:
+    """The score tables of a study side by side, turned so that higher is harder.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        like: the table that the others are put beside: those of the same runs and epochs, measured the same way, and
+            those of the texts alone.
+
+    Returns:
+        One row a sample, by sample_id, which is the index; one column a table, `like` first. Scores of which higher is
+        easier have their sign turned, so that H runs from -S, easy, to 0, hard.
+
+    Raises:
+        ValueError: if there is no such study or table.
+    """
+    first = load_scores(score_path(root, study, like))
+    tables = [load_scores(path) for path in sorted((existing_study(root, study) / "scores").glob("*.parquet"))]
+    beside = [table for table in tables if table.name != first.name and _looks_at_the_same(table, first)]
+    columns = {table.name: _hardness(table) for table in (first, *beside)}
+    return pd.DataFrame(columns, index=pd.Index(first.sample_ids, name="sample_id"))
+
+
+def hardest(hardness: pd.Series, size: int, *, skip: int = 0, seed: int = 0) -> pd.Series:
+    """Whether a sample is one of the `size` hardest after the `skip` hardest are left out.
+
+    Ties are broken at random by `seed`, as in `hprune.science.select`.
+
+    Args:
+        hardness: (N,) a score of which higher is harder.
+        size: how many to choose.
+        skip: how many to leave out first; N - size chooses the easiest.
+        seed: of the order of what is equal.
+
+    Returns:
+        (N,) true for `size` samples.
+
+    Raises:
+        ValueError: if there are not as many.
+
+    Example:
+        >>> hardest(pd.Series([0.1, 0.9, 0.5, 0.7]), 2, skip=1).tolist()
+        [False, False, True, True]
+    """
+    if min(size, skip) < 0 or skip + size > hardness.size:
+        raise ValueError(f"cannot choose {size} samples after the {skip} hardest: there are {hardness.size}")
+    ties = np.random.default_rng([seed, 0x71E5]).permutation(hardness.size)
+    order = np.lexsort((ties, -hardness.to_numpy(dtype=np.float64)))
+    chosen = np.zeros(hardness.size, dtype=bool)
+    chosen[order[skip : skip + size]] = True
+    return pd.Series(chosen, index=hardness.index)
+
+
+def in_ticket(root: Path, study: str, table: str = "h_score") -> pd.Series:
+    """Whether a sample is in the winning ticket of an H-score table, 0 < H < S; the index is sample_id.
+
+    Raises:
+        ValueError: if there is no such table, or it does not count runs.
+    """
+    scores = load_scores(score_path(root, study, table))
+    if not np.issubdtype(scores.values.dtype, np.integer) or scores.values.max() > scores.runs:
+        raise ValueError(f"a winning ticket needs a score of 0..S, such as h_score; {table!r} of {study!r} is no such")
+    inside = (scores.values > 0) & (scores.values < scores.runs)
+    return pd.Series(inside, index=pd.Index(scores.sample_ids, name="sample_id"))
+
+
+def cells_frame(root: Path, studies: Sequence[str]) -> pd.DataFrame:
+    """The H-score tables of studies, a row each, as `hprune.reporting.cells.gather` puts them into lines.
+
+    Args:
+        root: where results lie.
+        studies: their names.
+
+    Returns:
+        One row a cell, with the columns
+            line, title: the number of its line, and what all its cells have in common, in words;
+            cell: its name, by its runs and epochs, unique in the line;
+            task, model, data_hash, samples, way (of measuring), study, table, S, E, seeds, and trained_epochs, of the
+            runs behind it: a cell looks at the first E of these;
+            histogram: samples with H = 0, .., S; size and share of the winning ticket; jaccard and kappa with that of
+            the line's last cell, which has the most epochs and runs; full_runs: what it takes to score it;
+            metric, and difference, low, high, difference_to_random, low_to_random, high_to_random: of the arm that
+            was trained on the ticket; missing where there is none.
+
+    Raises:
+        ValueError: as in `gather`.
+    """
+    lines = gather(root, studies, name="cells")["lines"]
+    frame = pd.DataFrame([row for at, line in enumerate(lines) for row in _rows(at, line)])
+    frame = frame.drop_duplicates(["line", "S", "E", "seeds", "histogram"], ignore_index=True)  # of shared runs
+    for told_apart_by in ("seeds", "study", "table"):
+        twice = frame.duplicated(["line", "cell"], keep=False)
+        frame.loc[twice, "cell"] += ", " + frame.loc[twice, told_apart_by].map(_listed)
+    return frame
+
+
+def studies_beside(root: Path, study: str | None = None) -> list[str]:
+    """A study and all others with score tables of the same data; by default the first by name that has score tables.
+
+    Raises:
+        ValueError: if there is no such study, or none has a complete run and a score table.
+    """
+    data = {name: found for name in studies_in(root) if (found := _scored_data(root, name))}
+    first = study or next(iter(data), None)
+    if first is None:
+        raise ValueError(f"no study under {root} has a score table: finish one with python -m hprune.study")
+    existing_study(root, first)
+    return [first, *(name for name in data if name != first and data[name] == data.get(first))]
+
+
 def find_root(start: Path, root: str = "multirun") -> Path:
     """The folder of results: `root` as it is if absolute, else beside `start` or the nearest folder above it.
 
@@ -84,3 +199,60 @@ def _dynamics_behind(scores: Scores, root: Path, study: str) -> Dynamics:
         raise ValueError(f"study {study!r} no longer refers to the scoring runs of seeds {gone}; collect them again")
     records = [load_record(paths[seed], scores.measured) for seed in scores.seeds or sorted(paths)]
     return Dynamics.stack(records).prefix(epochs=scores.epochs or None, skip=scores.conventions.get("skip_epochs", 0))
+
+
+def _looks_at_the_same(table: Scores, other: Scores) -> bool:
+    """Whether two tables are of the same samples, runs, epochs and way of measuring, or one is of the texts alone."""
+
+    def facts(scores: Scores) -> tuple[Any, ...]:
+        return scores.seeds, scores.epochs, scores.measured, scores.conventions.get("skip_epochs", 0)
+
+    return table.data_hash == other.data_hash and (not table.seeds or facts(table) == facts(other))
+
+
+def _hardness(scores: Scores) -> np.ndarray:
+    values = scores.values.astype(np.float64)
+    return values if scores.higher_is == "harder" else 0 - values  # 0, not -0
+
+
+def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of one line of `gather`."""
+    of = line["trained_epochs"]
+    whole = all(cell["E"] == cell["trained_epochs"] for cell in line["cells"])
+    kind = "runs as long as each cell" if of is None else f"runs of {of} epochs" if whole else f"first epochs of {of}"
+    facts = {name: line[name] for name in ("task", "model", "data_hash", "samples")} | {"way": way(line)}
+    for cell in line["cells"]:
+        own = {name: cell[name] for name in ("study", "table", "S", "E", "trained_epochs", "size", "share", "jaccard",
+                                             "kappa", "full_runs")}  # fmt: skip
+        epochs = f"{cell['E']}" if cell["E"] == cell["trained_epochs"] else f"{cell['E']} of {cell['trained_epochs']}"
+        yield {
+            "line": at,
+            "title": f"{line['samples']:,} samples, {way(line)}, {kind}",
+            "cell": f"S = {cell['S']}, E = {epochs}",
+            **facts,
+            **own,
+            "seeds": tuple(cell["seeds"]),
+            "histogram": tuple(cell["histogram"]),
+            **_gaps(cell["arm"]),
+        }
+
+
+def _gaps(arm: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The differences of a cell's arm; its columns are there whether it has one or not."""
+    gaps: dict[str, Any] = {"metric": arm["metric"] if arm else None}
+    for end in ("", "_to_random"):
+        gap = (arm and arm[f"difference{end}"]) or {}
+        gaps |= {f"difference{end}": gap.get("mean"), f"low{end}": gap.get("low"), f"high{end}": gap.get("high")}
+    return gaps
+
+
+def _listed(value: Any) -> str:
+    return f"seeds {', '.join(map(str, value))}" if isinstance(value, tuple) else str(value)
+
+
+def _scored_data(root: Path, study: str) -> str | None:
+    """The hash of the data of a study that has a score table and a complete run."""
+    if not any((existing_study(root, study) / "scores").glob("*.parquet")):
+        return None
+    done = (run.path for run in runs_of(root, study) if state_of(run.path) == "done")
+    return next((str(read_results(path)["data_hash"]) for path in done), None)

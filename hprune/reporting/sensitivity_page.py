@@ -21,7 +21,6 @@ Report = Mapping[str, Any]
 Line = Mapping[str, Any]
 View = dict[str, Any]
 
-WAYS = {"train_pass": "training pass", "eval_pass": "clean pass", "out_of_fold": "out of fold"}
 HEADS = ("runs", "epochs", "H = 0", "ticket", "H = S", "overlap", "kappa", "cost", "to full", "to random")
 MEANINGS = (
     "ticket: the share of the samples with 0 < H < S. overlap, kappa: of that ticket with the one of the most runs and "
@@ -66,20 +65,11 @@ def render_cells(report: Report) -> str:
 
 
 def _title(line: Line) -> str:
-    skipped = f", without epoch {_listed(line['skip_epochs'])}" if line["skip_epochs"] else ""
     epochs = line["trained_epochs"]
     kind = "runs of as many epochs as are looked at" if epochs is None else f"the first epochs of runs of {epochs}"
     whole = all(cell["E"] == cell["trained_epochs"] for cell in line["cells"]) and epochs is not None
     of = f"runs of {words.count(epochs, 'epoch')}" if whole else kind
-    return f"{line['task']}, {line['model']}, {line['samples']:,} samples, {_way(line)}{skipped}: {of}"
-
-
-def _listed(skipped: int) -> str:
-    return "1" if skipped == 1 else f"1 to {skipped}"
-
-
-def _way(line: Line) -> str:
-    return WAYS.get(line["measured"], str(line["measured"]))
+    return f"{line['task']}, {line['model']}, {line['samples']:,} samples, {words.way(line)}: {of}"
 
 
 def _texts(cell: Mapping[str, Any], line: Line) -> list[str]:
@@ -174,8 +164,7 @@ def _growth(report: Report) -> Iterator[View]:
     """Against the number of samples, where there are several: of each way of measuring the cell of the most runs."""
     ways: dict[str, list[Line]] = {}
     for line in report["lines"]:
-        skipped = f", without epoch {_listed(line['skip_epochs'])}" if line["skip_epochs"] else ""
-        ways.setdefault(f"{_way(line)}{skipped}", []).append(line)
+        ways.setdefault(words.way(line), []).append(line)
     several = {way: sorted(lines, key=lambda line: line["samples"]) for way, lines in ways.items()}
     if len({line["samples"] for line in report["lines"]}) < 2:
         return

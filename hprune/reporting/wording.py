@@ -26,10 +26,19 @@ NAMES = {
 """Metrics as a reader knows them, where that is not how they are called."""
 PERCENT = ("accuracy", *(name for name in NAMES if name != "mcc"))
 """Metrics in 0..1 that are shown in percent, their differences in points."""
+WAYS = {"train_pass": "training pass", "eval_pass": "clean pass", "out_of_fold": "out of fold"}
+"""Ways of measuring."""
 GAPS = ("better", "worse")
 """Verdicts of a difference."""
 SPAN = {2: "9", 3: "2.5"}
 """How many standard deviations a 95% t interval reaches to each side, for few seeds: t(0.975, n - 1) / sqrt(n)."""
+
+
+def way(line: Mapping[str, Any]) -> str:
+    """How the cells of a line of sensitivity.json were measured, and the epochs that they leave out."""
+    skipped = line["skip_epochs"]
+    left_out = f", without epoch {'1' if skipped == 1 else f'1 to {skipped}'}" if skipped else ""
+    return f"{WAYS.get(line['measured'], line['measured'])}{left_out}"
 
 
 def eval_sets(report: Report) -> list[str]:

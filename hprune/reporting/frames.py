@@ -219,7 +219,7 @@ def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The rows of one line of `gather`."""
     of = line["trained_epochs"]
     whole = all(cell["E"] == cell["trained_epochs"] for cell in line["cells"])
-    kind = "runs as long as each cell" if of is None else f"runs of {of} epochs" if whole else f"first epochs of {of}"
+    kind = "runs of E epochs" if of is None else f"runs of {of} epochs" if whole else f"the first E of {of} epochs"
     facts = {name: line[name] for name in ("task", "model", "data_hash", "samples")} | {"way": way(line)}
     for cell in line["cells"]:
         own = {name: cell[name] for name in ("study", "table", "S", "E", "trained_epochs", "size", "share", "jaccard",

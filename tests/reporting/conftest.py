@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,39 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from hprune.command import CONF, instantiate
-from hprune.science.records import RunKey, RunRecord
+from hprune.reporting.summary import summarise
+from hprune.science.records import RunKey, RunRecord, Scores
+from hprune.science.scores.aum import aum
+from hprune.science.scores.el2n import el2n
 from hprune.science.scores.h_score import h_score
 from hprune.score import ScoreSpec, score_study
+from hprune.storage.files import write_json
 from hprune.storage.runs import finish_run, run_folder, save_record, start_run
+from hprune.storage.scores import load_scores, score_path
 from hprune.storage.studies import add_run
 from hprune.tasks.load import load_task
 from hprune.tasks.spec import TaskData
 
 SCORING, COMPARISON, EPOCHS = (1, 2, 3), (11, 12), 2
-ARMS = {"full": ("everything", 12), "random_like": ("random", 4), "winning_ticket": ("by_value", 4)}
+ARMS = {
+    "full": ("everything", 12),
+    "random_like": ("hprune.science.select.random_like", 4),
+    "winning_ticket": ("by_value", 4),
+    "el2n": ("highest", 6),
+}
+
+
+def text_length(texts: Sequence[str]) -> np.ndarray:
+    """A score of the texts alone."""
+    return np.array([len(text) for text in texts])
+
+
+OTHERS: list[Any] = [
+    ("el2n", el2n, "harder", "el2n"),
+    ("aum", aum, "easier", "margin"),
+    ("text_length", text_length, "harder", "text"),
+]
+"""Further scores: name, function, direction, what it needs."""
 
 
 def _row(
@@ -131,52 +156,98 @@ def one_seed(report: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
+@dataclass(frozen=True)
+class Study:
+    """A study that nobody trained, and the data that it lies beside."""
+
+    root: Path
+    name: str
+    data: TaskData
+    config: Any
+    epochs: int = EPOCHS
+    late: int = 0
+    """How many samples each epoch but the first makes wrong."""
+
+    def runs(self, arm: str, seeds: Sequence[int], table: Scores | None = None, size: int | None = None) -> None:
+        """Fabricate runs, of an arm that a score table chose where it is given."""
+        for seed in seeds:
+            _fabricate_run(self, arm, seed, table, ARMS[arm][1] if size is None else size)
+
+
 @pytest.fixture(scope="session")
 def study_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results folder of a study `toy`: three scoring runs, two arms beside the full set, a score table."""
-    folder = tmp_path_factory.mktemp("project")
-    with (folder / "train.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(
-            [("text", "label"), *((f"sample {i}" + " very" * i, "yn"[i % 2]) for i in range(12))]
-        )
-    files = [f"task.{split}_file=train.csv" for split in ("train", "validation")]  # relative, as on a command line
+    toy = _study(tmp_path_factory.mktemp("project"), "toy", [f"sample {i}" + " very" * i for i in range(12)])
+    toy.runs("full", SCORING)
+    for arm in ("full", "random_like", "winning_ticket"):
+        toy.runs(arm, COMPARISON)
+    score_study(toy.root, "toy", ScoreSpec("h_score", h_score, "easier"))
+    return toy.root
+
+
+@pytest.fixture(scope="session")
+def cells_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Studies `long`, with cells, other scores, arms and a report; `short`, of one epoch; and `more`, of other data."""
+    folder, texts = tmp_path_factory.mktemp("cells"), [f"sample {i} <script>run()</script>" for i in range(18)]
+    long = _study(folder, "long", texts[:12], late=1)
+    studies = [long, replace(long, name="short", epochs=1, late=0), _study(folder, "more", texts)]
+    for study in studies:
+        study.runs("full", SCORING)
+        for runs in (None, 2):
+            score_study(study.root, study.name, ScoreSpec("h_score", h_score, "easier", runs=runs))
+    for runs in (None, 2):
+        score_study(long.root, "long", ScoreSpec("h_score", h_score, "easier", runs=runs, epochs=1))
+    for name, function, higher_is, needs in OTHERS:
+        score_study(long.root, "long", ScoreSpec(name, function, higher_is, needs=[needs]), long.data)
+    tables = {name: load_scores(score_path(long.root, "long", name)) for name in ("h_score", "h_score-S2", "el2n")}
+    long.runs("full", COMPARISON)
+    for arm, table in (("winning_ticket", "h_score"), ("winning_ticket", "h_score-S2"), ("el2n", "el2n")):
+        long.runs(arm, COMPARISON, tables[table], size=3 if table == "h_score-S2" else 6)
+    long.runs("random_like", COMPARISON, size=6)
+    write_json(long.root / "studies/long/report.json", summarise(long.root, "long", long.data))
+    return long.root
+
+
+def _study(folder: Path, name: str, texts: Sequence[str], late: int = 0) -> Study:
+    """A study of these texts, which lie in a file beside the results."""
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *((text, "yn"[i % 2]) for i, text in enumerate(texts))])
+    files = [f"task.{split}_file={name}.csv" for split in ("train", "validation")]  # relative, as on a command line
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
         config = compose("train", overrides=["task=own", *files]).task
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         data = load_task(instantiate(config))
-    root = folder / "multirun"
-    for seed in SCORING:
-        _fabricate_run(root, data, OmegaConf.to_container(config), "full", seed)
-    for arm in ARMS:
-        for seed in COMPARISON:
-            _fabricate_run(root, data, OmegaConf.to_container(config), arm, seed)
-    score_study(root, "toy", ScoreSpec("h_score", h_score, "easier"))
-    return root
+    return Study(folder / "multirun", name, data, OmegaConf.to_container(config), late=late)
 
 
-def _fabricate_run(root: Path, data: TaskData, config: Any, arm: str, seed: int) -> None:
-    rule, size = ARMS[arm]
-    key = RunKey("own", "none", arm, seed)
-    folder = run_folder(root, key, {"subset": {"rule": rule, "scores": None}})
-    add_run(root, "toy", folder, "scoring" if seed in SCORING else "comparison", SCORING)
+def _fabricate_run(study: Study, arm: str, seed: int, table: Scores | None, size: int) -> None:
+    data, key = study.data, RunKey("own", "none", arm, seed)
+    chosen = {"rule": ARMS[arm][0], "scores": None if table is None else table.digest}
+    settings = {"data": data.data_hash, "subset": chosen, "trainer": {"max_epochs": study.epochs}}
+    folder = run_folder(study.root, key, settings)
+    add_run(study.root, study.name, folder, "scoring" if seed in SCORING else "comparison", SCORING)
     start_run(folder)
-    save_record(folder, _record(folder.key, folder.settings_hash, data))
-    accuracy = {"full": 0.9, "random_like": 0.8, "winning_ticket": 0.89}[arm] + 0.001 * (seed % 3) * (1 + len(arm) % 3)
+    save_record(folder, _record(folder.key, folder.settings_hash, study))
+    accuracy = 0.001 * (seed % 3) * (1 + len(arm) % 3)
+    accuracy += {"full": 0.9, "random_like": 0.8, "winning_ticket": 0.89, "el2n": 0.85}[arm]
+    behind = {"seeds": list(SCORING), "epochs": EPOCHS} | ({} if table is None else {"scores": table.name})
     facts = {
-        "data_hash": data.data_hash, "label_names": list(data.label_names), "samples": size, "full_samples": 12,
-        "primary_metric": "accuracy", "metrics": {"validation": {"accuracy": accuracy, "loss": 1 - accuracy}},
-        "subset": {} if arm == "full" else {"seeds": list(SCORING), "epochs": EPOCHS},
-        "cost": {"train_seconds": float(size)}, "config": {"task": config}, "versions": {"python": "3.11"},
+        "data_hash": data.data_hash, "label_names": list(data.label_names), "samples": size,
+        "full_samples": data.train.num_rows, "primary_metric": "accuracy",
+        "metrics": {"validation": {"accuracy": accuracy, "loss": 1 - accuracy}},
+        "subset": {} if arm == "full" else behind,
+        "cost": {"train_seconds": float(size)}, "config": {"task": study.config}, "versions": {"python": "3.11"},
     }  # fmt: skip
     finish_run(folder, facts)
 
 
-def _record(key: RunKey, settings_hash: str, data: TaskData) -> RunRecord:
+def _record(key: RunKey, settings_hash: str, study: Study) -> RunRecord:
     """Sample i is right in the last runs only, more of them the larger i is: every H occurs."""
-    ids = data.train["sample_id"].to_numpy().copy()
+    data, ids = study.data, study.data.train["sample_id"].to_numpy().copy()
     rng = np.random.default_rng(key.seed)
-    right = np.broadcast_to(ids >= 3 * key.seed, (EPOCHS, ids.size))
+    early = study.late * np.arange(study.epochs - 1, -1, -1)[:, None]  # (E, 1)
+    right = ids >= 3 * key.seed - early
     prob = np.where(right, rng.uniform(0.5, 1, right.shape), rng.uniform(0, 0.5, right.shape)).astype(np.float32)
     rest: Any = {"margin": 2 * prob - 1, "el2n": np.sqrt(2, dtype=np.float32) * (1 - prob)}
     return RunRecord(

@@ -1,9 +1,12 @@
-"""The notebook runs from top to bottom on a small study, is stored without outputs, and its table is right."""
+"""The notebooks run from top to bottom on small studies, are stored without outputs, and their tables are right."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import matplotlib
+import matplotlib.pyplot as plt
 import nbclient
 import nbformat
 import numpy as np
@@ -35,15 +38,70 @@ def test_notebooks_are_stored_without_outputs() -> None:
 
 # The message queue below Jupyter leaves its sockets to the garbage collector.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_notebook_runs(study_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HPRUNE_ROOT", str(study_root))
-    monkeypatch.setenv("HPRUNE_STUDY", "toy")
-    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
-    notebook = nbformat.read(NOTEBOOKS / "score_histograms.ipynb", as_version=4)
+@pytest.mark.parametrize(
+    ("name", "studies", "figures"),
+    [
+        ("score_histograms", {"HPRUNE_STUDY": "long"}, 3),
+        ("sensitivity", {"HPRUNE_STUDIES": "long,short,more"}, 6),
+        ("comparison_of_scores", {"HPRUNE_STUDY": "long"}, 5),
+    ],
+)
+def test_the_notebooks_run(
+    name: str, studies: dict[str, str], figures: int, cells_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in {"HPRUNE_ROOT": str(cells_root), "PYTHONPATH": str(NOTEBOOKS.parent), **studies}.items():
+        monkeypatch.setenv(key, value)
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
-    assert any("sample 11" in output.get("data", {}).get("text/html", "") for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == figures
+    assert not any("This needs" in output.get("text", "") for output in outputs)
+    shown = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    assert "sample 7 &lt;script&gt;run()" in shown
+    assert "<script>run" not in shown, "texts are shown, never run"
+
+
+@pytest.mark.parametrize(
+    ("name", "figures", "needed"),
+    [
+        ("sensitivity", 1, ["sensitivity.runs=[2,4,6] sensitivity.epochs", "two cells", "experiment=sensitivity_epochs",
+                            "sensitivity.retrain=corners", "experiment=sensitivity_samples"]),
+        ("comparison_of_scores", 2, ["score study=toy score=el2n", "score study=toy score=aum", "report study=toy"]),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_said(
+    name: str,
+    figures: int,
+    needed: list[str],
+    study_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HPRUNE_ROOT", str(study_root))
+    monkeypatch.chdir(NOTEBOOKS)  # the notebook goes elsewhere: to be undone
+    with matplotlib.rc_context():
+        matplotlib.use("agg")
+        there: dict[str, Any] = {"display": print}
+        for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells:
+            if cell.cell_type == "code":
+                exec(cell.source, there)
+        drawn = len(plt.get_fignums())
+        plt.close("all")
+    said = capsys.readouterr().out
+    assert drawn == figures
+    assert all(text in said for text in needed), said
+
+
+def test_every_figure_is_explained() -> None:
+    """The cell before one that draws is a text."""
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        drawing = [
+            at for at, cell in enumerate(cells) if "plt.subplots(" in cell.source or "plt.figure(" in cell.source
+        ]
+        assert drawing
+        near = [{cell.cell_type for cell in cells[at - 2 : at]} for at in drawing]
+        assert all("markdown" in kinds for kinds in near), path
 
 
 def test_study_frame(study_root: Path, data: TaskData) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hprune.reporting.cells import gather
-from hprune.reporting.wording import way
+from hprune.reporting.wording import WAYS, way
 from hprune.science.records import Dynamics, Scores
 from hprune.science.scores.confidence import confidence
 from hprune.science.scores.variability import variability
@@ -135,7 +135,7 @@ def cells_frame(root: Path, studies: Sequence[str]) -> pd.DataFrame:
         studies: their names.
 
     Returns:
-        One row a cell, with the columns
+        One row a cell, lines by their number of samples, the training pass first, with the columns
             line, title: the number of its line, and what all its cells have in common, in words;
             cell: its name, by its runs and epochs, unique in the line;
             task, model, data_hash, samples, way (of measuring), study, table, S, E, seeds, and trained_epochs, of the
@@ -148,8 +148,10 @@ def cells_frame(root: Path, studies: Sequence[str]) -> pd.DataFrame:
     Raises:
         ValueError: as in `gather`.
     """
-    lines = gather(root, studies, name="cells")["lines"]
+    lines = sorted(gather(root, studies, name="cells")["lines"], key=_order)
     frame = pd.DataFrame([row for at, line in enumerate(lines) for row in _rows(at, line)])
+    if len(frame[["task", "model"]].drop_duplicates()) > 1:
+        frame["title"] = frame["task"] + ", " + frame["model"] + ", " + frame["title"]
     frame = frame.drop_duplicates(["line", "S", "E", "seeds", "histogram"], ignore_index=True)  # of shared runs
     for told_apart_by in ("seeds", "study", "table"):
         twice = frame.duplicated(["line", "cell"], keep=False)
@@ -213,6 +215,10 @@ def _looks_at_the_same(table: Scores, other: Scores) -> bool:
 def _hardness(scores: Scores) -> np.ndarray:
     values = scores.values.astype(np.float64)
     return values if scores.higher_is == "harder" else 0 - values  # 0, not -0
+
+
+def _order(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    return line["task"], line["model"], line["samples"], [*WAYS].index(line["measured"]), line["skip_epochs"]
 
 
 def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

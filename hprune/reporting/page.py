@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from hprune.reporting import wording as words
 from hprune.reporting.answer import headline
-from hprune.reporting.details import certainty_tables, example_tables, slice_tables
+from hprune.reporting.details import certainty_tables, example_tables, matrix_table, slice_tables
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
@@ -70,6 +70,7 @@ def _view(report: Report) -> View:
         "other_histograms": [_histogram(name, table) for name, table in report["histogram"].items() if not _is_h(name)],
         "gaps": list(_gap_figures(report)),
         "certainties": certainty_tables(report),
+        "matrix": matrix_table(report),
         "examples": example_tables(report),
         "slices": slice_tables(report),
         "size_title": f"{_sentence_case(words.metric_name(primary))} against size",

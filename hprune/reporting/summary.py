@@ -22,6 +22,9 @@ Schema of `report.json` (schema_version 2):
     slices: [{label, eval_set, metric, slice, value, n, reference, difference: DIFFERENCE, verdict}]
         the same against the full set, whose own is `reference`, within a class, a third of the lengths, a source; the
         differences without `to`, and corrected for the slices of one column
+    matrix: every arm beside every other, see `hprune.reporting.matrix.matrix_of`, or null
+    first_epoch: {H-score table: {hardest, missed_first_only}}, see `hprune.reporting.first_epoch`
+    diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
     incomplete: [{arm, seed, purpose}]   runs of the study that have no results, and so are left out
     histogram: {score table: {S, E, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
@@ -45,7 +48,10 @@ from numpy.typing import NDArray
 from hprune import __version__
 from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, full_set_of, mean_seconds
 from hprune.reporting.comparisons import rows_of
+from hprune.reporting.diagnosis import diagnose
 from hprune.reporting.examples import example_rows
+from hprune.reporting.first_epoch import first_epoch_misses
+from hprune.reporting.matrix import matrix_of
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
 from hprune.storage import shapes
@@ -82,7 +88,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     margins, primary = margins_of(arms), first["primary_metric"]
     margin = min((stated for stated in margins if stated is not None), default=None)
     examples, slices = example_rows(arms)
-    return {
+    report: dict[str, Any] = {
         "schema_version": 2,
         "study": study,
         "task": first["key"]["task"],
@@ -96,6 +102,8 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "rows": rows_of(arms, primary_metric=primary, margin=margin),
         "examples": examples,
         "slices": slices,
+        "matrix": matrix_of(arms, metric=primary),
+        "first_epoch": first_epoch_misses(root, study, scores),
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything
@@ -114,6 +122,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
             "config": first["config"],
         },
     }
+    return report | {"diagnosis": diagnose(report)}
 
 
 def margins_of(arms: Mapping[str, Arm]) -> list[float | None]:

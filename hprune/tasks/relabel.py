@@ -35,6 +35,7 @@ def with_labels(spec: TaskSpec, train: pa.Table, classes: Mapping[int, int], nam
         return train
     labels, _ = class_labels(spec, {"train": train}, names)
     at, column = train.column_names.index(spec.label), train[spec.label]
+    new = column
     for number in sorted(set(classes.values())):
         written = column.filter(pa.array(labels["train"] == number)).value_counts()
         if not len(written):
@@ -44,6 +45,6 @@ def with_labels(spec: TaskSpec, train: pa.Table, classes: Mapping[int, int], nam
             )
         usual = written.field("values")[int(np.argmax(written.field("counts")))]
         rows = np.zeros(len(column), dtype=bool)
-        rows[[row for row, new in classes.items() if new == number]] = True
-        column = pc.if_else(pa.array(rows), usual, column)
-    return train.set_column(at, train.schema.field(at), column)
+        rows[[row for row, wanted in classes.items() if wanted == number]] = True
+        new = pc.if_else(pa.array(rows), usual, new)
+    return train.set_column(at, train.schema.field(at), new)

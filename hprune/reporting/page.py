@@ -20,6 +20,7 @@ from hprune.reporting.answer import headline
 from hprune.reporting.details import certainty_tables, example_tables, slice_tables
 from hprune.reporting.figure_map import map_caption, map_figure
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
+from hprune.reporting.overlap import overlap_notes
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
 
@@ -65,6 +66,7 @@ def _view(report: Report) -> View:
         "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if _is_h(name)],
         "other_histograms": [_histogram(name, table) for name, table in report["histogram"].items() if not _is_h(name)],
         "data_map": _data_map(report),
+        "overlap": overlap_notes(report),
         "gaps": list(_gap_figures(report)),
         "certainties": certainty_tables(report),
         "examples": example_tables(report),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from hprune.reporting.overlap import overlap_notes, overlap_of
+from hprune.reporting.page import render_page
 from hprune.reporting.terminal import print_table
 from hprune.science.records import Scores
 from hprune.tasks.load import content_hash
@@ -90,3 +91,11 @@ def test_the_terminal_says_it(report: dict[str, Any], capsys: pytest.CaptureFixt
     assert "train texts" not in capsys.readouterr().out
     print_table({**report, "duplicates": overlap_of(data, data.data_hash, None)})
     assert "1 of 1 validation examples occurs in the train texts" in capsys.readouterr().out
+
+
+def test_the_page_says_it_once(report: dict[str, Any]) -> None:
+    data = data_of(TRAIN, validation=table(["bad"], [0]))
+    found = {"duplicates": overlap_of(data, data.data_hash, None)}
+    for rows in (report["rows"], []):  # with arms, and without
+        assert render_page({**report, **found, "rows": rows}).count("1 of 1 validation examples occurs") == 1
+        assert "train texts" not in render_page({**report, "rows": rows})

@@ -10,7 +10,7 @@ COMMANDS = {
     "train": "fine-tune once and record every sample (-m: many runs)",
     "score": "from the records of a study's runs to one number a sample",
     "report": "table, figures and report.html of a study",
-    "triage": "the samples that no run learned, as a sheet to decide on and to read back",
+    "triage": "samples with H = 0 as a sheet to decide on, and reading it back",
     "export": "the pruned data set itself, in the format you want",
     "status": "every run and study: done, started, failed, missing",
 }

@@ -22,7 +22,7 @@ from hprune.export import check_unchanged, tell_escaped
 from hprune.root import root_of
 from hprune.science.records import Scores
 from hprune.science.subset import check_scored
-from hprune.science.triage import Decisions, decide
+from hprune.science.triage import TABLE, Decisions, decide, of_decisions
 from hprune.storage import shapes
 from hprune.storage.exports import FORMULAS, check_target, provenance_path, write_export
 from hprune.storage.files import read_json, sha256_of_file, write_json
@@ -38,9 +38,6 @@ from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, TaskSpec, settings_of_source
 
 log = logging.getLogger(__name__)
-
-TABLE = "triaged"
-"""What the conventions of a table of decisions call it, whatever its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +190,7 @@ def save_decisions(study: Study, decisions: Decisions, *, name: str, overwrite: 
     path = score_path(study.root, study.name, name)
     if path.exists():
         there = load_scores(path)
-        if there.conventions.get("score") != TABLE:
+        if not of_decisions(there):
             raise ValueError(f"{path} is no table of decisions and is not replaced; choose another name=NAME")
         if (there.digest, there.conventions) == (made.digest, made.conventions):
             log.info("the score table %s holds these decisions already", path)
@@ -203,8 +200,10 @@ def save_decisions(study: Study, decisions: Decisions, *, name: str, overwrite: 
                 f"{path} holds other decisions ({_said(there.conventions.get('decisions'))}; now "
                 f"{_said(decisions.counts)}); keep both with name=NAME, or set overwrite=true"
             )
-        path.unlink()
-    save_scores(path, made)
+    new = path.with_name(f".{name}.new")
+    new.unlink(missing_ok=True)
+    save_scores(new, made)
+    new.replace(path)
     log.info(
         "%s of the %s samples in the sheet; table %s (relabelled samples count as dropped there: their label in this "
         "data is wrong). An arm of it: python -m hprune.train +experiment=... study=%s subset=triaged%s",

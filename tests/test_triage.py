@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from hprune.command import CONF, instantiate
+from hprune.reporting.summary import summarise
 from hprune.science.records import RunKey, RunRecord
 from hprune.science.scores.h_score import h_score
 from hprune.score import ScoreSpec, score_study
@@ -160,6 +161,7 @@ def test_planted_wrong_labels_that_are_relabelled_give_the_truth(two: tuple[Made
     told = provenance(out)
     assert told["relabelled"][0] == {"sample_id": 1, "from": "no", "to": "yes"}
     assert (told["dropped"], told["decisions"]) == ([], {"keep": 1, "drop": 0, "relabel": 3})
+    assert set(summarise(made.root, "s", None)["histogram"]) == {"h_score"}
     code, _, err = made.run_command(
         "export", "study=s", "subset=triaged", f"out={tmp_path}/kept.ids", f"paths.root={made.root}"
     )

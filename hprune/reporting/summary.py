@@ -57,6 +57,7 @@ from hprune.reporting.examples import example_rows
 from hprune.reporting.overlap import overlap_of
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
+from hprune.science.triage import of_decisions
 from hprune.storage import shapes
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
@@ -111,7 +112,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
             for run in everything
             if run not in runs
         ],
-        "histogram": {table.name: _histogram(table, data) for table in scores},
+        "histogram": {table.name: _histogram(table, data) for table in scores if not of_decisions(table)},
         "cost": _cost(scoring, arms, {table.digest for table in scores}),
         "data_map": map_of(root, study, of_h),
         "duplicates": overlap_of(data, first["data_hash"], of_h),

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hprune.science.records import Scores
+
+TABLE = "triaged"
+"""The score of a table of decisions, whatever the table is called."""
 DECISIONS = ("keep", "drop", "relabel")
 MOST_FAULTS = 10
 
@@ -83,6 +87,11 @@ def decide(
         rest = f"\n  and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
         raise ValueError("\n  ".join(["the sheet cannot be read back:", *faults[:MOST_FAULTS]]) + rest)
     return Decisions(len(first), tuple(sorted(dropped)), relabelled)
+
+
+def of_decisions(scores: Scores) -> bool:
+    """Whether a score table says what a person kept, and nothing of the runs."""
+    return scores.conventions.get("score") == TABLE
 
 
 def favoured(confidence: NDArray[np.floating], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

@@ -122,14 +122,15 @@ def _saturated(report: Report) -> Iterator[Finding]:
 
 
 def _first_epoch(report: Report) -> Iterator[Finding]:
-    for name, counts in report["first_epoch"].items():
-        hardest, total = counts["hardest"], report["full_samples"]
-        if hardest <= MANY_HARDEST * total or counts["missed_first_only"] <= MOSTLY * hardest:
-            continue
-        share, missed = words.share(hardest / total), words.share(counts["missed_first_only"] / hardest)
+    counts, total = report["first_epoch"], report["full_samples"]
+    if counts is None or counts["hardest"] <= MANY_HARDEST * total:
+        return
+    if counts["missed_first_only"] > MOSTLY * counts["hardest"]:
+        share = words.share(counts["hardest"] / total)
+        missed = words.share(counts["missed_first_only"] / counts["hardest"])
         yield Finding(
             "first_epoch",
-            f"{share} of the samples have H = 0 by {name}, and {missed} of these were only missed in the first epoch.",
+            f"{share} of the samples have H = 0, and {missed} of these were only missed in the first epoch.",
             "H never forgives a miss in epoch 1, when the head is still random, so on small sets H = 0 says little: "
             "try score.skip_epochs=1, or record=both with score.measured=eval_pass.",
         )

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hprune.science.records import Scores
-from hprune.storage.dynamics import StoredDynamics
-from hprune.storage.runs import state_of
-from hprune.storage.studies import runs_of
+from hprune.storage.dynamics import StoredDynamics, records_behind
 
 
-def first_epoch_misses(root: Path, study: str, tables: Sequence[Scores]) -> dict[str, dict[str, int]]:
-    """For each H-score table that looks at the first of several epochs: `{name: {hardest, missed_first_only}}`.
+def first_epoch_misses(root: Path, study: str, scores: Scores | None) -> dict[str, int | str] | None:
+    """Of the samples with H = 0, how many were missed in the first epoch only: `{table, hardest, missed_first_only}`.
 
     `hardest` samples have H = 0; of these `missed_first_only` were right in all later epochs of at least one run: they
-    would have H > 0 without the first epoch. Read in pieces from the records; tables whose runs are gone have none.
+    would have H > 0 without the first epoch. Read in pieces from the records.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        scores: its H-score table.
+
+    Returns:
+        None where there is no table, it does not look at the first of several epochs, or its records are gone.
     """
-    there = {run.key.seed: run.path for run in runs_of(root, study, "scoring") if state_of(run.path) == "done"}
-    found = {}
-    for scores in tables:
-        of_h = scores.conventions.get("score", scores.name) == "h_score" and not scores.conventions.get("skip_epochs")
-        if of_h and scores.epochs > 1 and set(scores.seeds) <= set(there):
-            stored = StoredDynamics.open([there[seed] for seed in scores.seeds], scores.measured)
-            found[scores.name] = _counted(stored.prefix(epochs=scores.epochs))
-    return found
+    if scores is None or scores.epochs < 2 or scores.conventions.get("skip_epochs"):
+        return None
+    try:
+        return {"table": scores.name, **_counted(records_behind(root, study, scores))}
+    except ValueError:  # the data map says why
+        return None
 
 
-def _counted(stored: StoredDynamics) -> dict[str, Any]:
+def _counted(stored: StoredDynamics) -> dict[str, int]:
     hardest = missed = 0
     for piece in stored.pieces():
         never = ~piece.correct.all(axis=1).any(axis=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -167,6 +167,12 @@ def load_scores(path: Path) -> Scores:
         data_hash=facts["data_hash"],
         conventions=facts["conventions"],
     )
+
+
+def main_h(tables: Sequence[Scores]) -> Scores | None:
+    """The H-score that a study is shown by: `h_score`, or the first by name of its others."""
+    of_h = [table for table in tables if table.conventions.get("score", table.name) == "h_score"]
+    return min(of_h, key=lambda table: (table.name != "h_score", table.name), default=None)
 
 
 def _open_scores(path: Path) -> OpenTable:

@@ -53,6 +53,11 @@ FACTS: shapes.Shape = {
 """What the metadata of a table tells."""
 
 
+STOPPED: shapes.Shape = {"runs": shapes.count, "of": shapes.count, "open_share": shapes.number, "limit": shapes.number}
+OWN: shapes.Shape = {"missing_seeds": shapes.list_of(shapes.count), "stopped": STOPPED}
+"""What the conventions may tell, beside what is the score's own."""
+
+
 class _Content:
     """A digest of a whole table, facts and numbers, whatever the pieces it comes in."""
 
@@ -119,9 +124,13 @@ def save_pieces(path: Path, pieces: Iterator[Scores]) -> None:
 
 def _differences(there: OpenTable, facts: dict[str, Any], pieces: Iterator[Scores], *, size: int) -> list[str]:
     """In what a table differs from the score that comes in pieces of `size` samples."""
-    both = {name: (there.facts.get(name), here) for name, here in facts.items()}
+    both: dict[str, Any] = {name: (there.facts.get(name), here) for name, here in facts.items()}
+    stopped = [
+        _without(side, "stopped") for side in both["conventions"]
+    ]  # the same numbers, whatever they were enough for
+    both["conventions"] = (stopped[0], stopped[1])
     if "function" not in there.facts["conventions"]:  # of before tables named it
-        both["conventions"] = (both["conventions"][0], _without(facts["conventions"], "function"))
+        both["conventions"] = (both["conventions"][0], _without(both["conventions"][1], "function"))
     found = [f"{name} ({a} there, {b} here)" for name, (a, b) in both.items() if a != b]
     if found:
         return found
@@ -185,8 +194,7 @@ def _open_scores(path: Path) -> OpenTable:
             f"they are {there['sample_id']} and {kind}"
         )
     shapes.check_shape(path, table.facts, FACTS)
-    seeds = {"missing_seeds": shapes.list_of(shapes.count)}
-    shapes.check_shape(path, table.facts["conventions"], seeds, at="conventions", lenient=True)
+    shapes.check_shape(path, table.facts["conventions"], OWN, at="conventions", lenient=True)
     return table
 
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hprune.data.checks import check_number
+from hprune.science.convergence import certain_part
 from hprune.science.patterns import right_throughout
 from hprune.science.stopping import LEAST_RUNS, gain_limit, gains
 from hprune.score import ScoreSpec
 from hprune.storage.dynamics import StoredDynamics
 from hprune.storage.runs import state_of
-from hprune.storage.studies import runs_of
+from hprune.storage.studies import runs_of, study_folder
 
 if TYPE_CHECKING:
     from hprune.training.settings import RunSpec
@@ -144,16 +145,21 @@ class StopEarly:
         return None
 
     def _complete(self, seeds: Sequence[int]) -> list[Path] | None:
+        if not (study_folder(self.root, self.study) / "runs").is_dir():  # no run could be registered yet
+            return None
         there = {run.key.seed: run.path for run in runs_of(self.root, self.study, "scoring")}
         paths = [there[seed] for seed in seeds if seed in there and state_of(there[seed]) == "done"]
         return paths if len(paths) == len(seeds) else None
 
     def _limit(self, paths: Sequence[Path]) -> float:
         dynamics = StoredDynamics.open(paths, self.score.measured).prefix(epochs=self.score.epochs)
-        gained, left = np.zeros(dynamics.runs, dtype=np.int64), len(self.seeds) - dynamics.runs
+        runs, gained, still_open = dynamics.runs, np.zeros(dynamics.runs, dtype=np.int64), 0
         for piece in dynamics.pieces():
-            gained += gains(right_throughout(piece))
-        limit = gain_limit(gained, left) / dynamics.samples
+            right = right_throughout(piece)
+            gained += gains(right)
+            still_open += certain_part(np.bincount(right.sum(axis=0), minlength=runs + 1))[1]
+        left = len(self.seeds) - runs
+        limit = min(gain_limit(gained, left), still_open) / dynamics.samples
         told = "%d scoring runs: the other %d would bring at most %.1f%% of the samples into the winning ticket"
-        log.info(told, dynamics.runs, left, 100 * limit)
+        log.info(told, runs, left, 100 * limit)
         return limit

@@ -17,7 +17,9 @@ from markupsafe import Markup
 
 from hprune.reporting import wording as words
 from hprune.reporting.answer import headline
+from hprune.reporting.convergence import convergence_sentences
 from hprune.reporting.details import certainty_tables, example_tables, slice_tables
+from hprune.reporting.figure_convergence import convergence_figure
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
@@ -63,6 +65,7 @@ def _view(report: Report) -> View:
         "other_tables": [table for metric in metrics if metric != primary for table in _tables(report, metric)],
         "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if _is_h(name)],
         "other_histograms": [_histogram(name, table) for name, table in report["histogram"].items() if not _is_h(name)],
+        "convergences": [_convergence(name, facts) for name, facts in report["convergence"].items()],
         "gaps": list(_gap_figures(report)),
         "certainties": certainty_tables(report),
         "examples": example_tables(report),
@@ -148,6 +151,11 @@ def _histogram(name: str, table: Mapping[str, Any]) -> View:
         if len(values) <= MOST_VALUES
         else [],
     }
+
+
+def _convergence(name: str, facts: Mapping[str, Any]) -> View:
+    """Sentences and figure of one table of H."""
+    return {"name": name, "sentences": convergence_sentences(facts), "figure": _inline(convergence_figure(name, facts))}
 
 
 def _size_figures(report: Report) -> Iterator[View]:

@@ -22,11 +22,19 @@ Schema of `report.json` (schema_version 2):
     slices: [{label, eval_set, metric, slice, value, n, reference, difference: DIFFERENCE, verdict}]
         the same against the full set, whose own is `reference`, within a class, a third of the lengths, a source; the
         differences without `to`, and corrected for the slices of one column
-    incomplete: [{arm, seed, purpose}]   runs of the study that have no results, and so are left out
+    incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
         integer scores that take at most 1000, 30 bins by their middle for others; `infinite` samples are in none.
+    convergence: {table of H: {S, samples, certain, open, runs: [{runs, subsets, size, sd, low, high, overlap,
+                  overlap_low}], predicted: [{runs, size, low, high}], one_more, gains, stopped}}
+        how the winning ticket settles with the number of runs. `certain` samples stay in it whatever further runs say,
+        `open` may still come in. `runs`: the mean size for each s up to S over `subsets` choices of runs, its spread,
+        and the overlap with the ticket of all S (Jaccard, mean and smallest). `predicted`: for S + 1 to 2 S runs, with
+        95% intervals, empty for fewer than three runs; `one_more` is what one more run would add. `gains`: what each
+        run alone brought to the others. Where the records are gone, `gains`, and in `runs` all but size and overlap,
+        are null. `stopped`: {runs, of, open_share, limit} if the study stopped scoring early (`scoring.stop_when`)
     cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}
@@ -45,6 +53,7 @@ from numpy.typing import NDArray
 from hprune import __version__
 from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, full_set_of, mean_seconds
 from hprune.reporting.comparisons import rows_of
+from hprune.reporting.convergence import convergence_of
 from hprune.reporting.examples import example_rows
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
@@ -52,7 +61,7 @@ from hprune.storage import shapes
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
-from hprune.storage.studies import existing_study, runs_of
+from hprune.storage.studies import existing_study, planned_seeds, runs_of
 from hprune.tasks.spec import TaskData
 
 MOST_VALUES = 1000
@@ -82,6 +91,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     margins, primary = margins_of(arms), first["primary_metric"]
     margin = min((stated for stated in margins if stated is not None), default=None)
     examples, slices = example_rows(arms)
+    planned = planned_seeds(root, study)
     return {
         "schema_version": 2,
         "study": study,
@@ -99,9 +109,10 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything
-            if run not in runs
+            if run not in runs and (run.purpose != "scoring" or not planned or run.key.seed in planned)
         ],
         "histogram": {table.name: _histogram(table, data) for table in scores},
+        "convergence": convergence_of(scores, [run for run in runs if run.purpose == "scoring"]),
         "cost": _cost(scoring, arms, {table.digest for table in scores}),
         "samples": _samples(scores, data),
         "provenance": {

@@ -125,10 +125,8 @@ def save_pieces(path: Path, pieces: Iterator[Scores]) -> None:
 def _differences(there: OpenTable, facts: dict[str, Any], pieces: Iterator[Scores], *, size: int) -> list[str]:
     """In what a table differs from the score that comes in pieces of `size` samples."""
     both: dict[str, Any] = {name: (there.facts.get(name), here) for name, here in facts.items()}
-    stopped = [
-        _without(side, "stopped") for side in both["conventions"]
-    ]  # the same numbers, whatever they were enough for
-    both["conventions"] = (stopped[0], stopped[1])
+    there_too, here_too = both["conventions"]  # numbers are the same whatever they were enough for
+    both["conventions"] = (_without(there_too, "stopped"), _without(here_too, "stopped"))
     if "function" not in there.facts["conventions"]:  # of before tables named it
         both["conventions"] = (both["conventions"][0], _without(both["conventions"][1], "function"))
     found = [f"{name} ({a} there, {b} here)" for name, (a, b) in both.items() if a != b]
@@ -234,9 +232,11 @@ def _table(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -> 
     path = local_path(name, f"subset.{key}") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():
         own = "" if name == "h_score" or name.endswith(".parquet") else f" score={name}"
+        others = sorted(other.stem for other in path.parent.glob(f"{path.stem}-*.parquet"))
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "
             f"make it with: python -m hprune.score study={study}{own}, or name another with subset.{key}=NAME or FILE"
+            + (f"; the study has {', '.join(others)}" if others else "")
         )
     return load_scores(path)
 

@@ -70,7 +70,7 @@ class Stopped:
     open_share: float
     """What was asked for."""
     limit: float
-    """At most this share of all samples would the other runs bring into the winning ticket (95% prediction limit)."""
+    """At most this share of all samples would the other runs bring into the winning ticket, by `gain_limit`."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -86,8 +86,8 @@ class Stopped:
         used, planned = len(self.seeds), len(self.planned)
         return (
             f"stopped after {used} of {planned} scoring runs: at most {self.limit:.1%} of the samples would enter the "
-            f"winning ticket by the other {planned - used} (95% prediction limit, for runs that are like the first "
-            f"{used}; scoring.stop_when.open_share={self.open_share:g})"
+            f"winning ticket by the other {planned - used} if each brings no more than the most that one of these "
+            f"brought, and one of them three times that (scoring.stop_when.open_share={self.open_share:g})"
         )
 
     def narrow(self, score: ScoreSpec) -> ScoreSpec:

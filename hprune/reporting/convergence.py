@@ -36,9 +36,11 @@ def convergence_of(tables: Sequence[Scores], runs: Sequence[StudyRun]) -> dict[s
             histogram of H alone says is told.
 
     Returns:
-        By the name of the table, as `hprune.reporting.summary` says.
+        By the name of the table, the shortest first, as `hprune.reporting.summary` says.
     """
-    return {table.name: _facts(table, _patterns(table, runs)) for table in tables if _is_h(table) and table.runs > 1}
+    of_h = [table for table in tables if _is_h(table) and table.runs > 1]
+    of_h.sort(key=lambda table: (len(table.name), table.name))
+    return {table.name: _facts(table, _patterns(table, runs)) for table in of_h}
 
 
 def _is_h(table: Scores) -> bool:
@@ -125,9 +127,9 @@ def convergence_sentences(facts: Mapping[str, Any]) -> list[str]:
     """For the page: what is certain, what is open, what more runs would bring, where scoring stopped."""
     total, samples, certain = facts["S"], facts["samples"], facts["certain"]
     told = [
-        f"{certain:,} of {samples:,} samples ({share(certain / samples)}) are certain: they were right throughout in some "
-        f"of {total} runs and not in others, so they stay in the winning ticket whatever further runs say. The other "
-        f"{facts['open']:,}, the same in all of them, are open."
+        f"{certain:,} of {samples:,} samples ({share(certain / samples)}) are certain: {total} runs do not agree on "
+        "them, so they stay in the winning ticket whatever further runs say. The other "
+        f"{facts['open']:,} are open."
     ]
     told += [sentence] if (sentence := _sentence(facts)) else []
     if facts["predicted"]:
@@ -140,7 +142,7 @@ def convergence_sentences(facts: Mapping[str, Any]) -> list[str]:
     if stopped := facts["stopped"]:
         told.append(
             f"Scoring stopped after {stopped['runs']} of {stopped['of']} runs: the others would bring at most "
-            f"{stopped['limit']:.1%} of the samples into the winning ticket (95% prediction limit, for runs that are "
-            f"like these), where {stopped['open_share']:.1%} were allowed."
+            f"{stopped['limit']:.1%} of the samples into the winning ticket, if each brings no more than the most that "
+            f"one of these brought, and one of them three times that; {stopped['open_share']:.1%} were allowed."
         )
     return told

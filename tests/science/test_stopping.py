@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from scipy.stats import t
 
 from hprune.science.patterns import Patterns
 from hprune.science.stopping import LEAST_RUNS, gain_limit, gains, gains_of
@@ -65,17 +64,13 @@ def test_the_mean_gain_is_what_the_last_run_brings_and_gains_fall() -> None:
 
 def test_the_limit_is_its_formula() -> None:
     g = np.array([10, 14, 30, 22])
-    by_hand = 3 * (19 + t.ppf(0.95, 3) * np.sqrt(np.var(g, ddof=1) * (1 / 4 + 1 / 3)))
-    assert gain_limit(g, 3) == pytest.approx(by_hand)
-    equal = 3 * (19 + t.ppf(0.95, 3) * np.sqrt(19 * (1 / 4 + 1 / 3)))  # counts scatter at least as Poisson's
-    assert gain_limit([19] * 4, 3) == pytest.approx(equal)
-    assert gain_limit(g, 0) == 0
-    assert 0 < gain_limit([0, 0, 0], 2) < 4, "none so far is not none ever"
+    assert [gain_limit(g, left) for left in (0, 1, 2, 5)] == [0, 90, 120, 210]
+    assert gain_limit([0, 0, 0], 2) == 4, "none so far is not none ever"
     with pytest.raises(ValueError, match="takes at least 3 runs to see, got 2"):
         gain_limit([1, 2], 3)
 
 
-@pytest.mark.parametrize(("share", "often"), [(0.01, 3), (0.02, 30), (0.05, 80), (0.1, 80)])
+@pytest.mark.parametrize(("share", "often"), [(0.02, 0), (0.05, 25), (0.1, 60), (0.2, 80)])
 def test_no_more_is_left_out_than_was_allowed(share: float, often: int) -> None:
     """In 20 studies of 8 and of 12 runs, without and with runs that differ, of all that the full study keeps."""
     stopped = 0
@@ -90,9 +85,9 @@ def test_no_more_is_left_out_than_was_allowed(share: float, often: int) -> None:
 
 
 def test_a_run_unlike_all_before_it_is_not_foreseen() -> None:
-    """What the rule cannot do, and says so: a last run that answers a quarter of the samples wrongly."""
+    """What the rule cannot do, and says so: a last run that answers half of the samples wrongly."""
     right = studied(1, runs=8)
-    right[7] &= np.random.default_rng(0).random(1000) < 0.75
-    runs = stops_after(right, 0.05)
+    right[7] &= np.random.default_rng(0).random(1000) < 0.5
+    runs = stops_after(right, 0.1)
     assert runs < 8
-    assert in_ticket(right).sum() - in_ticket(right[:runs]).sum() > 50
+    assert in_ticket(right).sum() - in_ticket(right[:runs]).sum() > 100

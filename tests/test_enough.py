@@ -145,16 +145,12 @@ def test_a_share_or_nothing() -> None:
 def test_a_study_stops_is_resumed_and_goes_on(
     tiny: list[str], run_command: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arms = ("arms.winning_ticket", "arms.random_like")
-    lenient = [f"{arm}.{key}" for arm in arms for key in ("keep=0..1", "allow_missing_class=true")]
-    options = [
-        *tiny,
-        *lenient,
-        "scoring.seeds=[5,4,3,2,1]",
-        "comparison.seeds=[11]",
-        "study=s",
-        f"paths.root={tmp_path}",
-    ]
+    others = (
+        "aum ambiguous confidence correctness forgetting loss soft_h tfidf_distance threshold_closeness variability"
+    )
+    options = [*tiny, "trainer.max_epochs=1", "scoring.seeds=[5,4,3,2,1]", "comparison.seeds=[11]", "study=s"]
+    options += ["arms.winning_ticket.keep=0..1", "arms.winning_ticket.allow_missing_class=true", "~arms.random_like"]
+    options += [f"paths.root={tmp_path}", *(f"~scores.{name}" for name in others.split())]
     early, tables = "scoring.stop_when.open_share=0.9", tmp_path / "studies/s/scores"
     for _ in range(2):  # the second time everything is complete
         code, out, err = run_command("study", *options, early)

@@ -39,6 +39,7 @@ def predict_sizes(
     the four forms says; without `gained` also that no run is better than another. In simulated studies of 2,000 samples
     with 4, 6 or 8 runs, of five kinds, it covers 92% to 99%. Where runs differ (standard deviation 0.5
     on the logit), 91% with `gained`, of 4 runs 84%, and 57% to 92% without.
+    On real records, 4 or 6 of 8 runs of MiniLM, 75% to 96% hold, least where one run is unlike the others.
 
     Args:
         counts: (S + 1,) samples with H = 0..S, S >= 3.

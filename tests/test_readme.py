@@ -20,7 +20,9 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 COMMANDS = [shlex.split(line)[2:] for line in LINES if line.startswith("python -m hprune.")]
 COMPARISONS = re.findall(
-    r"^python -m hprune.study (.*)$", (ROOT / "docs/comparisons.md").read_text(), flags=re.MULTILINE
+    r"^python -m hprune.study (.*)$",
+    (ROOT / "docs/comparisons.md").read_text() + (ROOT / "docs/runs.md").read_text(),
+    flags=re.MULTILINE,
 )
 SENSITIVITY = re.findall(
     r"python -m hprune\.(study|train|sensitivity) ([^`\n]*?)(?:`|\n|   )", (ROOT / "docs/sensitivity.md").read_text()

@@ -20,6 +20,8 @@ LARGE_DROP = 2.0
 """A drop is large if all of its interval lies beyond so many margins; two points without a margin."""
 MANY_HARDEST, MOSTLY = 0.1, 0.5
 """H = 0 of more than this share of the samples, and more than this share of it missed in the first epoch only."""
+UNSETTLED = 0.02
+"""One more run that would add more than this share of the samples: membership has not settled."""
 MOVED = 0.05
 """A class whose share in the ticket differs by more has moved."""
 
@@ -42,6 +44,7 @@ def diagnose(report: Report) -> list[dict[str, str]]:
         _large_drop,
         _saturated,
         _first_epoch,
+        _not_settled,
         _classes_moved,
     )
     return [asdict(finding) for check in checks for finding in check(report)]
@@ -134,6 +137,19 @@ def _first_epoch(report: Report) -> Iterator[Finding]:
             "H never forgives a miss in epoch 1, when the head is still random, so on small sets H = 0 says little: "
             "try score.skip_epochs=1, or record=both with score.measured=eval_pass.",
         )
+
+
+def _not_settled(report: Report) -> Iterator[Finding]:
+    for name, facts in list(report["convergence"].items())[:1]:
+        brings = None if facts["one_more"] is None else facts["one_more"] / facts["samples"]
+        if brings is not None and brings > UNSETTLED:
+            yield Finding(
+                "not_settled",
+                f"The winning ticket has not settled: by {name}, one more scoring run would add about "
+                f"{words.share(brings)} of the samples.",
+                "More runs choose a larger ticket: give more scoring.seeds (the runs that exist are kept), or say how much "
+                "may be missing with scoring.stop_when.open_share.",
+            )
 
 
 def _classes_moved(report: Report) -> Iterator[Finding]:

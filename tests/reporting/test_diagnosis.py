@@ -23,12 +23,12 @@ def row(report: dict[str, Any], arm: str) -> dict[str, Any]:
 
 
 def test_a_study_without_signs_has_none(report: dict[str, Any]) -> None:
-    report["histogram"] = {}
+    report |= {"histogram": {}, "convergence": {}}
     assert signs(report) == {}
 
 
 def test_nothing_to_look_at_is_no_sign(report: dict[str, Any]) -> None:
-    report |= {"rows": [], "histogram": {}, "slices": []}
+    report |= {"rows": [], "histogram": {}, "slices": [], "convergence": {}}
     assert signs(report) == {}
 
 
@@ -88,6 +88,16 @@ def test_what_is_missed_first_only_is_what_skipping_the_epoch_brings_back() -> N
     expected = {"hardest": int((h == 0).sum()), "missed_first_only": int(((h == 0) & (skipped > 0)).sum())}
     assert _counted(Stored()) == expected  # type: ignore[arg-type]
     assert 0 < expected["missed_first_only"] < expected["hardest"]
+
+
+def test_a_ticket_that_has_not_settled(report: dict[str, Any]) -> None:
+    report["convergence"] = {"h_score": {"samples": 1000, "one_more": 30.0}, "h_score-eval_pass": {"one_more": 500.0}}
+    assert signs(report)["not_settled"] == (
+        "The winning ticket has not settled: by h_score, one more scoring run would add about 3.0% of the samples."
+    )
+    for little in (20.0, None):
+        report["convergence"] = {"h_score": {"samples": 1000, "one_more": little}}
+        assert "not_settled" not in signs(report)
 
 
 def test_classes_that_moved(report: dict[str, Any]) -> None:

@@ -147,7 +147,7 @@ def _not_settled(report: Report) -> Iterator[Finding]:
                 "not_settled",
                 f"The winning ticket has not settled: by {name}, one more scoring run would add about "
                 f"{words.share(brings)} of the samples.",
-                "More runs choose a larger ticket: give more scoring.seeds (the runs that exist are kept), or say how much "
+                "More runs choose a larger ticket: give more scoring.seeds (runs that exist are kept), or say how much "
                 "may be missing with scoring.stop_when.open_share.",
             )
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,10 @@ def test_without_records_the_histogram_tells_what_it_can(
     assert "How many runs are enough" in render_page(summarise(root, "toy", None))
 
 
-def test_only_tables_of_h_are_told_the_shortest_name_first() -> None:
+def test_of_each_way_the_largest_table_of_h_is_told() -> None:
     rng = np.random.default_rng(0)
     tables = [
-        table(rng.integers(0, 6, 50), 5, "h_score-S5-eval_pass", score="h_score"),
+        replace(table(rng.integers(0, 6, 50), 5, "h_score-S5-eval_pass", score="h_score"), measured="eval_pass"),
         table(
             rng.integers(0, 4, 50), 3, score="h_score", stopped={"runs": 3, "of": 5, "open_share": 0.1, "limit": 0.08}
         ),
@@ -78,7 +79,9 @@ def test_only_tables_of_h_are_told_the_shortest_name_first() -> None:
         table(rng.integers(0, 41, 50), 40, "h_score-S40", score="h_score"),
     ]
     found = convergence_of(tables, [])
-    assert list(found) == ["h_score", "h_score-S40", "h_score-S5-eval_pass"]
+    assert list(found) == ["h_score-S40", "h_score-S5-eval_pass"]
+    found |= convergence_of(tables[:-1], [])
+    assert list(found) == ["h_score-S40", "h_score-S5-eval_pass", "h_score"]
     for facts in found.values():
         assert all(facts["certain"] <= one["low"] <= one["high"] <= 50 for one in facts["predicted"])
     told = " ".join(convergence_sentences(found["h_score"]))

@@ -42,6 +42,8 @@ class Planned:
     """What the log calls it, as in "3 of 21"."""
     spec: RunSpec
     purpose: Purpose
+    scoring_seeds: tuple[int, ...] | None = None
+    """Those that the study plans, where they are no longer those of its place."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class StudyPlace:
 
     def register(self, run: Planned, data: TaskData) -> RunFolder:
         """Let the study refer to a run."""
-        where = {"root": self.root, "study": self.study, "scoring_seeds": self.scoring_seeds}
+        where = {"root": self.root, "study": self.study, "scoring_seeds": run.scoring_seeds or self.scoring_seeds}
         return register_run(run.spec, data, purpose=run.purpose, **where)  # type: ignore[arg-type]
 
     def train(self, run: Planned, folder: RunFolder, data: TaskData) -> State:

@@ -11,6 +11,7 @@ COMMANDS = {
     "score": "from the records of a study's runs to one number a sample",
     "report": "table, figures and report.html of a study",
     "sensitivity": "what a score depends on: runs, epochs, samples, way of measuring",
+    "triage": "samples with H = 0 as a sheet to decide on, and reading it back",
     "export": "the pruned data set itself, in the format you want",
     "status": "every run and study: done, started, failed, missing",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def main(cfg: DictConfig) -> None:
     task = task_of_study(root, cfg.study, trust_code=cfg.trust_code)
     data = samples_of_study(root, cfg.study, trust_code=cfg.trust_code)
     manifest = next(read_results(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
-    _check_unchanged(cfg.study, manifest, data)
+    check_unchanged(cfg.study, manifest, data)
     ids = data.train["sample_id"].to_numpy().copy()
     spec = sized(spec, sample_ids=ids, data_hash=data.data_hash, root=root, study=cfg.study)
     scores = scores_for(spec, root=root, study=cfg.study)
@@ -60,6 +61,16 @@ def main(cfg: DictConfig) -> None:
     )
     table = _with_scores(_original_rows(read_splits(task)["train"], subset, data), subset, scores)
     changed = write_export(out, table, subset.sample_ids, formulas=cfg.formulas)
+    tell_escaped(out, changed)
+    facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"]}
+    facts |= {"formulas_escaped": changed, "source": settings_of_source(task), "selection": _selection(spec, cfg.seed)}
+    write_json(provenance_path(out), facts | _content(subset, data))
+    log.info("%s", describe(subset, ids.size, data.label_names))
+    log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
+
+
+def tell_escaped(out: Path, changed: Mapping[str, int]) -> None:
+    """Warn of texts that are not those trained on any more."""
     if changed:
         log.warning(
             "%s: put a ' before %d cells that a spreadsheet would take for formulas (%s); this is not "
@@ -67,11 +78,6 @@ def main(cfg: DictConfig) -> None:
             out, sum(changed.values()),
             ", ".join(f"{name}: {count:,}" for name, count in changed.items()),
         )  # fmt: skip
-    facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"]}
-    facts |= {"formulas_escaped": changed, "source": settings_of_source(task), "selection": _selection(spec, cfg.seed)}
-    write_json(provenance_path(out), facts | _content(subset, data))
-    log.info("%s", describe(subset, ids.size, data.label_names))
-    log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
 
 
 def check_choices(cfg: DictConfig) -> None:
@@ -125,7 +131,12 @@ def _with_scores(table: pa.Table, subset: Subset, scores: Scores | None) -> pa.T
     return table
 
 
-def _check_unchanged(study: str, manifest: Mapping[str, Any], data: TaskData) -> None:
+def check_unchanged(study: str, manifest: Mapping[str, Any], data: TaskData) -> None:
+    """Refuse data that are not those of a run of the study.
+
+    Raises:
+        ValueError: naming both.
+    """
     if manifest["data_hash"] != data.data_hash:
         raise ValueError(
             f"the train split changed since study {study!r} was run: its hash was {manifest['data_hash'][:8]} "

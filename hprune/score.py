@@ -10,7 +10,7 @@ import inspect
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -54,6 +54,8 @@ class ScoreSpec:
     needs: Sequence[str] = ("correct",)
     by_seeds: bool = False
     """Whether the table is named by its runs, as one of several groups of them."""
+    stopped: Mapping[str, Any] | None = None
+    """That a study stopped before all the planned runs, and why."""
 
     def __post_init__(self) -> None:
         check_name("score.name", self.name)
@@ -132,7 +134,7 @@ def instantiate_spec(cfg: DictConfig, *, measured: Measured = "train_pass") -> S
     Raises:
         ValueError: naming the key that is not known, or is not what it should be.
     """
-    made, known = instantiate(cfg), {field.name for field in fields(ScoreSpec)}
+    made, known = instantiate(cfg), {field.name for field in fields(ScoreSpec)} - {"stopped"}
     if not isinstance(made, dict) or not {"name", "function", "higher_is"} <= set(made) <= known:
         raise ValueError(
             f"score must have name, function, higher_is and no keys but {', '.join(sorted(known))}, got {made!r:.200}"
@@ -216,6 +218,7 @@ def _scored(
     told = time.monotonic()
     conventions = spec.conventions | {"missing_runs_allowed": bool(missing)}
     conventions |= {"missing_seeds": list(missing)} if missing else {}
+    conventions |= {"stopped": dict(spec.stopped)} if spec.stopped else {}
     for piece in dynamics.pieces(spec.needs):
         scores = Scores(
             name=spec.table,

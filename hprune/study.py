@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from hprune.command import check_sections, command, plain, run_spec
 from hprune.data.checks import check_seeds
+from hprune.enough import StopEarly, check_stop, open_share_of
 from hprune.grid import grid_of, of_cell
 from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.root import root_of
@@ -43,6 +44,8 @@ def main(cfg: DictConfig) -> None:
     root, study = root_of(cfg), cfg.study
     scoring = check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
     comparison = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
+    open_share = open_share_of(plain(cfg.scoring.get("stop_when")))
+    scoring = scoring if open_share is None else tuple(sorted(scoring))  # the first of them are to be a prefix
     _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
     check_arms(cfg.arms)
     grid = grid_of(cfg.sensitivity)
@@ -52,10 +55,11 @@ def main(cfg: DictConfig) -> None:
     score = replace(instantiate_spec(cfg.score, measured=full.ways[0]), seeds=list(scoring))
     others = [like(score, instantiate_spec(other, measured=score.measured)) for other in cfg.scores.values()]
     cells = grid.cells(score, epochs=full.trainer.max_epochs)
+    check_stop(open_share, score, list(cells.values()))
     arms += [arm for table in grid.retrained(score, epochs=full.trainer.max_epochs) for arm in of_cell(arms, table)]
     check_measured([score, *others, *cells.values()], full.ways)
 
-    from hprune.at_once import StudyPlace, at_once_of, training
+    from hprune.at_once import Planned, StudyPlace, at_once_of, training
     from hprune.report import write_report
     from hprune.training.cards import cards_for
     from hprune.training.ranks import check_alone
@@ -80,7 +84,13 @@ def main(cfg: DictConfig) -> None:
     with progress.told():
         with training(place, data, at_once=at_once, cards=cards) as train:
             runs = [replace(full.scored(), seed=seed) for seed in scoring]
-            progress.watch(train(progress.started(runs, "scoring")))
+            stop = StopEarly(root, study, scoring, open_share, score)
+            progress.watch(train(progress.started(stop.until(runs), "scoring")))
+            if (stopped := stop.found()) is not None:
+                log.info("%s", stopped)
+                progress.not_needed(len(stopped.seeds), len(scoring))
+                place.register(Planned("", runs[0], "scoring", stopped.seeds), data)  # the latest says what is planned
+                score, others = stopped.narrow(score), [stopped.narrow(other) for other in others]
             for way in full.ways:
                 score_study(root, study, replace(score, measured=way))
             for cell in cells.values():
@@ -92,7 +102,7 @@ def main(cfg: DictConfig) -> None:
             runs = [
                 replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in comparison
             ]
-            progress.watch(train(progress.started(runs, "comparison")))
+            progress.watch(train(progress.started(runs, "comparison", stopped.seeds if stopped else None)))
         if not progress.failed:
             print_outcomes(progress.outcomes)
         write_report(root, study, data)
@@ -215,7 +225,9 @@ class _Progress:
         """How many runs failed so far."""
         return sum(outcome.state == "failed" for outcome in self.outcomes)
 
-    def started(self, runs: Iterable[RunSpec], purpose: Purpose) -> Iterator[Planned]:
+    def started(
+        self, runs: Iterable[RunSpec], purpose: Purpose, scoring_seeds: tuple[int, ...] | None = None
+    ) -> Iterator[Planned]:
         """Hand out runs, each as it starts."""
         from hprune.at_once import Planned
 
@@ -225,7 +237,14 @@ class _Progress:
                 self.since = time.perf_counter()
             label = f"{self.number} of {self.total}"
             log.info("[%s] %s%s", label, _title(purpose, spec, spec.seed), self._left())
-            yield Planned(label, spec, purpose)
+            yield Planned(label, spec, purpose, scoring_seeds)
+
+    def not_needed(self, used: int, planned: int) -> None:
+        """Of the planned scoring runs only the first were needed: whether another one failed does not matter."""
+        for at in range(used, planned):
+            if self.outcomes[at].state in ("not started", "failed"):
+                self.outcomes[at] = replace(self.outcomes[at], state="not needed")
+        self.number = planned
 
     def watch(self, ended: Iterator[Ended]) -> None:
         """Note what becomes of runs as they end."""

@@ -16,7 +16,7 @@ from hprune.training.spec import PRECISIONS, SHORT_PRECISIONS, LoraSpec, ModelSp
 GROUPS = ("task", "model", "optim", "data", "trainer", "record", "subset")
 OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-ENTRIES = ("train", "study", "score", "report", "export", "status")
+ENTRIES = ("train", "study", "score", "report", "triage", "export", "status")
 
 
 def composed(entry: str, *overrides: str):  # type: ignore[no-untyped-def]
@@ -63,7 +63,12 @@ def test_an_experiment_opens_with_its_command(name: str) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_entry_composes(entry: str) -> None:
-    overrides = {"score": ["study=x"], "report": ["study=x"], "export": ["study=x", "out=y.csv"]}.get(entry, [])
+    overrides = {
+        "score": ["study=x"],
+        "report": ["study=x"],
+        "export": ["study=x", "out=y.csv"],
+        "triage": ["study=x"],
+    }.get(entry, [])
     cfg = composed(entry, *overrides)
     assert cfg.paths.root == "multirun"
 

@@ -23,6 +23,8 @@ from tests.local_hub import HIDDEN, MADE, ROWS
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
+SWEEPS = [f"sensitivity_{axis}" for axis in ("epochs", "samples", "thresholds", "seeds")]
+"""Their runs are those of sensitivity_runs."""
 EVALUATED = {
     "cola": ["validation"], "demo": ["validation", "test"], "mnli": ["validation", "validation_mismatched"],
     "own": ["validation"], "qqp": ["validation"], "race": ["validation", "test"], "snli": ["validation", "test"],
@@ -74,11 +76,11 @@ def tiny_overrides(name: str, hub: Path) -> list[str]:
 def test_the_experiments_are_all_there() -> None:
     pairs = {f"{task}_{model}" for task in ("sst2", "mnli", "snli", "cola", "qqp", "race", "squad_v2")
              for model in ("roberta", "opt")}  # fmt: skip
-    assert pairs | {"demo", "own"} <= set(EXPERIMENTS)
+    assert pairs | {"demo", "own", "sensitivity_runs", *SWEEPS} <= set(EXPERIMENTS)
     assert {experiment(name).task.name for name in EXPERIMENTS} == set(EVALUATED)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in SWEEPS])
 def test_an_experiment_trains_two_steps(name: str, hub: Path, tmp_path: Path) -> None:
     overrides = tiny_overrides(name, hub)
     spec = run_spec(composed("train", *overrides))
@@ -156,7 +158,7 @@ def test_the_cost_in_the_comments_is_right(name: str) -> None:
     said = re.search(r"Cost: ([\d,]+) steps of (\d+)", (CONF / "experiment" / f"{name}.yaml").read_text())
     cfg = experiment(name)
     if said is None:
-        assert name in ("demo", "own") or name.endswith(("_minilm", "_paper_lr"))
+        assert name in ("demo", "own") or name.endswith(("_minilm", "_paper_lr")) or name.startswith("sensitivity_")
         return
     batches = -(-TRAIN_ROWS[cfg.task.name] // cfg.data.batch_size)
     steps = -(-batches // cfg.trainer.accumulate) * cfg.trainer.max_epochs

@@ -8,7 +8,7 @@ import pytest
 
 from hprune.help import asks_for_help
 
-COMMANDS = ("train", "study", "score", "report", "export", "status")
+COMMANDS = ("train", "study", "score", "report", "triage", "export", "status")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -83,3 +84,39 @@ def test_an_export_holds_the_row_of_each_part(
     if task == "squad_v2":
         for row in table.to_pylist():
             assert 0 <= row["start"] < row["end"] <= len(row["context"])
+
+
+def test_parts_are_kept_or_dropped_by_hand_and_not_relabelled(
+    study: tuple[str, Path], tmp_path: Path, run_command: Command
+) -> None:
+    task, root = study
+    sheet, place = tmp_path / "sheet.parquet", (f"paths.root={root}", "study=s")
+    code, _, err = run_command("triage", *place, f"out={sheet}", "values=0..S")
+    assert code == 0, err
+    table = pq.read_table(sheet)
+    assert {"row", "part", "options" if task == "race" else "answers"} <= set(table.column_names)
+    assert table["suggested"].null_count == table.num_rows
+    gone = table["sample_id"][0].as_py()
+
+    def filled_in(decision: str) -> None:
+        column = pa.array([decision, *[None] * (table.num_rows - 1)], pa.string())
+        pq.write_table(table.set_column(0, "decision", column), sheet)
+
+    filled_in("relabel")
+    code, _, err = run_command("triage", *place, f"read={sheet}")
+    assert code == 1
+    assert "row 1: samples of this study cannot be relabelled, as they are parts of a row" in err
+    filled_in("drop")
+    code, _, err = run_command("triage", *place, f"read={sheet}", f"out={tmp_path}/c.parquet")
+    assert code == 1
+    assert "a table of rows cannot leave out a part" in err
+    code, _, err = run_command("triage", *place, f"read={sheet}")
+    assert code == 0, err
+    scores = load_scores(root / "studies/s/scores/triaged.parquet")
+    assert scores.sample_ids[scores.values == 0].tolist() == [gone]
+
+
+def test_parts_of_one_row_are_no_duplicates(study: tuple[str, Path]) -> None:
+    report = json.loads((study[1] / "studies/s/report.json").read_text())
+    assert report["duplicates"]["train"]["samples"] <= ROWS
+    assert sum(entry["count"] for entry in report["duplicates"]["by_h"]) == report["full_samples"]

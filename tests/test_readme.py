@@ -20,7 +20,12 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 COMMANDS = [shlex.split(line)[2:] for line in LINES if line.startswith("python -m hprune.")]
 COMPARISONS = re.findall(
-    r"^python -m hprune.study (.*)$", (ROOT / "docs/comparisons.md").read_text(), flags=re.MULTILINE
+    r"^python -m hprune.study (.*)$",
+    (ROOT / "docs/comparisons.md").read_text() + (ROOT / "docs/runs.md").read_text(),
+    flags=re.MULTILINE,
+)
+SENSITIVITY = re.findall(
+    r"python -m hprune\.(study|train|sensitivity) ([^`\n]*?)(?:`|\n|   )", (ROOT / "docs/sensitivity.md").read_text()
 )
 CLUSTERS = re.findall(
     r"^python -m hprune.train (-m .*launcher=.*)$", (ROOT / "docs/clusters.md").read_text(), flags=re.MULTILINE
@@ -123,6 +128,16 @@ def test_the_commands_for_comparisons_compose(command: str, run_command: Callabl
     code, out, err = run_command("study", *shlex.split(command), "--cfg", "job")
     assert code == 0, err
     assert "hprune.science.select." in out
+
+
+@pytest.mark.parametrize(("command", "arguments"), SENSITIVITY)
+def test_the_commands_for_sensitivity_compose(
+    command: str, arguments: str, run_command: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Small ones run in tests/test_grid.py."""
+    code, out, err = run_command(command, *shlex.split(arguments.removeprefix("-m ")), "--cfg", "job")
+    assert code == 0, err
+    assert "sensitivity" in out
 
 
 def test_the_files_that_it_links_to_exist() -> None:

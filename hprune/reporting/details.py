@@ -67,6 +67,39 @@ def certainty_tables(report: Report) -> list[View]:
     return tables
 
 
+def matrix_table(report: Report) -> View | None:
+    """All pairs of arms: above the diagonal the difference, row minus column, below it the overlap of their samples."""
+    matrix = report["matrix"]
+    if matrix is None:
+        return None
+    pairs = {(pair["a"], pair["b"]): pair for pair in matrix["pairs"]}
+    labels = matrix["labels"]
+    rows = []
+    for i, row in enumerate(labels):
+        fields = [
+            _pair_gap(pairs[row, column], matrix["metric"])
+            if i < j
+            else _pair_overlap(pairs[column, row])
+            if j < i
+            else ""
+            for j, column in enumerate(labels)
+        ]
+        rows.append({"label": row, "fields": fields})
+    return {"caption": _of(matrix), "labels": labels, "rows": rows}
+
+
+def _pair_gap(pair: Mapping[str, Any], metric: str) -> str:
+    """The difference, with a star where it is one after Holm's correction for all pairs."""
+    if pair["mean"] is None:
+        return ""
+    said = words.texts_of({"mean": pair["mean"], "low": None, "high": None}, metric, sign="+")[0]
+    return f"{said}*" if pair["p_holm"] is not None and pair["p_holm"] < 0.05 else said
+
+
+def _pair_overlap(pair: Mapping[str, Any]) -> str:
+    return "" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
+
+
 def _certainty(label: str, gap: Mapping[str, Any], metric: str) -> View:
     same = gap["equivalence"]
     return {

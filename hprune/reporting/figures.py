@@ -82,6 +82,10 @@ def accuracy_by_size(rows: Sequence[Mapping[str, Any]], metric: str, *, scale: f
                 x, scale * row["mean"], yerr=reach.clip(0), fmt=marker, color=colour, markersize=5.5, capsize=3
             )
             handles.append(Line2D([], [], color=colour, marker=marker, linestyle="none"))
+        frontier = _frontier(rows)
+        if len(frontier) > 1:
+            line = np.array([(row["n"], scale * row["mean"]) for row in frontier])
+            axes.plot(*line.T, color=INK, alpha=0.35, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         axes.set_xlim(0, 1.06 * max(row["n"] for row in rows))
         axes.set_xlabel("samples kept")
         axes.set_ylabel(metric)
@@ -91,6 +95,15 @@ def accuracy_by_size(rows: Sequence[Mapping[str, Any]], metric: str, *, scale: f
         legend(figure, handles, [row["label"] for row in rows])
         told = ", ".join(f"{row['label']} {row['n']:,} samples {scale * row['mean']:.3g}" for row in rows)
         return svg_of(figure, f"size-{rows[0]['eval_set']}", f"{metric} against samples kept. {told}")
+
+
+def _frontier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The arms that no other beats with as few samples or fewer, by size."""
+    best: list[Mapping[str, Any]] = []
+    for row in sorted(rows, key=lambda row: (row["n"], -row["mean"])):
+        if not best or row["mean"] > best[-1]["mean"]:
+            best.append(row)
+    return best
 
 
 def differences(

@@ -14,6 +14,7 @@ from hprune.reporting.wording import WAYS, way
 from hprune.science.records import Dynamics, Scores
 from hprune.science.scores.confidence import confidence
 from hprune.science.scores.variability import variability
+from hprune.science.triage import of_decisions
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import load_record, state_of
 from hprune.storage.scores import load_scores, score_path
@@ -68,7 +69,7 @@ def scores_frame(root: Path, study: str, like: str = "h_score") -> pd.DataFrame:
         root: where results lie.
         study: its name.
         like: the table that the others are put beside: those of the same runs and epochs, measured the same way, and
-            those of the texts alone.
+            those of the texts alone. Decisions of a triage are no score and left out.
 
     Returns:
         One row a sample, by sample_id, which is the index; one column a table, `like` first. Scores of which higher is
@@ -79,7 +80,8 @@ def scores_frame(root: Path, study: str, like: str = "h_score") -> pd.DataFrame:
     """
     first = load_scores(score_path(root, study, like))
     tables = [load_scores(path) for path in sorted((existing_study(root, study) / "scores").glob("*.parquet"))]
-    beside = [table for table in tables if table.name != first.name and _looks_at_the_same(table, first)]
+    others = [table for table in tables if table.name != first.name and not of_decisions(table)]
+    beside = [table for table in others if _looks_at_the_same(table, first)]
     columns = {table.name: _hardness(table) for table in (first, *beside)}
     return pd.DataFrame(columns, index=pd.Index(first.sample_ids, name="sample_id"))
 

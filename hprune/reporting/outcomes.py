@@ -8,8 +8,8 @@ from typing import Literal
 
 from hprune.reporting.visible import shortened
 
-State = Literal["done", "resumed", "skipped", "failed", "not started"]
-"""Trained from the start, trained on from a checkpoint, complete before; or not complete."""
+State = Literal["done", "resumed", "skipped", "failed", "not started", "not needed"]
+"""Trained from the start, trained on from a checkpoint, complete before; or not complete, which may be intended."""
 
 WIDTH = 100
 LONGEST_ERROR = 300

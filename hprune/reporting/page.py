@@ -17,8 +17,12 @@ from markupsafe import Markup
 
 from hprune.reporting import wording as words
 from hprune.reporting.answer import headline
-from hprune.reporting.details import certainty_tables, example_tables, slice_tables
+from hprune.reporting.convergence import convergence_sentences
+from hprune.reporting.details import certainty_tables, example_tables, matrix_table, slice_tables
+from hprune.reporting.figure_convergence import convergence_figure
+from hprune.reporting.figure_map import map_caption, map_figure
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
+from hprune.reporting.overlap import overlap_notes
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
 
@@ -68,8 +72,12 @@ def _view(report: Report) -> View:
         "other_tables": [table for metric in metrics if metric != primary for table in _tables(report, metric)],
         "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if _is_h(name)],
         "other_histograms": [_histogram(name, table) for name, table in report["histogram"].items() if not _is_h(name)],
+        "data_map": _data_map(report),
+        "overlap": overlap_notes(report),
+        "convergences": [_convergence(name, facts) for name, facts in report["convergence"].items()],
         "gaps": list(_gap_figures(report)),
         "certainties": certainty_tables(report),
+        "matrix": matrix_table(report),
         "examples": example_tables(report),
         "slices": slice_tables(report),
         "size_title": f"{_sentence_case(words.metric_name(primary))} against size",
@@ -153,6 +161,17 @@ def _histogram(name: str, table: Mapping[str, Any]) -> View:
         if len(values) <= MOST_VALUES
         else [],
     }
+
+
+def _data_map(report: Report) -> View | None:
+    """Figure and caption of the data map; reports of before have none."""
+    found = report.get("data_map")
+    return None if found is None else {"figure": _inline(map_figure(found)), "caption": map_caption(found)}
+
+
+def _convergence(name: str, facts: Mapping[str, Any]) -> View:
+    """Sentences and figure of one table of H."""
+    return {"name": name, "sentences": convergence_sentences(facts), "figure": _inline(convergence_figure(name, facts))}
 
 
 def _size_figures(report: Report) -> Iterator[View]:

@@ -22,12 +22,30 @@ Schema of `report.json` (schema_version 2):
     slices: [{label, eval_set, metric, slice, value, n, reference, difference: DIFFERENCE, verdict}]
         the same against the full set, whose own is `reference`, within a class, a third of the lengths, a source; the
         differences without `to`, and corrected for the slices of one column
-    incomplete: [{arm, seed, purpose}]   runs of the study that have no results, and so are left out
+    matrix: every arm beside every other, see `hprune.reporting.matrix.matrix_of`, or null
+    first_epoch: {table, hardest, missed_first_only} | null, see `hprune.reporting.first_epoch`
+    diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
+    incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
         integer scores that take at most 1000, 30 bins by their middle for others; `infinite` samples are in none.
+    convergence: {table of H: {S, samples, certain, open, runs: [{runs, subsets, size, sd, low, high, overlap,
+                  overlap_low}], predicted: [{runs, size, low, high}], one_more, gains, stopped}}
+        how the winning ticket settles with the number of runs. `certain` samples stay in it whatever further runs say,
+        `open` may still come in. `runs`: the mean size for each s up to S over `subsets` choices of runs, its spread,
+        and the overlap with the ticket of all S (Jaccard, mean and smallest). `predicted`: for S + 1 to 2 S runs, with
+        95% intervals, empty for fewer than three runs; `one_more` is what one more run would add. `gains`: what each
+        run alone brought to the others. Where the records are gone, `gains`, and in `runs` all but size and overlap,
+        are null. `stopped`: {runs, of, open_share, limit} if the study stopped scoring early (`scoring.stop_when`)
     cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
+    data_map: {scores, S, E, measured, samples, by_h: [{value, count, confidence, variability}],
+               points: {h, confidence, variability}} | null
+        means of all samples at each H, and at most 2000 samples drawn with a fixed seed; null if the records are gone
+    duplicates: {train: {groups, samples, conflicting}, evaluation: {eval set: {samples, in_train}},
+                 by_h: [{value, count, duplicates, leaks}]} | null
+        of normalised texts: those that occur more than once in train, samples among them whose text has another label,
+        too; at each H the shares that are duplicates, and that an evaluation set holds; null if the data are gone
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}
 """
@@ -45,14 +63,21 @@ from numpy.typing import NDArray
 from hprune import __version__
 from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, full_set_of, mean_seconds
 from hprune.reporting.comparisons import rows_of
+from hprune.reporting.convergence import convergence_of
+from hprune.reporting.data_map import map_of
+from hprune.reporting.diagnosis import diagnose
 from hprune.reporting.examples import example_rows
+from hprune.reporting.first_epoch import first_epoch_misses
+from hprune.reporting.matrix import matrix_of
+from hprune.reporting.overlap import overlap_of
 from hprune.science.cost import pay_back
 from hprune.science.records import Scores
+from hprune.science.triage import of_decisions
 from hprune.storage import shapes
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
-from hprune.storage.scores import load_scores
-from hprune.storage.studies import existing_study, runs_of
+from hprune.storage.scores import load_scores, main_h
+from hprune.storage.studies import existing_study, planned_seeds, runs_of
 from hprune.tasks.spec import TaskData
 
 MOST_VALUES = 1000
@@ -82,7 +107,8 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     margins, primary = margins_of(arms), first["primary_metric"]
     margin = min((stated for stated in margins if stated is not None), default=None)
     examples, slices = example_rows(arms)
-    return {
+    of_h, planned = main_h(scores), planned_seeds(root, study)
+    report: dict[str, Any] = {
         "schema_version": 2,
         "study": study,
         "task": first["key"]["task"],
@@ -96,14 +122,19 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "rows": rows_of(arms, primary_metric=primary, margin=margin),
         "examples": examples,
         "slices": slices,
+        "matrix": matrix_of(arms, metric=primary),
+        "first_epoch": first_epoch_misses(root, study, of_h),
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything
-            if run not in runs
+            if run not in runs and (run.purpose != "scoring" or not planned or run.key.seed in planned)
         ],
-        "histogram": {table.name: _histogram(table, data) for table in scores},
+        "histogram": {table.name: _histogram(table, data) for table in scores if not of_decisions(table)},
+        "convergence": convergence_of(scores, [run for run in runs if run.purpose == "scoring"]),
         "cost": _cost(scoring, arms, {table.digest for table in scores}),
-        "samples": _samples(scores, data),
+        "data_map": map_of(root, study, of_h),
+        "duplicates": overlap_of(data, first["data_hash"], of_h),
+        "samples": _samples(of_h, data),
         "provenance": {
             "data_hash": first["data_hash"],
             "settings": {key: value for key, value in first["settings"].items() if key != "subset"},
@@ -114,6 +145,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
             "config": first["config"],
         },
     }
+    return report | {"diagnosis": diagnose(report)}
 
 
 def margins_of(arms: Mapping[str, Arm]) -> list[float | None]:
@@ -186,10 +218,8 @@ def _seconds(runs: Sequence[Manifest]) -> float:
     return float(sum(manifest["cost"]["train_seconds"] for manifest in runs))
 
 
-def _samples(tables: Sequence[Scores], data: TaskData | None, per_group: int = 8) -> list[dict[str, Any]]:
+def _samples(scores: Scores | None, data: TaskData | None, per_group: int = 8) -> list[dict[str, Any]]:
     """Sentences to read: never right, in between, always right; drawn with a fixed seed."""
-    of_h = [table for table in tables if table.conventions.get("score", table.name) == "h_score"]
-    scores = min(of_h, key=lambda table: (table.name != "h_score", table.name), default=None)
     if scores is None or data is None or data.data_hash != scores.data_hash:
         return []
     groups = {

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hprune.reporting.answer import headline
+from hprune.reporting.convergence import convergence_line
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import (
     PERCENT,
@@ -45,7 +46,11 @@ def print_table(report: Report) -> None:
         console.print(f"\n{_title(report['primary_metric'], eval_set)}", style="bold")
         console.print(_seeds(rows))
         console.print(_table(rows, console.width))
-    for paragraph in (headline(report), [*meanings(report), *notes(report)], cost_sentences(report)):
+    for paragraph in (
+        headline(report),
+        [*meanings(report), *notes(report)],
+        [*convergence_line(report), *cost_sentences(report)],
+    ):
         console.print(*([""] if paragraph else []), *paragraph, sep="\n", end="\n" if paragraph else "")
 
 

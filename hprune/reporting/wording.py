@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hprune.reporting.overlap import overlap_notes
+
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 
@@ -82,7 +84,7 @@ def notes(report: Report) -> list[str]:
     if len(report["margins"]) > 1:
         stated = ", ".join("none" if margin is None else f"{margin:g}" for margin in report["margins"])
         found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
-    return found
+    return found + overlap_notes(report)
 
 
 def _missing(report: Report) -> list[str]:

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hprune.science.records import OPTIONAL, Dynamics, Measured, check_skip, prefix_of
+from hprune.science.records import OPTIONAL, Dynamics, Measured, Scores, check_skip, prefix_of
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
 from hprune.storage.manifests import RECORD, key_of, read_manifest
 from hprune.storage.runs import check_columns, check_footer, record_file
 from hprune.storage.shapes import check_shape
+from hprune.storage.studies import runs_of
 
 PIECE_BYTES = 2**27
 """A piece has as many samples as fit in here, at most a row group: fewer where there are many runs or epochs."""
@@ -115,6 +116,26 @@ class StoredDynamics:
             for epoch in range(self.skip, self.epochs):
                 stacked[run, epoch - self.skip] = array_of(batch.column(f"{name}_{epoch}"))
         return stacked
+
+
+def records_behind(root: Path, study: str, scores: Scores) -> StoredDynamics:
+    """The records that a score table of a study was made of.
+
+    Raises:
+        ValueError: if a run behind it is no run of the study any more, its record is gone or was altered, or the
+            records are of other data.
+    """
+    there = {run.key.seed: run.path for run in runs_of(root, study, "scoring")}
+    gone = [seed for seed in scores.seeds if seed not in there]
+    if gone or not scores.seeds:
+        which = f"the runs of seeds {', '.join(map(str, gone))}" if gone else "no runs at all"
+        raise ValueError(f"the score table {scores.name!r} was made of {which}, whose records the study does not have")
+    dynamics = StoredDynamics.open([there[seed] for seed in scores.seeds], scores.measured)
+    if dynamics.records[0][0].data_hash != scores.data_hash or dynamics.samples != scores.values.size:
+        raise ValueError(
+            f"the records of the study are of other data than the score table {scores.name!r}; score again"
+        )
+    return dynamics.prefix(epochs=scores.epochs, skip=scores.conventions.get("skip_epochs", 0))
 
 
 def _open(run: Path, measured: Measured) -> tuple[RecordFacts, OpenTable]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -51,6 +51,11 @@ FACTS: shapes.Shape = {
     "conventions": shapes.anything,
 }
 """What the metadata of a table tells."""
+
+
+STOPPED: shapes.Shape = {"runs": shapes.count, "of": shapes.count, "open_share": shapes.number, "limit": shapes.number}
+OWN: shapes.Shape = {"missing_seeds": shapes.list_of(shapes.count), "stopped": STOPPED}
+"""What the conventions may tell, beside what is the score's own."""
 
 
 class _Content:
@@ -119,9 +124,11 @@ def save_pieces(path: Path, pieces: Iterator[Scores]) -> None:
 
 def _differences(there: OpenTable, facts: dict[str, Any], pieces: Iterator[Scores], *, size: int) -> list[str]:
     """In what a table differs from the score that comes in pieces of `size` samples."""
-    both = {name: (there.facts.get(name), here) for name, here in facts.items()}
+    both: dict[str, Any] = {name: (there.facts.get(name), here) for name, here in facts.items()}
+    there_too, here_too = both["conventions"]  # numbers are the same whatever they were enough for
+    both["conventions"] = (_without(there_too, "stopped"), _without(here_too, "stopped"))
     if "function" not in there.facts["conventions"]:  # of before tables named it
-        both["conventions"] = (both["conventions"][0], _without(facts["conventions"], "function"))
+        both["conventions"] = (both["conventions"][0], _without(both["conventions"][1], "function"))
     found = [f"{name} ({a} there, {b} here)" for name, (a, b) in both.items() if a != b]
     if found:
         return found
@@ -169,6 +176,12 @@ def load_scores(path: Path) -> Scores:
     )
 
 
+def main_h(tables: Sequence[Scores]) -> Scores | None:
+    """The H-score that a study is shown by: `h_score`, or the first by name of its others."""
+    of_h = [table for table in tables if table.conventions.get("score", table.name) == "h_score"]
+    return min(of_h, key=lambda table: (table.name != "h_score", table.name), default=None)
+
+
 def _open_scores(path: Path) -> OpenTable:
     table = open_table(below(path.parent, path.name))
     schema = table.parquet.schema_arrow
@@ -185,8 +198,7 @@ def _open_scores(path: Path) -> OpenTable:
             f"they are {there['sample_id']} and {kind}"
         )
     shapes.check_shape(path, table.facts, FACTS)
-    seeds = {"missing_seeds": shapes.list_of(shapes.count)}
-    shapes.check_shape(path, table.facts["conventions"], seeds, at="conventions", lenient=True)
+    shapes.check_shape(path, table.facts["conventions"], OWN, at="conventions", lenient=True)
     return table
 
 
@@ -226,9 +238,11 @@ def _table(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -> 
     path = local_path(name, f"subset.{key}") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():
         own = "" if name == "h_score" or name.endswith(".parquet") else f" score={name}"
+        others = sorted(other.stem for other in path.parent.glob(f"{path.stem}-*.parquet"))
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "
             f"make it with: python -m hprune.score study={study}{own}, or name another with subset.{key}=NAME or FILE"
+            + (f"; the study has {', '.join(others)}" if others else "")
         )
     return load_scores(path)
 

@@ -47,6 +47,7 @@ class Classification:
     min_classes = 2
     pooled = True
     merges = True
+    relabels = True
     parts = False
     encoding: ClassVar[dict[str, Any]] = {}
 

@@ -73,6 +73,11 @@ class MultipleChoice:
             raise ValueError(f"task.kind.primary_metric must be one of {', '.join(known)}, got {self.primary_metric!r}")
 
     @property
+    def relabels(self) -> bool:
+        """Whether a sample can be given another right answer: not where it is an option, right or wrong."""
+        return self.unit == "question"
+
+    @property
     def parts(self) -> bool:
         """Whether each (question, option) pair is a sample."""
         return self.unit == "option"

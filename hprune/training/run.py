@@ -40,7 +40,7 @@ from hprune.training.budget import StopAtStep
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
 from hprune.training.folds import finish_folds, folds_of
-from hprune.training.guard import StopOnNonFinite, give_back_memory, memory_told
+from hprune.training.guard import StopOnNonFinite, memory_given_back, memory_told
 from hprune.training.quiet import log_file, quiet_libraries
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
@@ -92,15 +92,14 @@ def _claimed(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFo
         take_up(folder.checkpoint)
     work = functools.partial(_work, spec, data, scores, folder, root)
     try:
-        if processes == spec.trainer.devices:
-            work(number)
-        else:
-            together(work, spec.trainer.devices)
+        with memory_given_back():
+            if processes == spec.trainer.devices:
+                work(number)
+            else:
+                together(work, spec.trainer.devices)
     except Exception as error:
         fail_run(folder, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         raise
-    finally:
-        give_back_memory()
 
 
 def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolder, root: Path, number: int) -> None:

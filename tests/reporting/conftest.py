@@ -109,11 +109,24 @@ REPORT: dict[str, Any] = {
         }
         for value in ("no", "yes")
     ],
-    "incomplete": [],
+    "matrix": None, "first_epoch": None, "diagnosis": [], "incomplete": [],
     "histogram": {
         "h_score": {
             "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier", "missing_seeds": [], "infinite": 0,
             "values": [{"value": v, "count": 10 * v + 5, "by_class": {"no": 5, "yes": 10 * v}} for v in range(7)],
+        }
+    },
+    "convergence": {
+        "h_score": {
+            "S": 6, "samples": 245, "certain": 175, "open": 70,
+            "runs": [
+                {"runs": s, "subsets": 1, "size": 35.0 * (s - 1), "sd": 1.0, "low": 34 * (s - 1), "high": 36 * (s - 1),
+                 "overlap": 0.2 * (s - 1), "overlap_low": 0.19 * (s - 1)} for s in range(1, 7)
+            ],
+            "predicted": [
+                {"runs": s, "size": 140.0 + 6 * s, "low": 140.0 + 5 * s, "high": 140.0 + 7 * s} for s in range(7, 13)
+            ],
+            "one_more": 7.0, "gains": [10] * 6, "stopped": None,
         }
     },
     "cost": {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,10 @@ import pytest
 
 from hprune.reporting.frames import cells_frame, hardest, in_ticket, scores_frame, studies_beside
 from hprune.science.overlap import overlap
+from hprune.science.scores.h_score import h_score
 from hprune.science.select import Pool, highest, lowest
-from hprune.storage.scores import load_scores, score_path
+from hprune.score import ScoreSpec, score_study
+from hprune.storage.scores import load_scores, save_scores, score_path
 
 
 def test_scores_lie_beside_those_of_the_same_runs_and_epochs(cells_root: Path) -> None:
@@ -19,6 +23,14 @@ def test_scores_lie_beside_those_of_the_same_runs_and_epochs(cells_root: Path) -
     assert list(frame) == ["h_score", "aum", "el2n", "text_length"], "not those of fewer runs or epochs"
     assert frame.index.tolist() == list(range(12))
     assert list(scores_frame(cells_root, "long", "h_score-S2-E1")) == ["h_score-S2-E1", "text_length"]
+
+
+def test_decisions_of_a_triage_are_no_score(cells_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(cells_root, tmp_path / "r")
+    texts = load_scores(score_path(tmp_path / "r", "long", "text_length"))
+    made = replace(texts, name="triaged", conventions={"score": "triaged"})
+    save_scores(score_path(tmp_path / "r", "long", "triaged"), made)
+    assert list(scores_frame(tmp_path / "r", "long")) == ["h_score", "aum", "el2n", "text_length"]
 
 
 def test_higher_is_harder_in_every_column(cells_root: Path) -> None:
@@ -93,8 +105,6 @@ def test_cells_have_the_differences_of_their_arms(cells_root: Path) -> None:
 
 
 def test_cells_of_shared_runs_are_there_once(cells_root: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(cells_root, tmp_path / "r")
     shutil.copytree(tmp_path / "r/studies/long", tmp_path / "r/studies/again")
     once, twice = (cells_frame(tmp_path / "r", studies) for studies in (["long"], ["long", "again"]))
@@ -102,11 +112,6 @@ def test_cells_of_shared_runs_are_there_once(cells_root: Path, tmp_path: Path) -
 
 
 def test_groups_of_runs_are_told_apart(cells_root: Path, tmp_path: Path) -> None:
-    import shutil
-
-    from hprune.science.scores.h_score import h_score
-    from hprune.score import ScoreSpec, score_study
-
     shutil.copytree(cells_root, tmp_path / "r")
     for seeds in ([1, 2], [2, 3]):
         score_study(tmp_path / "r", "long", ScoreSpec("h_score", h_score, "easier", seeds=seeds, by_seeds=True))

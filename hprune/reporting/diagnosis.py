@@ -1,0 +1,181 @@
+"""What a study's numbers are a sign of, and what to do: known ways in which pruning fails, or could go further.
+
+Each check looks at the facts of a report (`hprune.reporting.summary`) and says nothing where they are not at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hprune.reporting import wording as words
+
+Report = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+SMALL = 0.3
+"""A subset of at most this share is small."""
+LARGE_DROP = 2.0
+"""A drop is large if all of its interval lies beyond so many margins; two points without a margin."""
+MANY_HARDEST, MOSTLY = 0.1, 0.5
+"""H = 0 of more than this share of the samples, and more than this share of it missed in the first epoch only."""
+UNSETTLED = 0.02
+"""One more run that would add more than this share of the samples: membership has not settled."""
+MOVED = 0.05
+"""A class whose share in the ticket differs by more has moved."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sign, and what to do about it."""
+
+    sign: str
+    """Its name, for programs."""
+    told: str
+    """What was seen."""
+    advice: str
+
+
+def diagnose(report: Report) -> list[dict[str, str]]:
+    """The findings of a report, as plain values: `[{sign, told, advice}]`."""
+    checks: tuple[Callable[[Report], Iterator[Finding]], ...] = (
+        _worse_than_random,
+        _large_drop,
+        _saturated,
+        _first_epoch,
+        _not_settled,
+        _classes_moved,
+    )
+    return [asdict(finding) for check in checks for finding in check(report)]
+
+
+def _main_rows(report: Report) -> list[Row]:
+    """The arms by the primary metric on the first evaluation set."""
+    sets = words.eval_sets(report)
+    return words.rows_of(report, sets[0], report["primary_metric"]) if sets else []
+
+
+def _worse_than_random(report: Report) -> Iterator[Finding]:
+    chosen = [row for row in _main_rows(report) if row["difference_to_random"] is not None]
+    if not chosen or any(row["verdict_to_random"] != "worse" for row in chosen):
+        return
+    arms = "The arm that a score chose is" if len(chosen) == 1 else f"All {len(chosen)} arms that a score chose are"
+    yield Finding(
+        "worse_than_random",
+        f"{arms} worse than as many random samples.",
+        "The score does not see which samples help: too few scoring runs, labels that are mostly noise, or a recording "
+        "that does not mean what it should. Read the samples with H = 0, take more scoring.seeds, and try record=both "
+        "with score.measured=eval_pass.",
+    )
+
+
+def _large_drop(report: Report) -> Iterator[Finding]:
+    least = LARGE_DROP * (report["margin"] or 0.01)
+    for row in _main_rows(report):
+        gap = row["difference"]
+        if row["arm"] != "winning_ticket" or row["verdict"] != "worse" or gap["high"] is None or gap["high"] > -least:
+            continue
+        where = _worst_slices(report, row)
+        ticket = f"The winning ticket{str(row['label']).removeprefix(row['arm'])}"
+        yield Finding(
+            "large_drop",
+            f"{ticket} loses {_points(gap, row['metric'])}{', more in ' + ' and '.join(where) if where else ''}.",
+            "Samples were removed that the task needs: keep the easy ones (subset.keep=1..S) or the hard ones (0..S-1) "
+            "and see which brings it back; comparison.budgets=[epochs,steps] tells what is only less training.",
+        )
+
+
+def _worst_slices(report: Report, row: Row) -> list[str]:
+    """Of each column the slice that lost most, where that is more than the whole did."""
+    worst: dict[str, Row] = {}
+    for part in report["slices"]:
+        same = (part["label"], part["eval_set"]) == (row["label"], row["eval_set"])
+        if same and part["verdict"] == "worse" and part["difference"]["mean"] < row["difference"]["mean"]:
+            last = worst.get(part["slice"])
+            if last is None or part["difference"]["mean"] < last["difference"]["mean"]:
+                worst[part["slice"]] = part
+    return [
+        f"{part['slice']} {part['value']} ({_points(part['difference'], part['metric'])})" for part in worst.values()
+    ]
+
+
+def _saturated(report: Report) -> Iterator[Finding]:
+    rows = _main_rows(report)
+    small = [row for row in rows if row["fraction"] <= SMALL and row["verdict"] in ("equivalent", "better")]
+    if not small:
+        return
+    least = min(small, key=lambda row: row["n"])
+    random = any(row["arm"] == "random_like" for row in small)
+    told = f"{least['label']}, {words.share(least['fraction'])} of the samples, does as well as all of them"
+    if random:
+        yield Finding(
+            "saturated",
+            f"{told}, and so do as many random ones.",
+            "The task is saturated: fewer samples are enough, whichever they are. Take a random subset, as it costs no "
+            "scoring, and look for where it ends with subset.fraction.",
+        )
+    else:
+        yield Finding(
+            "go_further",
+            f"{told}.",
+            "Pruning can go further: try narrower keep-sets, such as subset.keep=2..S-1, beside random subsets of "
+            "their size.",
+        )
+
+
+def _first_epoch(report: Report) -> Iterator[Finding]:
+    counts, total = report["first_epoch"], report["full_samples"]
+    if counts is None or counts["hardest"] <= MANY_HARDEST * total:
+        return
+    if counts["missed_first_only"] > MOSTLY * counts["hardest"]:
+        share = words.share(counts["hardest"] / total)
+        missed = words.share(counts["missed_first_only"] / counts["hardest"])
+        yield Finding(
+            "first_epoch",
+            f"{share} of the samples have H = 0, and {missed} of these were only missed in the first epoch.",
+            "H never forgives a miss in epoch 1, when the head is still random, so on small sets H = 0 says little: "
+            "try score.skip_epochs=1, or record=both with score.measured=eval_pass.",
+        )
+
+
+def _not_settled(report: Report) -> Iterator[Finding]:
+    for name, facts in list(report["convergence"].items())[:1]:
+        brings = None if facts["one_more"] is None else facts["one_more"] / facts["samples"]
+        if brings is not None and brings > UNSETTLED:
+            yield Finding(
+                "not_settled",
+                f"The winning ticket has not settled: by {name}, one more scoring run would add about "
+                f"{words.share(brings)} of the samples.",
+                "More runs choose a larger ticket: give more scoring.seeds (runs that exist are kept), or say how much "
+                "may be missing with scoring.stop_when.open_share.",
+            )
+
+
+def _classes_moved(report: Report) -> Iterator[Finding]:
+    table = report["histogram"].get("h_score")
+    if table is None:
+        return
+    everything, ticket = dict[str, int](), dict[str, int]()
+    for value in table["values"]:
+        for name, count in value["by_class"].items():
+            everything[name] = everything.get(name, 0) + count
+            ticket[name] = ticket.get(name, 0) + (count if 0 < value["value"] < table["S"] else 0)
+    if not everything or not sum(ticket.values()):
+        return
+    kept, total = sum(ticket.values()), sum(everything.values())
+    shares = {name: (ticket[name] / kept, everything[name] / total) for name in ticket}
+    name = max(shares, key=lambda name: abs(shares[name][0] - shares[name][1]))
+    inside, before = shares[name]
+    if abs(inside - before) > MOVED:
+        now, then = words.share(inside), words.share(before)
+        yield Finding(
+            "classes_moved",
+            f"The classes moved: {name} is {now} of the winning ticket, and {then} of all samples.",
+            "A model that is trained on it expects other classes than it will meet: look at the accuracy by class, and "
+            "compare with an arm that keeps their shares (subset=ambiguous subset.balance=share).",
+        )
+
+
+def _points(gap: Mapping[str, Any], metric: str) -> str:
+    return f"{words.texts_of(gap, metric, sign='+')[0]} {words.unit(metric, difference=True)}".rstrip()

@@ -1,0 +1,114 @@
+"""Each sign is seen where it is, with what to do, and not where it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hprune.reporting.diagnosis import diagnose
+from hprune.reporting.first_epoch import _counted
+from hprune.science.records import Dynamics
+
+
+def signs(report: dict[str, Any]) -> dict[str, str]:
+    found = diagnose(report)
+    assert all(finding["advice"].endswith(".") and finding["told"].endswith(".") for finding in found)
+    return {finding["sign"]: finding["told"] for finding in found}
+
+
+def row(report: dict[str, Any], arm: str) -> dict[str, Any]:
+    return next(row for row in report["rows"] if (row["arm"], row["metric"]) == (arm, "accuracy"))
+
+
+def test_a_study_without_signs_has_none(report: dict[str, Any]) -> None:
+    report |= {"histogram": {}, "convergence": {}}
+    assert signs(report) == {}
+
+
+def test_nothing_to_look_at_is_no_sign(report: dict[str, Any]) -> None:
+    report |= {"rows": [], "histogram": {}, "slices": [], "convergence": {}}
+    assert signs(report) == {}
+
+
+def test_arms_that_are_all_worse_than_random(report: dict[str, Any]) -> None:
+    ticket = row(report, "winning_ticket")
+    ticket["verdict_to_random"] = "worse"
+    assert signs(report)["worse_than_random"] == "The arm that a score chose is worse than as many random samples."
+    report["rows"].append({**ticket, "arm": "el2n", "label": "el2n"})
+    assert signs(report)["worse_than_random"].startswith("All 2 arms that a score chose are worse")
+    report["rows"][-1]["verdict_to_random"] = "not distinguishable"
+    assert "worse_than_random" not in signs(report)
+
+
+def test_a_large_drop_names_the_slices_that_lost_most(report: dict[str, Any]) -> None:
+    ticket = row(report, "winning_ticket")
+    ticket |= {"verdict": "worse", "difference": {**ticket["difference"], "mean": -0.05, "low": -0.06, "high": -0.04}}
+    assert signs(report)["large_drop"] == "The winning ticket loses -5.0 points."
+    for part, mean in zip(report["slices"], (-0.09, -0.2), strict=True):
+        part |= {"verdict": "worse", "difference": {**part["difference"], "mean": mean}}
+    assert signs(report)["large_drop"] == "The winning ticket loses -5.0 points, more in class yes (-20.0 points)."
+    ticket["difference"]["high"] = -0.015
+    assert "large_drop" not in signs(report), "its interval reaches within two margins"
+
+
+@pytest.mark.parametrize("random", [True, False])
+def test_a_small_subset_without_loss(report: dict[str, Any], random: bool) -> None:
+    row(report, "winning_ticket")["verdict"] = "equivalent"
+    if random:
+        row(report, "random_like")["verdict"] = "equivalent"
+    found = signs(report)
+    assert ("saturated" in found, "go_further" in found) == (random, not random)
+    row(report, "winning_ticket")["fraction"] = row(report, "random_like")["fraction"] = 0.5
+    assert not {"saturated", "go_further"} & set(signs(report))
+
+
+def test_misses_in_the_first_epoch(report: dict[str, Any]) -> None:
+    report["first_epoch"] = {"table": "h_score", "hardest": 300, "missed_first_only": 240}
+    told = "20% of the samples have H = 0, and 80% of these were only missed in the first epoch."
+    assert signs(report)["first_epoch"] == told
+    for few in ({"hardest": 300, "missed_first_only": 100}, {"hardest": 100, "missed_first_only": 90}):
+        report["first_epoch"] = few
+        assert "first_epoch" not in signs(report)
+
+
+def test_what_is_missed_first_only_is_what_skipping_the_epoch_brings_back() -> None:
+    rng = np.random.default_rng(0)
+    dynamics = Dynamics(np.arange(500), rng.random((4, 3, 500)) < 0.5)
+
+    class Stored:
+        def pieces(self) -> list[Dynamics]:
+            return [
+                Dynamics(dynamics.sample_ids[cut], dynamics.correct[..., cut]) for cut in (slice(200), slice(200, 500))
+            ]
+
+    h = dynamics.correct.all(axis=1).sum(axis=0)
+    skipped = dynamics.prefix(skip=1).correct.all(axis=1).sum(axis=0)
+    expected = {"hardest": int((h == 0).sum()), "missed_first_only": int(((h == 0) & (skipped > 0)).sum())}
+    assert _counted(Stored()) == expected  # type: ignore[arg-type]
+    assert 0 < expected["missed_first_only"] < expected["hardest"]
+
+
+def test_a_ticket_that_has_not_settled(report: dict[str, Any]) -> None:
+    report["convergence"] = {"h_score": {"samples": 1000, "one_more": 30.0}, "h_score-eval_pass": {"one_more": 500.0}}
+    assert signs(report)["not_settled"] == (
+        "The winning ticket has not settled: by h_score, one more scoring run would add about 3.0% of the samples."
+    )
+    for little in (20.0, None):
+        report["convergence"] = {"h_score": {"samples": 1000, "one_more": little}}
+        assert "not_settled" not in signs(report)
+
+
+def test_classes_that_moved(report: dict[str, Any]) -> None:
+    table = report["histogram"]["h_score"]
+    for value in table["values"]:
+        value["by_class"] = {"no": 10, "yes": 10}
+    assert "classes_moved" not in signs(report)
+    table["values"][0]["by_class"] = {"no": 110, "yes": 10}  # H = 0 takes no
+    assert signs(report)["classes_moved"] == (
+        "The classes moved: no is 50% of the winning ticket, and 71% of all samples."
+    )
+    for value in table["values"]:
+        value["by_class"] = {}
+    assert "classes_moved" not in signs(report)

@@ -27,7 +27,13 @@ Schema of `report.json` (schema_version 2):
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
         integer scores that take at most 1000, 30 bins by their middle for others; `infinite` samples are in none.
-    cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
+    cost: {scoring_seconds, scoring_runs, stages: [{stage, runs, seconds, flops, full_runs}],
+           arms: [{label, train_seconds, break_even_runs, pay_back: {seconds: PAID, flops: PAID | null} | null}]}
+        Seconds and counted operations of training by stage, over all runs, the last stage their total; `full_runs` is
+        in units of a mean run on the full set. flops are null where a run does not say them, as those of older versions.
+    PAID: {scoring, full_run, subset_run, break_even, saved, saved_share, selection_to_tuning}
+        `scoring` is what the runs behind the arm's score took, clean passes included where the score is made of them;
+        `selection_to_tuning` (STR) the same in full runs, `saved` what each later run saves: `hprune.science.cost`.
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}
 """
@@ -35,7 +41,7 @@ Schema of `report.json` (schema_version 2):
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +49,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune import __version__
-from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, full_set_of, mean_seconds
+from hprune.reporting.arms import Arm, arms_of
 from hprune.reporting.comparisons import rows_of
 from hprune.reporting.examples import example_rows
-from hprune.science.cost import pay_back
+from hprune.reporting.ledger import ledger_of
 from hprune.science.records import Scores
 from hprune.storage import shapes
 from hprune.storage.manifests import read_results
@@ -102,7 +108,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
             if run not in runs
         ],
         "histogram": {table.name: _histogram(table, data) for table in scores},
-        "cost": _cost(scoring, arms, {table.digest for table in scores}),
+        "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
         "samples": _samples(scores, data),
         "provenance": {
             "data_hash": first["data_hash"],
@@ -157,33 +163,6 @@ def _labels(scores: Scores, data: TaskData | None) -> NDArray[np.int64] | None:
     if data is None or data.data_hash != scores.data_hash:
         return None
     return np.asarray(data.train["label"].to_numpy())
-
-
-def _cost(scoring: Sequence[Manifest], arms: Mapping[str, Arm], tables: Set[str]) -> dict[str, Any]:
-    """Measured seconds of training; break-even counts later runs on a subset instead of the full set."""
-    rows = [
-        {"label": label, "train_seconds": mean_seconds(arm), "break_even_runs": break_even(scoring, arm, arms, tables)}
-        for label, arm in arms.items()
-    ]
-    return {"scoring_seconds": _seconds(scoring), "scoring_runs": len(scoring), "arms": rows}
-
-
-def break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm], tables: Set[str]) -> int | None:
-    """None for arms that no run of the study scored, that take as many steps as the full set, or are not faster."""
-    full = full_set_of(arm[0], arms)
-    if full is None or budget_of(arm[0]) == "steps" or arm[0]["settings"]["subset"].get("scores") not in tables:
-        return None
-    used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"].get("seeds", [])]
-    if not used:
-        return None
-    paid = pay_back(
-        scoring_seconds=_seconds(used), full_run_seconds=mean_seconds(arms[full]), subset_run_seconds=mean_seconds(arm)
-    )
-    return paid.break_even
-
-
-def _seconds(runs: Sequence[Manifest]) -> float:
-    return float(sum(manifest["cost"]["train_seconds"] for manifest in runs))
 
 
 def _samples(tables: Sequence[Scores], data: TaskData | None, per_group: int = 8) -> list[dict[str, Any]]:

@@ -80,17 +80,19 @@ def _stages(scoring: Sequence[Manifest], arms: Mapping[str, Arm]) -> list[dict[s
         "checkpoints": ([*scoring, *compared], "checkpoint"),
     }
     full = next((arm for arm in arms.values() if trains_on_everything(arm[0])), None)
-    stages = [
-        {"stage": name, "runs": len(runs), **{unit: _total(runs, f"{stage}_{unit}") for unit in ("seconds", "flops")}}
-        for name, (runs, stage) in named.items()
-    ]
-    stages = [stage for stage in stages if stage["seconds"]]
-    total = {unit: sum(stage[unit] or 0 for stage in stages) or None for unit in ("seconds", "flops")}
-    stages.append({"stage": "total", "runs": len(scoring) + len(compared), **total})
-    one = mean_seconds(full) if full is not None else 0.0
-    return [
-        {**stage, "full_runs": stage["seconds"] / one if one > 0 and stage["seconds"] else None} for stage in stages
-    ]
+    told = []
+    for name, (runs, stage) in named.items():
+        seconds = _total(runs, f"{stage}_seconds")
+        if seconds:
+            told.append(_stage(name, len(runs), seconds, _total(runs, f"{stage}_flops"), full))
+    seconds, flops = (float(sum(stage[unit] or 0 for stage in told)) for unit in ("seconds", "flops"))
+    return [*told, _stage("total", len(scoring) + len(compared), seconds, flops or None, full)]
+
+
+def _stage(name: str, runs: int, seconds: float, flops: float | None, full: Arm | None) -> dict[str, Any]:
+    one = 0.0 if full is None else mean_seconds(full)
+    ratio = seconds / one if one > 0 else None
+    return {"stage": name, "runs": runs, "seconds": seconds, "flops": flops, "full_runs": ratio}
 
 
 def _total(runs: Sequence[Manifest], name: str) -> float | None:

@@ -29,8 +29,8 @@ Schema of `report.json` (schema_version 2):
         integer scores that take at most 1000, 30 bins by their middle for others; `infinite` samples are in none.
     cost: {scoring_seconds, scoring_runs, stages: [{stage, runs, seconds, flops, full_runs}],
            arms: [{label, train_seconds, break_even_runs, pay_back: {seconds: PAID, flops: PAID | null} | null}]}
-        Seconds and counted operations of training by stage, over all runs, the last stage their total; `full_runs` is
-        in units of a mean run on the full set. flops are null where a run does not say them, as those of older versions.
+        Seconds and counted operations by stage, over all its runs; the last stage is the total, `full_runs` its seconds
+        in units of a mean run on the full set. flops are null where a run does not say them, as of older versions.
     PAID: {scoring, full_run, subset_run, break_even, saved, saved_share, selection_to_tuning}
         `scoring` is what the runs behind the arm's score took, clean passes included where the score is made of them;
         `selection_to_tuning` (STR) the same in full runs, `saved` what each later run saves: `hprune.science.cost`.

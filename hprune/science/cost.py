@@ -23,7 +23,10 @@ class PayBack:
 
     @property
     def selection_to_tuning(self) -> float | None:
-        """STR = scoring / full run (arXiv 2505.12212): S for S scoring runs as dear as a full one; None if that is 0."""
+        """STR = scoring / full run (arXiv 2505.12212); S where each scoring run is as dear as a full one.
+
+        None if a full run costs nothing.
+        """
         return self.scoring / self.full_run if self.full_run > 0 else None
 
     @property
@@ -71,7 +74,7 @@ def makespan(durations: Sequence[float], at_once: int, *, first: float = 0.0) ->
 
     Example:
         >>> makespan([3, 3, 2, 2], 2), makespan([3, 3, 2, 2], 1), makespan([3, 3, 2, 2], 9, first=1)
-        (5, 10, 4)
+        (5.0, 10.0, 4)
     """
     if at_once < 1 or min([*durations, first]) < 0:
         raise ValueError(f"needs a worker and durations from 0, got {at_once} workers, {list(durations)}, {first}")

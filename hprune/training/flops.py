@@ -1,10 +1,10 @@
 """What a run multiplies and adds, counted: once for batches of a few shapes, then by the shapes of all its batches.
 
 The operations of a transformer on a batch are a sum of five terms: of its real tokens, of the cells of its grid, of its
-pairs of cells (attention), of its sequences, and a constant. The counter of PyTorch goes along with the model over a few
-batches without any values (tensors of the `meta` device), which gives the five numbers in a second at most, whatever the
-size of the model; it counts products of matrices, two operations for a product and its sum, and nothing else. A batch of
-other shapes must then be met to the operation, or nothing is said.
+pairs of cells (attention), of its sequences, and a constant. PyTorch's counter goes along with the model over seven
+batches without any values (tensors of the device `meta`), which gives the five numbers in a second or so, whatever the
+size of the model. It counts products of matrices, two operations for a product and its sum, and nothing else. Seven
+counts must agree on five numbers to the operation, or nothing is said.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def run(root: Path, overrides: list[str]) -> tuple[float, int]:
     """Run the study: seconds, and bytes of memory at the peak."""
     command = [sys.executable, "-m", "hprune.study", *overrides, f"paths.root={root}"]
     began, most = time.perf_counter(), 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=said, stderr=said) as process:
         watched = psutil.Process(process.pid)
         while process.poll() is None:
             try:
@@ -61,7 +61,9 @@ def run(root: Path, overrides: list[str]) -> tuple[float, int]:
             except psutil.NoSuchProcess:
                 break
             time.sleep(0.1)
-    assert process.wait() == 0, "the study failed: run it by itself to see why"
+        if process.wait():
+            said.seek(0)
+            raise SystemExit(f"the study failed: {said.read().decode()[-3000:]}")
     return time.perf_counter() - began, most
 
 

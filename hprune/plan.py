@@ -86,7 +86,7 @@ def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: floa
     runs += [_look(made, data, spec, keep_share, scoring=False) for spec in made.comparison_runs()]
     left = _left(runs)
     trials, started = _trials(made, seconds) if left else ([], 0.0)
-    prices = Prices.mean([trial.prices for trial in trials]) if trials else Prices(0, 0, 0, 0, 0, 0)
+    prices = Prices.mean([trial.prices for trial in trials]) if trials else Prices()
     took = {id(run): _seconds(run, trials[0], prices) for run in left}
     first = started + prices.first
     clock = starting if left else 0.0
@@ -98,7 +98,10 @@ def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: floa
     stages = _stages(runs, took, size)
     tables = len(made.full.ways) + len(made.others)
     if left:
-        stages.append(Stage("score tables, report", 0, 0, 0.0, tables * TABLE_ROW * data.train.num_rows + REPORT))
+        report = _report_seconds(tables)
+        clock += report
+        size_of_it = tables * TABLE_ROW * data.train.num_rows + REPORT
+        stages.append(Stage("score tables, report", 0, 0, report, size_of_it))
     return Forecast(
         study=made.study,
         task=made.full.task.name,
@@ -226,6 +229,19 @@ def _stages(runs: Sequence[_Planned], took: dict[int, float], size: dict[int, fl
         )
         for name, group in groups.items()
     ]
+
+
+def _report_seconds(tables: int) -> float:
+    """Of the report, about: its libraries are loaded here, and a figure is drawn, as it draws one a table and a few."""
+    began = time.perf_counter()
+    from hprune.reporting.page import score_histogram
+
+    values = [{"value": value, "count": 1, "by_class": {}} for value in range(7)]
+    drawn = [time.perf_counter()]
+    for _ in range(2):
+        score_histogram("h_score", {"values": values, "higher_is": "easier"})
+        drawn.append(time.perf_counter())
+    return drawn[1] - began + (tables + 6) * (drawn[2] - drawn[1])
 
 
 def _told(trials: Sequence[Trial], prices: Prices, made: Composed) -> Trials:

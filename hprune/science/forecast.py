@@ -48,14 +48,14 @@ class Amounts:
 class Prices:
     """Seconds of a unit of work in each stage."""
 
-    fixed: float
+    fixed: float = 0.0
     """Of a run beside its stages."""
-    first: float
+    first: float = 0.0
     """Beside, of the first run of a process."""
-    train: float
-    clean_pass: float
-    evaluation: float
-    checkpoint: float
+    train: float = 0.0
+    clean_pass: float = 0.0
+    evaluation: float = 0.0
+    checkpoint: float = 0.0
 
     def seconds(self, amounts: Amounts, *, runs: int = 1) -> float:
         """Of a run with so much work, made of so many that are started one after the other."""

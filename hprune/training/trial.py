@@ -38,6 +38,7 @@ from hprune.training.assemble import Assembled, assemble
 from hprune.training.flops import FlopModel, flop_model, shapes
 from hprune.training.guard import give_back_memory
 from hprune.training.ledger import flops_of
+from hprune.training.quiet import quiet_libraries
 from hprune.training.run import fine_tune
 from hprune.training.settings import RunSpec, accelerator_of
 from hprune.training.units import load_samples
@@ -78,6 +79,7 @@ class Trial:
     """Peak of what tensors took on a GPU; None elsewhere."""
 
 
+@quiet_libraries()
 def trial(spec: RunSpec, *, root: Path, seconds: float) -> Trial:
     """Run it.
 

@@ -234,7 +234,8 @@ def _stages(runs: Sequence[_Planned], took: dict[int, float], size: dict[int, fl
 def _report_seconds(tables: int) -> float:
     """Of the report, about: its libraries are loaded here, and a figure is drawn, as it draws one a table and a few."""
     began = time.perf_counter()
-    from hprune.reporting.page import score_histogram
+    import hprune.reporting.page  # noqa: F401
+    from hprune.reporting.figures import score_histogram
 
     values = [{"value": value, "count": 1, "by_class": {}} for value in range(7)]
     drawn = [time.perf_counter()]

@@ -107,7 +107,7 @@ def test_a_study_that_grows_pays_for_what_is_new_at_its_real_size(
     found = forecast_of(root, *small, "comparison.seeds=[11,12,13]")
     assert [(stage.runs, stage.done) for stage in found.stages[:4]] == [(2, 2), (3, 1), (3, 1), (3, 1)]
     assert found.assumed is None
-    kept = [run["samples"] / 160 for run in map(read_manifest, root.glob("runs/*/*/winning*/*"))][0]
+    kept = read_manifest(next(root.glob("runs/*/*/winning*/*")))["samples"] / 160
     assert [stage.seconds for stage in found.stages[:4]] == pytest.approx([0, 200, 200 * kept, 200 * kept])
     assert [stage.size for stage in found.stages[:4]] == [0, 2000, 2000, 2000]
     assert found.seconds == pytest.approx(200 + 400 * kept + found.stages[4].seconds)

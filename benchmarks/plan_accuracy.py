@@ -10,6 +10,8 @@ of the study and the processes that it started, looked at ten times a second.
 
 from __future__ import annotations
 
+import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -17,25 +19,27 @@ import time
 from pathlib import Path
 
 import psutil
-from hydra import compose, initialize_config_dir
 
-from hprune.command import CONF
-from hprune.composition import composed
-from hprune.plan import forecast
 from hprune.reporting.forecast import Forecast
 from hprune.storage.manifests import read_manifest
-from hprune.training.units import load_samples
 
 
 def planned(root: Path, overrides: list[str]) -> Forecast:
-    """The prediction; the trial itself runs in processes of its own, as by the command."""
-    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-        cfg = compose("plan", overrides=[*overrides, f"paths.root={root}"])
-    began = time.perf_counter()
-    made = composed(cfg)
-    data = load_samples(made.full, root=root)
-    share, seconds, starting = cfg.plan.keep_share, cfg.plan.seconds, time.perf_counter() - began
-    return forecast(made, data, keep_share=share, seconds=seconds, starting=starting)
+    """The prediction, by the command in a process of its own, as it tells what it takes to start, too."""
+    code = (
+        "import hprune.plan, pickle, sys\n"
+        "keep = lambda forecast: pickle.dump(forecast, sys.stdout.buffer)\n"
+        "if __name__ == '__main__':\n"
+        "    hprune.plan.print_forecast = keep\n"
+        "    hprune.plan.main()\n"
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:  # which processes that it starts can import
+        script.write(code)
+        script.flush()
+        command = [sys.executable, script.name, *overrides, f"paths.root={root}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONPATH": "."})
+    found: Forecast = pickle.loads(done.stdout)
+    return found
 
 
 def memory_of(process: psutil.Process) -> int:
@@ -51,7 +55,8 @@ def memory_of(process: psutil.Process) -> int:
 
 def run(root: Path, overrides: list[str]) -> tuple[float, int]:
     """Run the study: seconds, and bytes of memory at the peak."""
-    command = [sys.executable, "-m", "hprune.study", *overrides, f"paths.root={root}"]
+    own = [override for override in overrides if not override.startswith("plan.")]
+    command = [sys.executable, "-m", "hprune.study", *own, f"paths.root={root}"]
     began, most = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=said, stderr=said) as process:
         watched = psutil.Process(process.pid)

@@ -7,6 +7,7 @@ import sys
 
 COMMANDS = {
     "study": "everything below in one go, resumable: collect, score, retrain every arm, report",
+    "plan": "what a study would take: time, disk, memory, and when it pays back",
     "train": "fine-tune once and record every sample (-m: many runs)",
     "score": "from the records of a study's runs to one number a sample",
     "report": "table, figures and report.html of a study",

@@ -30,21 +30,30 @@ def register_run(
     spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
 ) -> RunFolder:
     """Let a study refer to a run; its folder, complete or not."""
-    spec, data = _sized(spec, data, root=root, study=study), data.for_task(spec.task)
-    folder = locate(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
+    folder = folder_of(spec, data, root=root, study=study)
     add_run(root, study, folder, purpose, scoring_seeds)
     return folder
 
 
+def folder_of(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunFolder:
+    """The folder of a run of a study, whether it exists or not.
+
+    Raises:
+        ValueError: if a score table that its subset is chosen or sized by is missing.
+    """
+    spec, data = sized_run(spec, data, root=root, study=study), data.for_task(spec.task)
+    return locate(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
+
+
 def train_run(spec: RunSpec, data: TaskData, folder: RunFolder, *, root: Path, study: str) -> State:
     """Train a run that its study refers to, unless it is complete; what became of it."""
-    spec, data = _sized(spec, data, root=root, study=study), data.for_task(spec.task)
+    spec, data = sized_run(spec, data, root=root, study=study), data.for_task(spec.task)
     state: State = "skipped" if folder.complete else "resumed" if folder.checkpoint.exists() else "done"
     fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
     return state
 
 
-def _sized(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunSpec:
+def sized_run(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunSpec:
     """The run with the size of its subset as a number, where another table says it."""
     ids = data.train["sample_id"].to_numpy()
     return replace(spec, subset=sized(spec.subset, sample_ids=ids, data_hash=data.data_hash, root=root, study=study))

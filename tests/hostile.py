@@ -37,6 +37,7 @@ from rich.console import Console
 
 from hprune import status
 from hprune.command import CONF, check_sections, instantiate, plain, run_spec
+from hprune.composition import check_arms
 from hprune.data.checks import check_seeds
 from hprune.data.tokenise import TokenTable, cached_tokens
 from hprune.export import check_choices, subset_of
@@ -56,7 +57,6 @@ from hprune.storage.places import local_path
 from hprune.storage.runs import finish_run, load_record, run_folder, save_record, save_subset, start_run
 from hprune.storage.scores import load_scores, score_path, scores_for
 from hprune.storage.studies import add_run, runs_of
-from hprune.study import check_arms
 from hprune.tasks.classification import Classification
 from hprune.tasks.extractive_qa import ExtractiveQA
 from hprune.tasks.load import load_task

@@ -8,12 +8,12 @@ import pytest
 
 from hprune.help import asks_for_help
 
-COMMANDS = ("train", "study", "score", "report", "triage", "export", "status")
+COMMANDS = ("train", "study", "plan", "score", "report", "sensitivity", "triage", "export", "status")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_page_is_hydras(command: str, run_command: Callable[..., tuple[int, str, str]]) -> None:
-    overrides = ["+experiment=demo", "seed=7"] if command in ("train", "study") else ["paths.root=elsewhere"]
+    overrides = ["+experiment=demo", "seed=7"] if command in ("train", "study", "plan") else ["paths.root=elsewhere"]
     code, ours, err = run_command(command, "--help", *overrides)
     assert (code, err) == (0, "")
     code, theirs, _ = run_command(command, "--help", f"--config-name={command}", *overrides)  # left to Hydra

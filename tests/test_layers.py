@@ -73,7 +73,9 @@ def test_importing_hprune_is_light() -> None:
     }
 
 
-@pytest.mark.parametrize("command", ["train", "study", "score", "report", "triage", "export", "status"])
+@pytest.mark.parametrize(
+    "command", ["train", "study", "plan", "score", "report", "sensitivity", "triage", "export", "status"]
+)
 def test_help_and_config_errors_do_not_pay_for_torch(command: str) -> None:
     heavy = {"torch", "lightning", "transformers", "datasets", "matplotlib", "sklearn"}
     assert not modules_after(f"import hprune.{command}") & heavy

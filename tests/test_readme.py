@@ -76,7 +76,7 @@ def place(
 
 def shrunk(module: str, arguments: list[str]) -> list[str]:
     """The command with local files for the hub and one epoch; what it asks for by itself stays."""
-    if module not in ("hprune.train", "hprune.study"):
+    if module not in ("hprune.train", "hprune.study", "hprune.plan"):
         return arguments
     given = {argument.split("=")[0].lstrip("+"): argument.partition("=")[2] for argument in arguments}
     task = given.get("task") or given["experiment"].rpartition("_")[0].removesuffix("_v2") or given["experiment"]
@@ -89,9 +89,10 @@ def shrunk(module: str, arguments: list[str]) -> list[str]:
     # a model this small may never get one class right
     lenient = "{}.allow_missing_class=true"
     more = re.findall(r"subset@(arms\.\w+)=", " ".join(arguments))
-    names = ("arms.winning_ticket", "arms.random_like", *more) if module == "hprune.study" else ("subset",)
+    names = ("arms.winning_ticket", "arms.random_like", *more) if module != "hprune.train" else ("subset",)
     local += ["task.also_dir=also"] if "eval_set@" in " ".join(arguments) else []
     local += [lenient.format(name) for name in names]
+    local += ["plan.seconds=0.2"] if module == "hprune.plan" else []
     return arguments + [option for option in local if option.split("=")[0] not in given]
 
 

@@ -183,10 +183,13 @@ class PlannedBatches(Sampler[NDArray[np.int64]]):
         """The batches of the current epoch."""
         epoch = self.epoch if self.spec.order == "reshuffled" else 0
         if self._planned is None or self._planned[0] != epoch:
-            size, batching = self.spec.batch_size, self.spec.batching
-            plan = plan_batches(self.lengths, batch_size=size, seed=self.seed, batching=batching, epoch=epoch)
-            self._planned = (epoch, plan)
+            self._planned = (epoch, self.of_epoch(epoch))
         return self._planned[1]
+
+    def of_epoch(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The batches of any epoch of a new order; of a fixed one there is only 0."""
+        size, batching = self.spec.batch_size, self.spec.batching
+        return plan_batches(self.lengths, batch_size=size, seed=self.seed, batching=batching, epoch=epoch)
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         epoch, done = self.done
@@ -250,9 +253,13 @@ class FineTuningData(L.LightningDataModule):
 
     def evaluation_loader(self, name: str) -> DataLoader[Batch]:
         """One evaluation set, every row once."""
-        data = self.evaluation[name]
-        batches = PaddedBatches(data, np.arange(data.labels.size), pad_id=self.pad_id, packed=self.packed)
+        batches = self.evaluation_batches(name)
         return self._loader(batches, by_length(batches.lengths, self.spec.eval_batch_size), 0)
+
+    def evaluation_batches(self, name: str) -> PaddedBatches:
+        """What batches of one evaluation set are made of."""
+        data = self.evaluation[name]
+        return PaddedBatches(data, np.arange(data.labels.size), pad_id=self.pad_id, packed=self.packed)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation set, after each epoch."""

@@ -1,4 +1,4 @@
-"""The finer tables of the page: example by example, and slice by slice."""
+"""The finer tables of the page: example by example, slice by slice, and what each stage cost."""
 
 from __future__ import annotations
 
@@ -98,6 +98,41 @@ def _pair_gap(pair: Mapping[str, Any], metric: str) -> str:
 
 def _pair_overlap(pair: Mapping[str, Any]) -> str:
     return "" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
+
+
+def cost_view(report: Report) -> View:
+    """What scoring cost, the stages, and for each arm what its later runs save."""
+    cost = report["cost"]
+    stages = [
+        {
+            "stage": stage["stage"],
+            "runs": f"{stage['runs']:,}",
+            "seconds": "" if stage["seconds"] is None else words.duration(stage["seconds"]),
+            "flops": "" if not stage["flops"] else words.operations(stage["flops"]),
+            "full_runs": "" if stage["full_runs"] is None else words.full_runs(stage["full_runs"]),
+        }
+        for stage in cost["stages"]
+    ]
+    return {
+        "sentences": words.cost_sentences(report),
+        "stages": stages if len(stages) > 1 else [],  # the total alone says nothing
+        "arms": [_arm_cost(arm) for arm in cost["arms"]],
+    }
+
+
+def _arm_cost(arm: Mapping[str, Any]) -> View:
+    paid = arm["pay_back"] or {"seconds": None, "flops": None}
+    seconds, flops = paid["seconds"] or {}, paid["flops"] or {}
+    told = {"label": arm["label"], "seconds": words.duration(arm["train_seconds"])}
+    for name, one in (("even", seconds), ("even_by_flops", flops)):
+        told[name] = "" if one.get("break_even") is None else f"{one['break_even']:,}"
+    known = seconds.get("saved_share") is not None
+    ratio, saved = (seconds["selection_to_tuning"], seconds["saved_share"]) if known else (None, None)
+    return {
+        **told,
+        "ratio": "" if ratio is None else words.full_runs(ratio),
+        "saved": "" if saved is None else f"{saved:.0%}",
+    }
 
 
 def _certainty(label: str, gap: Mapping[str, Any], metric: str) -> View:

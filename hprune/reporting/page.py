@@ -18,8 +18,9 @@ from markupsafe import Markup
 from hprune.reporting import wording as words
 from hprune.reporting.answer import headline
 from hprune.reporting.convergence import convergence_sentences
-from hprune.reporting.details import certainty_tables, example_tables, matrix_table, slice_tables
+from hprune.reporting.details import certainty_tables, cost_view, example_tables, matrix_table, slice_tables
 from hprune.reporting.figure_convergence import convergence_figure
+from hprune.reporting.figure_cost import break_even_chart
 from hprune.reporting.figure_map import map_caption, map_figure
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
 from hprune.reporting.overlap import overlap_notes
@@ -83,7 +84,8 @@ def _view(report: Report) -> View:
         "size_title": f"{_sentence_case(words.metric_name(primary))} against size",
         "sizes": list(_size_figures(report)),
         "regions": _regions(report),
-        "cost": _cost(report),
+        "cost": cost_view(report),
+        "break_even": _inline(break_even_chart(report["cost"]["arms"])),
         "config": json.dumps(report["provenance"]["config"], indent=2, ensure_ascii=False),
         "facts": _facts(report),
     }
@@ -210,18 +212,6 @@ def _regions(report: Report) -> list[View]:
     for sample in report["samples"]:
         groups.setdefault(sample["group"], []).append(sample)
     return [{"name": name, "meaning": REGIONS.get(name, ""), "samples": group} for name, group in groups.items()]
-
-
-def _cost(report: Report) -> View:
-    arms = [
-        {
-            "label": arm["label"],
-            "seconds": words.duration(arm["train_seconds"]),
-            "even": "" if arm["break_even_runs"] is None else f"{arm['break_even_runs']:,}",
-        }
-        for arm in report["cost"]["arms"]
-    ]
-    return {"sentences": words.cost_sentences(report), "arms": arms}
 
 
 def _facts(report: Report) -> dict[str, str]:

@@ -38,7 +38,13 @@ Schema of `report.json` (schema_version 2):
         95% intervals, empty for fewer than three runs; `one_more` is what one more run would add. `gains`: what each
         run alone brought to the others. Where the records are gone, `gains`, and in `runs` all but size and overlap,
         are null. `stopped`: {runs, of, open_share, limit} if the study stopped scoring early (`scoring.stop_when`)
-    cost: {scoring_seconds, scoring_runs, arms: [{label, train_seconds, break_even_runs}]}
+    cost: {scoring_seconds, scoring_runs, stages: [{stage, runs, seconds, flops, full_runs}],
+           arms: [{label, train_seconds, break_even_runs, pay_back: {seconds: PAID, flops: PAID | null} | null}]}
+        Seconds and counted operations by stage, over all its runs; the last stage is the total, `full_runs` its seconds
+        in units of a mean run on the full set. flops are null where a run does not say them, as of older versions.
+    PAID: {scoring, full_run, subset_run, break_even, saved, saved_share, selection_to_tuning}
+        `scoring` is what the runs behind the arm's score took, clean passes included where the score is made of them;
+        `selection_to_tuning` (STR) the same in full runs, `saved` what each later run saves: `hprune.science.cost`.
     data_map: {scores, S, E, measured, samples, by_h: [{value, count, confidence, variability}],
                points: {h, confidence, variability}} | null
         means of all samples at each H, and at most 2000 samples drawn with a fixed seed; null if the records are gone
@@ -53,7 +59,7 @@ Schema of `report.json` (schema_version 2):
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +67,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune import __version__
-from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, full_set_of, mean_seconds
+from hprune.reporting.arms import Arm, arms_of
 from hprune.reporting.comparisons import rows_of
 from hprune.reporting.convergence import convergence_of
 from hprune.reporting.data_map import map_of
 from hprune.reporting.diagnosis import diagnose
 from hprune.reporting.examples import example_rows
 from hprune.reporting.first_epoch import first_epoch_misses
+from hprune.reporting.ledger import ledger_of
 from hprune.reporting.matrix import matrix_of
 from hprune.reporting.overlap import overlap_of
-from hprune.science.cost import pay_back
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
@@ -131,7 +137,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         ],
         "histogram": {table.name: _histogram(table, data) for table in scores if not of_decisions(table)},
         "convergence": convergence_of(scores, [run for run in runs if run.purpose == "scoring"]),
-        "cost": _cost(scoring, arms, {table.digest for table in scores}),
+        "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
         "data_map": map_of(root, study, of_h),
         "duplicates": overlap_of(data, first["data_hash"], of_h),
         "samples": _samples(of_h, data),
@@ -189,33 +195,6 @@ def _labels(scores: Scores, data: TaskData | None) -> NDArray[np.int64] | None:
     if data is None or data.data_hash != scores.data_hash:
         return None
     return np.asarray(data.train["label"].to_numpy())
-
-
-def _cost(scoring: Sequence[Manifest], arms: Mapping[str, Arm], tables: Set[str]) -> dict[str, Any]:
-    """Measured seconds of training; break-even counts later runs on a subset instead of the full set."""
-    rows = [
-        {"label": label, "train_seconds": mean_seconds(arm), "break_even_runs": break_even(scoring, arm, arms, tables)}
-        for label, arm in arms.items()
-    ]
-    return {"scoring_seconds": _seconds(scoring), "scoring_runs": len(scoring), "arms": rows}
-
-
-def break_even(scoring: Sequence[Manifest], arm: Arm, arms: Mapping[str, Arm], tables: Set[str]) -> int | None:
-    """None for arms that no run of the study scored, that take as many steps as the full set, or are not faster."""
-    full = full_set_of(arm[0], arms)
-    if full is None or budget_of(arm[0]) == "steps" or arm[0]["settings"]["subset"].get("scores") not in tables:
-        return None
-    used = [manifest for manifest in scoring if manifest["key"]["seed"] in arm[0]["subset"].get("seeds", [])]
-    if not used:
-        return None
-    paid = pay_back(
-        scoring_seconds=_seconds(used), full_run_seconds=mean_seconds(arms[full]), subset_run_seconds=mean_seconds(arm)
-    )
-    return paid.break_even
-
-
-def _seconds(runs: Sequence[Manifest]) -> float:
-    return float(sum(manifest["cost"]["train_seconds"] for manifest in runs))
 
 
 def _samples(scores: Scores | None, data: TaskData | None, per_group: int = 8) -> list[dict[str, Any]]:

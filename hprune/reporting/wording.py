@@ -105,7 +105,9 @@ def cost_sentences(report: Report) -> list[str]:
     cost = report["cost"]
     if not cost["scoring_runs"]:
         return []
-    scoring = f"Scoring took {duration(cost['scoring_seconds'])} of training ({count(cost['scoring_runs'], 'run')})"
+    scoring = f"Scoring took {duration(cost['scoring_seconds'])} of training ({count(cost['scoring_runs'], 'run')}"
+    ratio = next((stage["full_runs"] for stage in cost["stages"] if stage["stage"] == "scoring runs"), None)
+    scoring += f", {full_runs(ratio)} full fine-tunings)" if ratio else ")"
     arms = {arm["label"]: arm for arm in cost["arms"]}
     tickets = dict.fromkeys(
         row["label"] for row in report["rows"] if row["arm"] == "winning_ticket" and row["label"] in arms
@@ -227,6 +229,19 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{seconds / 3600:.1f} h"
+
+
+def full_runs(ratio: float) -> str:
+    """A cost in units of a full fine-tuning: `6.0`, `132`."""
+    return f"{ratio:.2f}" if ratio < 0.995 else f"{ratio:.1f}" if ratio < 99.95 else f"{ratio:,.0f}"
+
+
+def operations(number: float) -> str:
+    """A number of operations: `8.1 P`, P for 10^15."""
+    for sign, size in {"Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6}.items():
+        if number >= 0.9995 * size:
+            return f"{number / size:.3g} {sign}"
+    return f"{number:,.0f}"
 
 
 def _pay_back(label: str, arms: Mapping[str, Mapping[str, Any]], *, named: bool) -> str:

@@ -28,6 +28,10 @@ RESULTS: shapes.Shape = {
     "versions": shapes.anything,
 }
 """What a run's manifest says of its results, for reports and exports."""
+LEDGER: shapes.Shape = {
+    f"{stage}_{unit}": shapes.amount for stage in ("train", "clean_pass", "evaluation") for unit in ("seconds", "flops")
+} | {"checkpoint_seconds": shapes.amount}
+"""What it says of its cost, unless an older version wrote it."""
 OF_SCORE: shapes.Shape = {"seeds": shapes.list_of(shapes.count), "epochs": shapes.count}
 """What it says of the score that chose its samples, if one did."""
 RECORD: shapes.Shape = {"data_hash": shapes.text, "settings_hash": shapes.text}
@@ -62,6 +66,7 @@ def read_results(path: Path) -> dict[str, Any]:
     """
     manifest, file = read_manifest(path), path / "run.json"
     shapes.check_shape(file, manifest, RESULTS)
+    shapes.check_shape(file, manifest["cost"], LEDGER, at="cost", lenient=True)
     shapes.check_shape(file, manifest["subset"], OF_SCORE, at="subset", lenient=True)
     metric = manifest["primary_metric"]
     for name, values in manifest["metrics"].items():

@@ -234,6 +234,16 @@ def sized(spec: SubsetSpec, *, sample_ids: NDArray[np.int64], data_hash: str, ro
     return replace(spec, size=size, keep=None)
 
 
+def waits_for_scores(spec: SubsetSpec, *, root: Path, study: str) -> bool:
+    """Whether a table of the study that a subset is chosen or sized by is not there yet."""
+    if spec.select is None:
+        return False
+    by_table = spec.keep is not None and (not spec.by_score or spec.sized_by is not None)
+    names = [spec.scores or "h_score"] if spec.by_score else []
+    names += [spec.sized_by or spec.scores or "h_score"] if by_table else []
+    return any(not name.endswith(".parquet") and not score_path(root, study, name).exists() for name in names)
+
+
 def _table(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -> Scores:
     path = local_path(name, f"subset.{key}") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():

@@ -44,6 +44,11 @@ def number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= LARGEST and math.isfinite(value)
 
 
+def amount(value: Any) -> bool:
+    """A number from 0."""
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+
 def anything(value: Any) -> bool:
     """An object, nested at most 50 deep."""
     return isinstance(value, dict) and _nested(value, 50)

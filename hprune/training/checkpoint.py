@@ -96,6 +96,7 @@ class ResumeCheckpoint(Checkpoint):
         self.path, self.seconds = path, minutes * 60
         self.saved, self.steps, self.look = time.monotonic(), 0, 0
         self.resumed = 0  # how many times the run was continued
+        self.spent = 0.0  # seconds of writing
 
     @property
     def state_key(self) -> str:
@@ -104,11 +105,11 @@ class ResumeCheckpoint(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """In the checkpoint."""
-        return {"resumed": self.resumed, "layout": LAYOUT}
+        return {"resumed": self.resumed, "layout": LAYOUT, "spent": self.spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Once more."""
-        self.resumed = state_dict["resumed"] + 1
+        self.resumed, self.spent = state_dict["resumed"] + 1, state_dict.get("spent", 0.0)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -137,8 +138,10 @@ class ResumeCheckpoint(Checkpoint):
         return left <= 0
 
     def _save(self, trainer: L.Trainer) -> None:
+        started = time.monotonic()
         trainer.save_checkpoint(self.path)
         self.saved, self.steps, self.look = time.monotonic(), 0, 0
+        self.spent += self.saved - started
 
 
 class History(Checkpoint):

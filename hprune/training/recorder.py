@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -90,6 +91,8 @@ class Recorder(L.Callback):
         self.sample_ids, self.columns = sample_ids, (*COLUMNS, *(("grand",) if grand else ()))
         self.epochs: dict[Measured, list[dict[str, Tensor]]] = {way: [] for way in measured}
         self.judged = {way: SampleJudgement(sample_ids.size, self.columns) for way in measured}
+        self.clean_seconds = 0.0
+        """Of the clean passes so far."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Move the state to the model's device."""
@@ -132,17 +135,18 @@ class Recorder(L.Callback):
         for way, metric in self.judged.items():
             with metric.sync_context():
                 judged[way] = {name: values.clone() for name, values in metric.state_dict().items()}
-        return {"epochs": self.epochs, "judged": judged}
+        return {"epochs": self.epochs, "judged": judged, "clean_seconds": self.clean_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue a record."""
-        self.epochs = state_dict["epochs"]
+        self.epochs, self.clean_seconds = state_dict["epochs"], state_dict.get("clean_seconds", 0.0)
         if rank() == 0:  # they are those of all processes
             for way, state in state_dict["judged"].items():
                 self.judged[way].load_state_dict(state)
 
     @torch.no_grad()
     def _clean_pass(self, way: Measured, batches: Iterable[Any], trainer: L.Trainer, pl_module: Any) -> None:
+        started = time.perf_counter()
         pl_module.eval()
         for batch in batches:
             batch = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
@@ -150,6 +154,8 @@ class Recorder(L.Callback):
                 outputs = pl_module(batch)
             self._write(way, pl_module.judge(outputs, batch), batch)
         pl_module.train()
+        self.judged[way].seen[:1].cpu()  # a device may not be done yet
+        self.clean_seconds += time.perf_counter() - started
 
     def _write(self, way: Measured, judged: Judgement, batch: Any) -> None:
         """Write down what is known of a batch, unless another process has its samples."""

@@ -15,9 +15,7 @@ import lightning as L
 import numpy as np
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from hprune.data.batching import padded_share
 from hprune.science.records import RunRecord, Scores, Subset
 from hprune.science.subset import choose, describe
 from hprune.storage.files import one_line
@@ -39,14 +37,16 @@ from hprune.training.assemble import Assembled, assemble
 from hprune.training.budget import StopAtStep
 from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
 from hprune.training.evaluate import evaluate
+from hprune.training.flops import flop_model
 from hprune.training.folds import finish_folds, folds_of
 from hprune.training.guard import StopOnNonFinite, memory_given_back, memory_told
+from hprune.training.ledger import cost_of
 from hprune.training.quiet import log_file, quiet_libraries
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
 from hprune.training.seeding import SeedEachStep
 from hprune.training.settings import RunSpec, accelerator_of, precision_of, settings_of, versions
-from hprune.training.sharding import Sharded, take_up, whole_weights
+from hprune.training.sharding import strategy_of, take_up, whole_weights
 from hprune.training.spec import TrainerSpec
 from hprune.training.stopwatch import Stopwatch
 
@@ -165,6 +165,7 @@ def _train(
     """
     started = time.perf_counter()
     made = assemble(spec, data, subset, root=root)
+    counted = flop_model(made.module, made.datamodule) if rank() == 0 else None
     judged = subset if judged is None else judged
     recorder, stopwatch = Recorder(judged.sample_ids, spec.ways, grand=spec.record.grand), Stopwatch()
     history = History(spec.task.kind.primary_metric)
@@ -182,21 +183,23 @@ def _train(
     if trainer.is_global_zero:
         _save_records(data, recorder, folder)
         save_subset(folder, subset)
+    evaluated = time.perf_counter()
     metrics = {
         name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
     }
+    evaluated = time.perf_counter() - evaluated
     if spec.trainer.save_model:
         _save_model(spec, data, subset, made, folder.path / "model", root=root)
     if not trainer.is_global_zero:
         return
-    train, plan = made.datamodule.train, made.datamodule.plan.batches()
-    cost = {
-        "train_seconds": stopwatch.seconds,
-        "total_seconds": time.perf_counter() - started,  # of this start, with loading, evaluation and clean passes
-        "steps": trainer.global_step,
-        "padded_share": padded_share(train.lengths, plan, sequences=train.sequences, tokens=train.tokens),
-        "truncated_samples": train.data.tokens.truncated,
+    seconds = {
+        "train": stopwatch.seconds,
+        "clean_pass": recorder.clean_seconds,
+        "evaluation": stopwatch.validation + evaluated,
+        "checkpoint": checkpoint.spent,
+        "total": time.perf_counter() - started,
     }
+    cost = cost_of(spec, made, counted, steps=trainer.global_step, ways=tuple(recorder.judged), seconds=seconds)
     results = {"metrics": metrics, "epochs": history.epochs, "cost": cost, "resumed": checkpoint.resumed}
     finish_run(folder, _facts(spec, data, subset) | results)
     name = spec.task.kind.primary_metric
@@ -272,7 +275,7 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, epochs: int, root: P
         accelerator=accelerator,
         devices=spec.trainer.devices // machines,
         num_nodes=machines,
-        strategy=_strategy(spec.trainer),
+        strategy=strategy_of(spec.trainer),
         precision=precision_of(spec.trainer, accelerator),  # type: ignore[arg-type]
         accumulate_grad_batches=spec.trainer.accumulate,
         gradient_clip_val=spec.optim.clip or None,
@@ -285,10 +288,3 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, epochs: int, root: P
         plugins=[WholeCheckpoints(), environment_of()],
         default_root_dir=root,
     )
-
-
-def _strategy(spec: TrainerSpec) -> Strategy | str:
-    """How several devices share a run."""
-    if spec.devices == 1:
-        return "auto"
-    return Sharded(spec.devices) if spec.strategy == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map
 
 from hprune.storage.files import flush_folder
 from hprune.training.checkpoint import save_whole
+from hprune.training.spec import TrainerSpec
 
 
 def shard(model: nn.Module, mesh: Any) -> None:
@@ -104,6 +105,13 @@ class Sharded(ModelParallelStrategy):
                 for number, values in saved["state"].items()
             }
             optimizer.load_state_dict({**saved, "state": state})
+
+
+def strategy_of(spec: TrainerSpec) -> Strategy | str:
+    """How several devices share a run."""
+    if spec.devices == 1:
+        return "auto"
+    return Sharded(spec.devices) if spec.strategy == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)
 
 
 def _own(state: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How long training itself took: the batches, without validation, clean passes and checkpoints."""
+"""How long training itself took: the batches, without validation, clean passes and checkpoints; and the validation."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import lightning as L
 
 
 class Stopwatch(L.Callback):
-    """Seconds of the batches, without checkpoints and what lies between two epochs; kept over an interruption."""
+    """Seconds of the batches, without checkpoints and what lies between two epochs; kept over an interruption.
+
+    `validation` are those of the validation after each epoch.
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds, self.validation = 0.0, 0.0
         self.since: float | None = None
+        self.validating = 0.0
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -30,6 +34,14 @@ class Stopwatch(L.Callback):
         now = time.perf_counter()
         self.seconds, self.since = self.seconds + now - self.since, now
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the other clock."""
+        self.validating = time.perf_counter()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop it."""
+        self.validation += time.perf_counter() - self.validating
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop the clock."""
         self.since = None
@@ -40,8 +52,8 @@ class Stopwatch(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """In the checkpoint."""
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "validation": self.validation}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue."""
-        self.seconds = state_dict["seconds"]
+        self.seconds, self.validation = state_dict["seconds"], state_dict.get("validation", 0.0)

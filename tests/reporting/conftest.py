@@ -131,10 +131,25 @@ REPORT: dict[str, Any] = {
     },
     "cost": {
         "scoring_seconds": 600.0, "scoring_runs": 6,
+        "stages": [
+            {"stage": "scoring runs", "runs": 6, "seconds": 600.0, "flops": 6e15, "full_runs": 6.0},
+            {"stage": "comparison runs, full", "runs": 5, "seconds": 500.0, "flops": 5e15, "full_runs": 5.0},
+            {"stage": "checkpoints", "runs": 11, "seconds": 30.0, "flops": None, "full_runs": 0.3},
+            {"stage": "total", "runs": 11, "seconds": 1130.0, "flops": 1.1e16, "full_runs": 11.3},
+        ],
         "arms": [
-            {"label": "full", "train_seconds": 100.0, "break_even_runs": None},
-            {"label": "random_like", "train_seconds": 20.0, "break_even_runs": None},
-            {"label": "winning_ticket", "train_seconds": 20.0, "break_even_runs": 8},
+            {"label": "full", "train_seconds": 100.0, "break_even_runs": None, "pay_back": None},
+            {"label": "random_like", "train_seconds": 20.0, "break_even_runs": None, "pay_back": None},
+            {
+                "label": "winning_ticket", "train_seconds": 20.0, "break_even_runs": 8,
+                "pay_back": {
+                    "seconds": {
+                        "scoring": 600.0, "full_run": 100.0, "subset_run": 20.0, "break_even": 8, "saved": 80.0,
+                        "saved_share": 0.8, "selection_to_tuning": 6.0,
+                    },
+                    "flops": None,
+                },
+            },
         ],
     },
     "samples": [

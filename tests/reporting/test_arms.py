@@ -10,7 +10,7 @@ import pytest
 
 from hprune.reporting.arms import arms_of, full_set_of, random_like_of, ticket_of
 from hprune.reporting.comparisons import rows_of
-from hprune.reporting.summary import break_even
+from hprune.reporting.ledger import paid_back
 from hprune.science.records import RunKey
 from hprune.science.stats import holm
 from hprune.storage.files import sha256_of_json
@@ -100,10 +100,11 @@ def test_scoring_is_paid_back_only_where_the_studys_runs_chose_what_is_faster() 
     for arm in arms.values():
         arm[0]["cost"] = {"train_seconds": 1.0 if arm[0]["samples"] == 100 else 0.3}
     arms["el2n"][0]["subset"]["seeds"] = []  # as of a score of texts
-    found = {label: break_even(scoring, arm, arms, {"x", "y"}) for label, arm in arms.items()}
+    paid = {label: paid_back(scoring, arm, arms, {"x", "y"}) for label, arm in arms.items()}
+    found = {label: None if one is None else one.break_even for label, one in paid.items()}
     nothing = dict.fromkeys(arms)
     assert found == nothing | {"winning_ticket": 3}  # 2 runs, each later one saves 0.7 of one
-    assert break_even(scoring, arms["winning_ticket"], arms, {"y"}) is None, "another study's table"
+    assert paid_back(scoring, arms["winning_ticket"], arms, {"y"}) is None, "another study's table"
 
 
 def test_rows_pair_by_seed() -> None:

@@ -169,7 +169,7 @@ def test_a_page_without(report: dict[str, Any], missing: str) -> None:
     if missing == "histogram" or everything:
         report["histogram"] = {}
     if missing == "cost" or everything:
-        report["cost"] = {"scoring_seconds": 0, "scoring_runs": 0, "arms": []}
+        report["cost"] = {"scoring_seconds": 0, "scoring_runs": 0, "stages": [], "arms": []}
     if missing == "reference":
         report["rows"] = [
             {**row, "difference": None, "verdict": None} for row in report["rows"] if row["arm"] != "full"

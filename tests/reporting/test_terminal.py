@@ -56,7 +56,10 @@ def test_sentences_under_the_table(report: dict[str, Any], capsys: pytest.Captur
     assert "winning_ticket: samples that some, but not all, scoring runs got right in every epoch (0 < H < S)." in text
     assert "random_like: as many samples, drawn at random" in text
     assert "chance alone could give such a difference. It does not show that the two are equal." in text
-    assert "Scoring took 10 min of training (6 runs); a run on the winning ticket takes 20 s, on the full set" in text
+    assert (
+        "Scoring took 10 min of training (6 runs, 6.0 full fine-tunings); a run on the winning ticket takes 20 s,"
+        in text
+    )
 
 
 def test_only_words_that_occur_are_explained(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

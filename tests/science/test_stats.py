@@ -97,7 +97,7 @@ def test_an_arm_without_spread_counts_in_the_family() -> None:
 
 def test_break_even_is_the_papers_arithmetic() -> None:
     for share, runs in [(0.33, 9), (0.21, 8), (0.62, 16)]:  # ceil of S / (1 - p) with S = 6
-        assert pay_back(scoring_seconds=6, full_run_seconds=1, subset_run_seconds=share).break_even == runs
-    assert pay_back(scoring_seconds=6, full_run_seconds=1, subset_run_seconds=1.2).break_even is None
+        assert pay_back(scoring=6, full_run=1, subset_run=share).break_even == runs
+    assert pay_back(scoring=6, full_run=1, subset_run=1.2).break_even is None
     with pytest.raises(ValueError, match="must not be negative"):
-        pay_back(scoring_seconds=-1, full_run_seconds=1, subset_run_seconds=1)
+        pay_back(scoring=-1, full_run=1, subset_run=1)

@@ -1,0 +1,192 @@
+"""What a study consists of, by its config: runs, arms and scores, checked before anything is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from hprune.command import check_sections, plain, run_spec
+from hprune.data.checks import check_seeds
+from hprune.enough import Stopped, check_stop, open_share_of
+from hprune.grid import grid_of, of_cell
+from hprune.root import root_of
+from hprune.science.records import Measured
+from hprune.science.subset import SubsetSpec
+from hprune.score import ScoreSpec, instantiate_spec
+
+if TYPE_CHECKING:
+    from hprune.training.settings import RunSpec
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A study that can be run, or planned."""
+
+    root: Path
+    study: str
+    scoring: tuple[int, ...]  # seeds
+    comparison: tuple[int, ...]
+    full: RunSpec
+    arms: Sequence[RunSpec]  # each in each budget
+    score: ScoreSpec
+    others: Sequence[ScoreSpec]
+    cells: Sequence[ScoreSpec]  # of the score, where a study is to see what that depends on
+    open_share: float | None  # scoring stops when no more of the samples can be missing
+    at_once: int
+    cards: Sequence[str]
+
+    def scoring_runs(self) -> list[RunSpec]:
+        """The full set, once a scoring seed."""
+        return [replace(self.full.scored(), seed=seed) for seed in self.scoring]
+
+    def stopped(self, by: Stopped) -> Composed:
+        """The study with the scores of those runs that suffice."""
+        return replace(self, score=by.narrow(self.score), others=[by.narrow(other) for other in self.others])
+
+    def comparison_runs(self) -> list[RunSpec]:
+        """Every arm, once a comparison seed, chosen by the tables of the study."""
+        tables = {spec.name: spec.table for spec in (*self.others, self.score)}
+        chosen = [replace(arm, subset=by_tables(arm.subset, self.score.table, tables)) for arm in self.arms]
+        return [
+            replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in self.comparison
+        ]
+
+
+def composed(cfg: DictConfig) -> Composed:
+    """Make the runs of a study of its config.
+
+    Raises:
+        ValueError: naming the key that does not fit, and the way out.
+    """
+    check_sections(cfg, "scoring", "comparison", "arms", "scores")
+    root, grid = root_of(cfg), grid_of(cfg.sensitivity)
+    scoring = check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
+    comparison = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
+    open_share = open_share_of(plain(cfg.scoring.get("stop_when")))
+    scoring = scoring if open_share is None else tuple(sorted(scoring))  # the first of them are to be a prefix
+    _check_overlap(scoring, comparison, allowed=cfg.comparison.allow_seed_overlap)
+    check_arms(cfg.arms)
+    full = run_spec(cfg, subset=cfg.arms.full, seed=scoring[0])
+    arms = [run_spec(cfg, subset=subset, seed=comparison[0]).whole() for subset in cfg.arms.values()]
+    arms = in_budgets(arms, plain(cfg.comparison.budgets))
+    score = replace(instantiate_spec(cfg.score, measured=full.ways[0]), seeds=list(scoring))
+    others = [like(score, instantiate_spec(other, measured=score.measured)) for other in cfg.scores.values()]
+    cells = grid.cells(score, epochs=full.trainer.max_epochs)
+    check_stop(open_share, score, list(cells.values()))
+    arms += [arm for table in grid.retrained(score, epochs=full.trainer.max_epochs) for arm in of_cell(arms, table)]
+    check_measured([score, *others, *cells.values()], full.ways)
+
+    from hprune.at_once import at_once_of  # torch, which a config error does not wait for
+    from hprune.training.cards import cards_for
+    from hprune.training.ranks import check_alone
+
+    check_alone("a study")
+    cards, most = cards_for(full.trainer), max(len(scoring), len(arms) * len(comparison))
+    at_once = at_once_of(cfg.at_once, full.trainer, runs=most, per_device=cfg.runs_per_device, cards=cards)
+    return Composed(
+        root=root,
+        study=cfg.study,
+        scoring=scoring,
+        comparison=comparison,
+        full=full,
+        arms=arms,
+        score=score,
+        others=others,
+        cells=list(cells.values()),
+        open_share=open_share,
+        at_once=at_once,
+        cards=cards,
+    )
+
+
+def in_budgets(arms: Sequence[RunSpec], budgets: Any) -> list[RunSpec]:
+    """Each arm in each budget; the full set, which is the same in all, once.
+
+    Raises:
+        ValueError: if the budgets are no list of those that there are.
+    """
+    known = isinstance(budgets, list) and all(budget in ("epochs", "steps") for budget in budgets)
+    if not known or not 1 <= len(set(budgets)) == len(budgets):
+        raise ValueError(
+            f"comparison.budgets must be a list of epochs and steps, such as [epochs, steps], got {budgets!r}"
+        )
+    return [
+        replace(
+            arm,
+            trainer=replace(arm.trainer, budget=budget),
+            config={**arm.config, "trainer": {**arm.config["trainer"], "budget": budget}},
+        )
+        for budget in budgets
+        for arm in arms
+        if arm.subset.select is not None or budget == budgets[0]
+    ]
+
+
+def like(score: ScoreSpec, other: ScoreSpec) -> ScoreSpec:
+    """Another score of the same runs and epochs, unless it says otherwise."""
+    return replace(
+        other,
+        runs=other.runs or score.runs,
+        epochs=other.epochs or score.epochs,
+        skip_epochs=score.skip_epochs if other.skip_epochs is None else other.skip_epochs,
+        seeds=other.seeds or score.seeds,
+        allow_missing=other.allow_missing or score.allow_missing,
+    )
+
+
+def check_measured(scores: Sequence[ScoreSpec], ways: Sequence[Measured]) -> None:
+    """Refuse a score of what the scoring runs will not record.
+
+    Raises:
+        ValueError: naming both.
+    """
+    for score in scores:
+        if score.measured not in ways and not score.of_texts:
+            asked = "data.folds=5" if score.measured == "out_of_fold" else f"record={score.measured} or both"
+            raise ValueError(
+                f"score {score.name} is to be measured by {score.measured}, but the scoring runs record "
+                f"{' and '.join(ways)}: leave its measured null, or set {asked}"
+            )
+
+
+def by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:
+    """The subset with score tables by their full names, which say the runs, the epochs and the way of measuring."""
+
+    def named(table: str | None) -> str:
+        return tables.get(table or "", own if table in (None, "h_score") else table)
+
+    return replace(
+        subset, scores=named(subset.scores), sized_by=None if subset.sized_by is None else named(subset.sized_by)
+    )
+
+
+def check_arms(arms: DictConfig) -> None:
+    """Refuse arms without the full set, or that are no subsets.
+
+    Raises:
+        ValueError: naming the arm and what came.
+    """
+    if "full" not in arms:
+        raise ValueError(
+            f"a study needs the arm full, which gives the score and the reference; its arms are {list(arms)}"
+        )
+    for name in map(str, arms):
+        if not isinstance(arms[name], DictConfig):
+            raise ValueError(
+                f"arms.{name} must be an option of the group subset, as in +subset@arms.{name}=winning_ticket, "
+                f"got {arms[name]!r}; ~arms.{name} leaves an arm out"
+            )
+
+
+def _check_overlap(scoring: tuple[int, ...], comparison: tuple[int, ...], *, allowed: bool) -> None:
+    common = sorted(set(scoring) & set(comparison))
+    if common and not allowed:
+        raise ValueError(
+            f"scoring.seeds and comparison.seeds share {common}: "
+            "an arm would be judged by runs that chose its samples. "
+            "Give other comparison.seeds, or set comparison.allow_seed_overlap=true"
+        )

@@ -1,0 +1,146 @@
+"""What a study would take, on the terminal: its stages, the sum, what it rests on, and when it would pay back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hprune.reporting.visible import shortened
+from hprune.reporting.wording import count, duration, full_runs
+from hprune.science.cost import PayBack
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some runs of a study, of which some may be complete."""
+
+    name: str
+    runs: int
+    done: int
+    seconds: float
+    """Of the runs that are left, one after the other."""
+    size: float
+    """Bytes that they leave on disk."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What the prediction rests on, and what was measured beside time."""
+
+    processes: int
+    steps: int
+    """That were timed in each."""
+    seconds: float
+    one_full_run: float
+    training: float
+    """Of it, the steps themselves."""
+    memory: int
+    """Bytes at once, of all processes."""
+    device_memory: int | None
+    """Bytes on a GPU, of each run."""
+    passing: int
+    """Bytes on disk while it runs, for checkpoints, of all processes."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is left of a study."""
+
+    study: str
+    task: str
+    model: str
+    at_once: int
+    stages: Sequence[Stage]
+    seconds: float
+    """From start to end, several runs at once."""
+    trials: Trials | None
+    """None if nothing is left, so nothing was tried."""
+    assumed: float | None
+    """The share that subsets keep whose score is not there yet; None if every size is known."""
+    pays: PayBack | None
+
+    @property
+    def size(self) -> float:
+        """Bytes that all stages leave on disk."""
+        return sum(stage.size for stage in self.stages)
+
+
+def print_forecast(forecast: Forecast) -> None:
+    """Print it on stdout."""
+    from rich import box  # a tenth of a second, which `--help` need not pay
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(shortened(f"study {forecast.study}: task {forecast.task}, model {forecast.model}"))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+    for head in ("stage", "runs", "complete", "time of what is left", "disk"):
+        table.add_column(head, justify="left" if head == "stage" else "right", overflow="fold")
+    everything = Stage(
+        "total",
+        sum(stage.runs for stage in forecast.stages),
+        sum(stage.done for stage in forecast.stages),
+        forecast.seconds,
+        forecast.size,
+    )
+    for stage in (*forecast.stages, everything):
+        name = stage.name if stage is not everything else f"total, {count(forecast.at_once, 'run')} at a time"
+        cells = (str(stage.runs or ""), str(stage.done or ""), duration(stage.seconds) if stage.seconds else "")
+        table.add_row(shortened(name), *cells, in_bytes(stage.size) if stage.size else "")
+    console.print(table)
+    for sentence in sentences(forecast):
+        console.print(sentence)
+
+
+def sentences(forecast: Forecast) -> list[str]:
+    """What stands under the table."""
+    if forecast.trials is None:
+        return ["Every run is complete: the study costs nothing more."]
+    return [*_measured(forecast, forecast.trials), *_assumed(forecast), *_pays(forecast)]
+
+
+def _measured(forecast: Forecast, trials: Trials) -> list[str]:
+    of_it = f"of which the steps {duration(trials.training)}"
+    beside = " at the same time" if trials.processes > 1 else ""
+    found = [
+        f"A run on the full set takes {duration(trials.one_full_run)}, {of_it}.",
+        f"Measured by {count(trials.processes, 'trial run')}{beside}: {count(trials.steps, 'step')} over batches of "
+        f"all lengths in {duration(trials.seconds)}, warm-up not counted.",
+        f"Memory: {in_bytes(trials.memory)} at the peak{'' if trials.processes == 1 else ', all processes'}"
+        + ("" if trials.device_memory is None else f"; {in_bytes(trials.device_memory)} on the GPU, each run")
+        + f". Disk while it runs: {in_bytes(trials.passing)} more, for checkpoints.",
+    ]
+    if any(stage.done for stage in forecast.stages):
+        found.append("Runs that are complete cost nothing more; those that were begun are counted as a whole.")
+    return found
+
+
+def _assumed(forecast: Forecast) -> list[str]:
+    if forecast.assumed is None:
+        return []
+    return [
+        f"Assumed: a subset whose size its score will say keeps {forecast.assumed:.0%} of the samples "
+        "(plan.keep_share); the paper's winning tickets keep 21% to 84%."
+    ]
+
+
+def _pays(forecast: Forecast) -> list[str]:
+    paid = forecast.pays
+    if paid is None or paid.selection_to_tuning is None or paid.saved_share is None:
+        return []
+    ratio = full_runs(paid.selection_to_tuning)
+    scoring = f"Scoring costs {ratio} full fine-tunings; each later run saves {paid.saved_share:.0%} of one"
+    if paid.break_even is None:
+        return [f"{scoring}, so it is never paid back."]
+    return [f"{scoring}, so it is paid back after {count(paid.break_even, 'later run')}."]
+
+
+def in_bytes(size: float) -> str:
+    """`1.4 GB`, `12 KB`; powers of 1000, as disks are sold."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= 0.9995 * factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size / 1e3:.0f} KB"

@@ -1,0 +1,156 @@
+"""A plan says what a study will take, writes nothing but tokens, costs nothing where nothing is left, refuses alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from hprune.command import CONF
+from hprune.composition import composed
+from hprune.plan import forecast
+from hprune.reporting.forecast import Forecast, print_forecast
+from hprune.science.forecast import Amounts, Prices
+from hprune.storage.manifests import read_manifest
+from hprune.tasks.load import load_task
+from hprune.training.trial import Trial
+
+Command = Callable[..., "tuple[int, str, str]"]
+QUICK = ("plan.seconds=0.3", "study=s")
+
+
+def files_under(root: Path) -> dict[str, int]:
+    """What lies there, but for the cache."""
+    return {str(p.relative_to(root)): p.stat().st_mtime_ns for p in root.rglob("*") if "cache" not in p.parts}
+
+
+def forecast_of(root: Path, *overrides: str) -> Forecast:
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        made = composed(compose("plan", overrides=[*overrides, *QUICK, f"paths.root={root}"]))
+    return forecast(made, load_task(made.full.task), keep_share=0.6, seconds=0.3, starting=0.0)
+
+
+@pytest.fixture(scope="module")
+def small(tiny: list[str]) -> list[str]:
+    """A study of five runs of one epoch."""
+    return [*tiny, "trainer.max_epochs=1", "record=both", "scoring.seeds=[1,2]", "comparison.seeds=[11]"]
+
+
+@pytest.fixture(scope="module")
+def planned_and_done(
+    tmp_path_factory: pytest.TempPathFactory, small: list[str], run_command: Command
+) -> tuple[Path, str, Forecast]:
+    """A root with a study that was planned and then trained: the root, what was said, and the forecast behind it."""
+    root, found = tmp_path_factory.mktemp("planned") / "not there yet", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hprune.plan.print_forecast", lambda one: (found.append(one), print_forecast(one)))
+        code, out, err = run_command("plan", *small, *QUICK, f"paths.root={root}")
+    assert code == 0, err
+    assert files_under(root) == {}, "tokens alone are written"
+    assert list(root.glob("cache/tokens/*/facts.json"))
+    code, _, err = run_command("study", *small, "study=s", f"paths.root={root}")
+    assert code == 0, err
+    return root, out, found[0]
+
+
+def test_the_table_names_stages_and_what_it_rests_on(planned_and_done: tuple[Path, str, Forecast]) -> None:
+    said = " ".join(planned_and_done[1].split())
+    for text in ("scoring runs 2", "comparison runs, full 1", "winning_ticket (60% of the samples", "1 run at a time",
+                 "Measured by 1 trial run", "warm-up not counted", "Memory: ", "keeps 60% of the samples",
+                 "so it is paid back after"):  # fmt: skip
+        assert text in said, said
+    scoring, runs = re.search(r"Scoring costs ([\d.]+) full .* after (\d+) later runs", said).groups()  # type: ignore[union-attr]
+    assert float(scoring) == 2  # two runs as dear as a full one
+    assert int(runs) == 5  # 2 / (1 - 0.6)
+    assert all(len(line) <= 100 for line in planned_and_done[1].splitlines())
+
+
+def test_the_sizes_of_files_are_near_the_truth(planned_and_done: tuple[Path, str, Forecast]) -> None:
+    root, _, before = planned_and_done
+    scoring = sum(p.stat().st_size for p in root.glob("runs/*/*/full-*/seed=[12]/*"))
+    assert before.stages[0].size == pytest.approx(scoring, rel=0.3)
+    assert before.trials is not None
+    assert before.trials.memory > 1e8, "a process with torch"
+
+
+def test_a_plan_of_a_complete_study_costs_nothing(
+    planned_and_done: tuple[Path, str, Forecast],
+    small: list[str],
+    run_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = planned_and_done[0]
+    there = files_under(root)
+    monkeypatch.setattr("hprune.plan._trials", lambda *_: pytest.fail("nothing is to be tried"))
+    code, out, err = run_command("plan", *small, *QUICK, f"paths.root={root}")
+    assert code == 0, err
+    assert "Every run is complete: the study costs nothing more." in out
+    assert "assumed" not in out
+    assert files_under(root) == there
+    found = forecast_of(root, *small)
+    assert (found.seconds, found.size, found.trials, found.assumed) == (0, 0, None, None)
+    assert sum(stage.done for stage in found.stages) == sum(stage.runs for stage in found.stages) == 5
+
+
+def test_a_study_that_grows_pays_for_what_is_new_at_its_real_size(
+    planned_and_done: tuple[Path, str, Forecast], small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, work = planned_and_done[0], Amounts(train=100, clean_pass=0, evaluation=0, checkpoints=0)
+    made_up = Trial(
+        started=0, loading=0, prices=Prices(train=1), scoring=work, full=work, judging=0, files={}, rest_bytes=1000,
+        checkpoint_bytes=0, sets={}, steps=1, seconds=1, memory=1, device_memory=None,
+    )  # fmt: skip
+    monkeypatch.setattr("hprune.plan._trials", lambda *_: ([made_up], 0.0))
+    found = forecast_of(root, *small, "comparison.seeds=[11,12,13]")
+    assert [(stage.runs, stage.done) for stage in found.stages[:4]] == [(2, 2), (3, 1), (3, 1), (3, 1)]
+    assert found.assumed is None
+    kept = read_manifest(next(root.glob("runs/*/*/winning*/*")))["samples"] / 160
+    assert [stage.seconds for stage in found.stages[:4]] == pytest.approx([0, 200, 200 * kept, 200 * kept])
+    assert [stage.size for stage in found.stages[:4]] == [0, 2000, 2000, 2000]
+    assert found.seconds == pytest.approx(200 + 400 * kept + found.stages[4].seconds)
+    assert found.pays is not None
+    assert found.pays.selection_to_tuning == 2
+    twice = forecast_of(root, *small, "comparison.seeds=[11,12,13]", "at_once=2")
+    assert twice.seconds - twice.stages[4].seconds < 200 + 400 * kept
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["scoring.seeds=[11]", "~arms.full", "comparison.budgets=[hours]", "at_once=0", "arms.winning_ticket.keep=4..2",
+     "scoring.seeds=[1]", "score.measured=eval_pass", "task.data_dir=nowhere", "paths.root=s3://x"],
+)  # fmt: skip
+def test_what_a_study_refuses_is_refused_in_its_words(
+    override: str, tiny: list[str], tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    late = override in ("arms.winning_ticket.keep=4..2", "scoring.seeds=[1]")  # which a study finds when it has trained
+    code, _, said = run_command("plan", *tiny, *QUICK, override)
+    assert code == 1
+    assert "Traceback" not in said
+    if late:
+        assert re.search("keep=.* (keeps nothing|is empty)", said)
+    else:
+        code, _, words = run_command("study", *tiny, "study=s", override)
+        assert code == 1
+        assert said.replace("hprune plan", "hprune study") == words
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("plan.keep_share=0", r"plan\.keep_share must be a share of the samples in \(0, 1\), got 0"),
+        ("plan.keep_share=1", r"plan\.keep_share must be a share of the samples in \(0, 1\), got 1"),
+        ("plan.seconds=soon", r"plan\.seconds must be a finite number above 0, got 'soon'"),
+        ("plan=5", r"plan must hold keys of its own"),
+    ],
+)
+def test_its_own_keys_are_checked(
+    override: str, said: str, tiny: list[str], tmp_path: Path, run_command: Command
+) -> None:
+    code, _, err = run_command("plan", *tiny, f"paths.root={tmp_path / 'r'}", override)
+    assert code == 1
+    assert re.search(said, err), err
+    assert not (tmp_path / "r").exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 from hprune.reporting.wording import (
     GAPS,
+    MOST_TICKETS,
     Report,
     Row,
     count,
@@ -36,7 +37,7 @@ def headline(report: Report) -> list[str]:
     ]
     if not asked:
         return ["No arm but the full set and random subsets was trained, so there is no winning ticket to judge yet."]
-    if len(asked) > 3:
+    if len(asked) > MOST_TICKETS:
         return [f"{len(asked)} arms were compared with full training; the table has a line for each."]
     sentences = []
     for row in asked:

@@ -65,14 +65,17 @@ def _view(report: Report) -> View:
     """Everything that the template shows, as texts and figures."""
     primary = report["primary_metric"]
     metrics = list(dict.fromkeys(row["metric"] for row in report["rows"]))
+    main = list(report["convergence"]) or [name for name in report["histogram"] if _is_h(name)]
     return {
         "report": report,
         "headline": headline(report),
         "notes": words.notes(report),
         "tables": list(_tables(report, primary)),
         "other_tables": [table for metric in metrics if metric != primary for table in _tables(report, metric)],
-        "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if _is_h(name)],
-        "other_histograms": [_histogram(name, table) for name, table in report["histogram"].items() if not _is_h(name)],
+        "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if name in main],
+        "other_histograms": [
+            _histogram(name, table) for name, table in report["histogram"].items() if name not in main
+        ],
         "data_map": _data_map(report),
         "overlap": overlap_notes(report),
         "convergences": [_convergence(name, facts) for name, facts in report["convergence"].items()],

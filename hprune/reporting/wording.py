@@ -30,6 +30,8 @@ PERCENT = ("accuracy", *(name for name in NAMES if name != "mcc"))
 """Metrics in 0..1 that are shown in percent, their differences in points."""
 WAYS = {"train_pass": "training pass", "eval_pass": "clean pass", "out_of_fold": "out of fold"}
 """Ways of measuring."""
+MOST_TICKETS = 3
+"""Beyond, what each costs is left to the table of the page."""
 GAPS = ("better", "worse")
 """Verdicts of a difference."""
 SPAN = {2: "9", 3: "2.5"}
@@ -112,7 +114,7 @@ def cost_sentences(report: Report) -> list[str]:
     tickets = dict.fromkeys(
         row["label"] for row in report["rows"] if row["arm"] == "winning_ticket" and row["label"] in arms
     )
-    if not tickets:
+    if not 1 <= len(tickets) <= MOST_TICKETS:
         return [f"{scoring}."]
     return [f"{scoring}; {_pay_back(label, arms, named=len(tickets) > 1)}." for label in tickets]
 

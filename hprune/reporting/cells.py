@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, is_ticket
 from hprune.reporting.comparisons import Row, rows_of
 from hprune.reporting.summary import margins_of
 from hprune.science.overlap import overlap
-from hprune.science.records import Scores
+from hprune.science.records import Measured, Scores
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
@@ -129,7 +129,11 @@ def _lines(cells: Sequence[Cell]) -> dict[LineKey, list[Cell]]:
         for key, line in prefixes.items():
             if len(prefixes) > 1 and all(cell.scores.epochs == cell.trained_epochs for cell in line):
                 del lines[key]  # whole runs only, which the other line has
-    return {key: sorted(line, key=_size_of_grid) for key, line in lines.items()}
+    order = {way: at for at, way in enumerate(get_args(Measured))}
+    keys = sorted(
+        lines, key=lambda key: (*key[:2], lines[key][0].ticket.size, key[2], order[key[3]], key[4], key[5] or 0)
+    )
+    return {key: sorted(lines[key], key=_size_of_grid) for key in keys}
 
 
 def _kind(cell: Cell) -> tuple[str, str, str, str, int]:

@@ -22,6 +22,8 @@ Line = Mapping[str, Any]
 View = dict[str, Any]
 
 HEADS = ("runs", "epochs", "H = 0", "ticket", "H = S", "overlap", "kappa", "cost", "to full", "to random")
+TEXTS = ("judged", "to full", "to random")
+"""Columns of words and intervals."""
 MEANINGS = (
     "ticket: the share of the samples with 0 < H < S. overlap, kappa: of that ticket with the one of the most runs and "
     "epochs in the table (Jaccard; Cohen's kappa, which is 0 for subsets of these sizes by chance).",
@@ -31,37 +33,67 @@ MEANINGS = (
 
 
 def print_cells(report: Report) -> None:
-    """Print a table for each line of the report, on stdout."""
+    """Print the tables of the report, on stdout."""
     report = harmless(report)
     console = Console(highlight=False, markup=False, emoji=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
-    for line in report["lines"]:
-        console.print(f"\n{_title(line)}", style="bold")
+    for shown in _tables(report):
+        console.print(f"\n{shown['title']}", style="bold")
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
-        for head in HEADS:
-            table.add_column(head, justify="left" if head.startswith("to ") else "right", no_wrap=True)
-        for cell in line["cells"]:
-            table.add_row(*(Text(text) for text in _texts(cell, line)))
+        for head in shown["heads"]:
+            table.add_column(head, justify="left" if head in TEXTS else "right", no_wrap=True)
+        for row in shown["rows"]:
+            cells = (
+                row
+                if "judged" not in shown["heads"]
+                else [text.replace(", ", ",\n").replace(" [", "\n[") for text in row]
+            )
+            table.add_row(*map(Text, cells))
         console.print(table)
-        console.print(*_sentences(line), sep="\n", end="\n" if _sentences(line) else "")
+        console.print(*shown["sentences"], sep="\n", end="\n" if shown["sentences"] else "")
     console.print("", *_meanings(report), sep="\n")
 
 
 def render_cells(report: Report) -> str:
     """The report as the text of an HTML file."""
     report = harmless(report)
-    lines = [
-        {
-            "title": _title(line),
-            "heads": HEADS,
-            "rows": [_texts(cell, line) for cell in line["cells"]],
-            "sentences": _sentences(line),
-            "figures": list(_figures(line, f"line{at}")),
-        }
-        for at, line in enumerate(report["lines"])
-    ]
-    view = {"report": report, "lines": lines, "meanings": _meanings(report), "growth": list(_growth(report))}
+    view = {
+        "report": report,
+        "tables": list(_tables(report)),
+        "texts": TEXTS,
+        "meanings": _meanings(report),
+        "growth": list(_growth(report)),
+    }
     return environment().get_template("sensitivity.html.jinja").render(view)
+
+
+def _tables(report: Report) -> Iterator[View]:
+    """A table for each line of several cells, and one of all the others."""
+    alone = [line for line in report["lines"] if len(line["cells"]) == 1]
+    if len(alone) > 1:
+        yield {
+            "title": f"{alone[0]['task']}, {alone[0]['model']}: by samples and way of measuring",
+            "heads": ("samples", "judged", *(head for head in HEADS if head not in ("overlap", "kappa"))),
+            "rows": [_alone(line) for line in alone],
+            "sentences": [],
+            "figures": [],
+        }
+    for at, line in enumerate(report["lines"]):
+        if len(line["cells"]) > 1 or len(alone) == 1:
+            yield {
+                "title": _title(line),
+                "heads": HEADS,
+                "rows": [_texts(cell, line) for cell in line["cells"]],
+                "sentences": _sentences(line),
+                "figures": list(_figures(line, f"line{at}")),
+            }
+
+
+def _alone(line: Line) -> list[str]:
+    """The row of a line of one cell, which there is nothing to compare with."""
+    fields = dict(zip(HEADS, _texts(line["cells"][0], line), strict=True))
+    told = [text for head, text in fields.items() if head not in ("overlap", "kappa")]
+    return [f"{line['samples']:,}", words.way(line), *told]
 
 
 def _title(line: Line) -> str:

@@ -76,7 +76,7 @@ def heat_map(
     if grid.size < 2 or np.isnan(grid).all():
         return None
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.1 + 0.62 * len(runs), 1.0 + 0.36 * len(epochs)), layout="constrained")
+        figure = Figure(figsize=(max(4.4, 1.1 + 0.62 * len(runs)), 0.9 + 0.3 * len(epochs)), layout="constrained")
         axes = figure.subplots()
         low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
         axes.imshow(grid, cmap="cividis", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
@@ -142,7 +142,7 @@ def _write_values(axes: Axes, grid: np.ndarray, low: float, high: float, form: s
     """The number in each field, dark on light and light on dark."""
     for (i, j), value in np.ndenumerate(grid):
         if not np.isnan(value):
-            light = high > low and (value - low) / (high - low) > 0.55
+            light = high > low and (value - low) / (high - low) > 0.45
             axes.text(
                 j, i, f"{value:{form}}", ha="center", va="center", color="#111111" if light else "#ffffff", fontsize=9
             )

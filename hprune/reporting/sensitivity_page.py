@@ -43,11 +43,7 @@ def print_cells(report: Report) -> None:
         for head in shown["heads"]:
             table.add_column(head, justify="left" if head in TEXTS else "right", no_wrap=True)
         for row in shown["rows"]:
-            cells = (
-                row
-                if "judged" not in shown["heads"]
-                else [text.replace(", ", ",\n").replace(" [", "\n[") for text in row]
-            )
+            cells = [_broken(text) for text in row] if "judged" in shown["heads"] else row
             table.add_row(*map(Text, cells))
         console.print(table)
         console.print(*shown["sentences"], sep="\n", end="\n" if shown["sentences"] else "")
@@ -87,6 +83,11 @@ def _tables(report: Report) -> Iterator[View]:
                 "sentences": _sentences(line),
                 "figures": list(_figures(line, f"line{at}")),
             }
+
+
+def _broken(text: str) -> str:
+    """The text on two lines, where a table has more columns."""
+    return text.replace(", without", ",\nwithout").replace(" [", "\n[")
 
 
 def _alone(line: Line) -> list[str]:

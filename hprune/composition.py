@@ -32,6 +32,7 @@ class Composed:
     comparison: tuple[int, ...]
     full: RunSpec
     arms: Sequence[RunSpec]  # each in each budget
+    cell_arms: Sequence[RunSpec]  # by the tables of cells, under their full names
     score: ScoreSpec
     others: Sequence[ScoreSpec]
     cells: Sequence[ScoreSpec]  # of the score, where a study is to see what that depends on
@@ -52,7 +53,9 @@ class Composed:
         tables = {spec.name: spec.table for spec in (*self.others, self.score)}
         chosen = [replace(arm, subset=by_tables(arm.subset, self.score.table, tables)) for arm in self.arms]
         return [
-            replace(arm, seed=seed, config={**arm.config, "seed": seed}) for arm in chosen for seed in self.comparison
+            replace(arm, seed=seed, config={**arm.config, "seed": seed})
+            for arm in (*chosen, *self.cell_arms)
+            for seed in self.comparison
         ]
 
 
@@ -77,7 +80,8 @@ def composed(cfg: DictConfig) -> Composed:
     others = [like(score, instantiate_spec(other, measured=score.measured)) for other in cfg.scores.values()]
     cells = grid.cells(score, epochs=full.trainer.max_epochs)
     check_stop(open_share, score, list(cells.values()))
-    arms += [arm for table in grid.retrained(score, epochs=full.trainer.max_epochs) for arm in of_cell(arms, table)]
+    tables = grid.retrained(score, epochs=full.trainer.max_epochs)
+    cell_arms = [arm for table in tables for arm in of_cell(arms, table)]
     check_measured([score, *others, *cells.values()], full.ways)
 
     from hprune.at_once import at_once_of  # torch, which a config error does not wait for
@@ -85,7 +89,7 @@ def composed(cfg: DictConfig) -> Composed:
     from hprune.training.ranks import check_alone
 
     check_alone("a study")
-    cards, most = cards_for(full.trainer), max(len(scoring), len(arms) * len(comparison))
+    cards, most = cards_for(full.trainer), max(len(scoring), len([*arms, *cell_arms]) * len(comparison))
     at_once = at_once_of(cfg.at_once, full.trainer, runs=most, per_device=cfg.runs_per_device, cards=cards)
     return Composed(
         root=root,
@@ -94,6 +98,7 @@ def composed(cfg: DictConfig) -> Composed:
         comparison=comparison,
         full=full,
         arms=arms,
+        cell_arms=cell_arms,
         score=score,
         others=others,
         cells=list(cells.values()),

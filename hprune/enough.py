@@ -48,7 +48,7 @@ def open_share_of(stop_when: Any) -> float | None:
 
 
 def check_stop(share: float | None, score: ScoreSpec, cells: Sequence[ScoreSpec] = ()) -> None:
-    """Refuse two ways to say how many runs score, and to stop before runs that cells look at.
+    """Refuse what cannot stop, two ways to say how many runs score, and to stop before runs that cells look at.
 
     Raises:
         ValueError: naming both.
@@ -57,6 +57,11 @@ def check_stop(share: float | None, score: ScoreSpec, cells: Sequence[ScoreSpec]
         raise ValueError(
             f"score.runs={score.runs} and scoring.stop_when.open_share={share} both say how many runs score: "
             "leave one of them null"
+        )
+    if share is not None and score.seeds is not None and len(score.seeds) <= LEAST_RUNS:
+        raise ValueError(
+            f"scoring.stop_when.open_share={share} looks at {LEAST_RUNS} runs at least, and there are only "
+            f"{len(score.seeds)}: give more scoring.seeds, or leave it null"
         )
     if share is not None and cells:
         raise ValueError(
@@ -166,6 +171,9 @@ class StopEarly:
             still_open += certain_part(np.bincount(right.sum(axis=0), minlength=runs + 1))[1]
         left = len(self.seeds) - runs
         limit = min(gain_limit(gained, left), still_open) / dynamics.samples
-        told = "%d scoring runs: the other %d would bring at most %.1f%% of the samples into the winning ticket"
+        told = (
+            "%d scoring runs: the other %d would bring at most %.1f%% of the samples into the winning ticket, if each "
+        )
+        told += "brings no more than the most that one of these brought, and one of them three times that"
         log.info(told, runs, left, 100 * limit)
         return limit

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from hprune.command import check_sections, command
 from hprune.composition import Composed, composed
 from hprune.data.checks import check_number
+from hprune.enough import StopEarly
 from hprune.reporting.forecast import Forecast, Stage, Trials, print_forecast
 from hprune.science.cost import PayBack, makespan, pay_back
 from hprune.science.forecast import Amounts, Prices
@@ -82,6 +83,7 @@ def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: floa
     Raises:
         ValueError: whatever would refuse the study, or its runs.
     """
+    made = _as_stopped(made)
     runs = [_look(made, data, spec, keep_share, scoring=True) for spec in made.scoring_runs()]
     runs += [_look(made, data, spec, keep_share, scoring=False) for spec in made.comparison_runs()]
     left = _left(runs)
@@ -96,7 +98,7 @@ def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: floa
         first = 0.0 if jobs else first  # they stay for the rest
     size = {id(run): _size(run, trials[0], data.train.num_rows) for run in left}
     stages = _stages(runs, took, size)
-    tables = len(made.full.ways) + len(made.others)
+    tables = len(made.full.ways) + len(made.cells) + len(made.others)
     if left:
         report = _report_seconds(tables)
         clock += report
@@ -111,8 +113,17 @@ def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: floa
         seconds=clock,
         trials=_told(trials, prices, made) if trials else None,
         assumed=keep_share if any(run.assumed for run in left) else None,
+        may_stop=made.open_share is not None and any(run.scoring for run in left),
         pays=_pays(made, runs, trials[0], prices) if trials else None,
     )
+
+
+def _as_stopped(made: Composed) -> Composed:
+    """The study as it goes on, if the scoring runs that are complete suffice already (scoring.stop_when)."""
+    stop = StopEarly(made.root, made.study, made.scoring, made.open_share, made.score)
+    stop.handed_out = len(made.scoring)
+    stopped = stop.found()
+    return made if stopped is None else replace(made.stopped(stopped), scoring=stopped.seeds)
 
 
 def _look(made: Composed, data: TaskData, spec: RunSpec, keep_share: float, *, scoring: bool) -> _Planned:
@@ -156,6 +167,7 @@ def _trials(made: Composed, seconds: float) -> tuple[list[Trial], float]:
     from hprune.training.processes import workers
 
     spec = next(run for run in made.comparison_runs() if run.subset.select is None)
+    spec = replace(spec, record=made.full.record)
     work = functools.partial(_quiet_trial, spec, made.root, seconds)
     log.info("trial runs of about %g s, %d at once; nothing is kept but the cache of tokens", seconds, made.at_once)
     with workers(environments(made.at_once, made.cards)) as everyone:
@@ -204,10 +216,13 @@ def _size(run: _Planned, trial: Trial, samples: int) -> float:
     found = float(folds * trial.rest_bytes)
     for name, file in trial.files.items():
         kind, _, rest = name.partition(".")
+        way = rest.removesuffix(".parquet")
+        if kind == "record" and not run.scoring and way not in run.spec.ways:
+            continue
         if kind != "predictions":
             found += file.size(rows) * (1 if folds == 1 else 2)  # each fold has its own, and the run all of them
-        elif not run.scoring or rest.removesuffix(".parquet") in ("validation", *run.spec.task.splits):
-            found += folds * file.size(trial.sets[rest.removesuffix(".parquet")])
+        elif not run.scoring or way in ("validation", *run.spec.task.splits):
+            found += folds * file.size(trial.sets[way])
     return found
 
 

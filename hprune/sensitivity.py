@@ -1,4 +1,4 @@
-"""What a score depends on: `python -m hprune.sensitivity studies=[sensitivity_runs]`.
+"""What a score depends on: `python -m hprune.sensitivity study=sensitivity_runs`.
 
 Puts all H-score tables of one or several studies side by side, with the accuracy of those that arms were chosen by.
 Writes sensitivity.json (for programs) and sensitivity.html (one self-contained page) and prints the tables.
@@ -23,7 +23,7 @@ from hprune.storage.studies import studies_in
 def main(cfg: DictConfig) -> None:
     """Compare the H-score tables of studies."""
     root = root_of(cfg)
-    studies = studies_named(root, plain(cfg.studies))
+    studies = studies_named(root, plain(cfg.study))
     if cfg.name is None and len(studies) > 1:
         raise ValueError(f"name must be given where several studies are put together ({', '.join(studies)})")
     write_sensitivity(root, studies, name=studies[0] if cfg.name is None else cfg.name)
@@ -62,7 +62,7 @@ def studies_named(root: Path, named: Any) -> list[str]:
     if isinstance(named, str):
         named = [named]
     if not isinstance(named, list) or not named or not all(isinstance(name, str) for name in named):
-        raise ValueError(f"studies must be a list of names or patterns, such as [sensitivity_n*], got {named!r}")
+        raise ValueError(f"study must be a name, a pattern such as sensitivity_n*, or a list of these, got {named!r}")
     there = studies_in(root)
     found = {name: fnmatch.filter(there, name) for name in named}
     for name, fitting in found.items():

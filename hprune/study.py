@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 def main(cfg: DictConfig) -> None:
     """Run every stage of a study."""
     made = composed(cfg)
-    root, study, full, arms = made.root, made.study, made.full, made.arms
+    root, study, full, arms = made.root, made.study, made.full, [*made.arms, *made.cell_arms]
     scoring, comparison, at_once = made.scoring, made.comparison, made.at_once
 
     from hprune.at_once import Planned, StudyPlace, training

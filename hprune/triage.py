@@ -85,7 +85,7 @@ def check_choices(cfg: DictConfig, *, out: Path | None, sheet: Path | None) -> N
         check_sheet(out, "out")
     if sheet is not None and out is not None and out.suffix == ".ids":
         raise ValueError(f"out={out}: ids alone say nothing of corrected labels; use .parquet, .jsonl, .csv or .tsv")
-    if sheet is not None and sheet == out:
+    if sheet is not None and out is not None and sheet.resolve() == out.resolve():
         raise ValueError(f"out={out} is the sheet that is read; give the corrected split another name")
     if out is not None:
         check_target(out, overwrite=cfg.overwrite)
@@ -104,7 +104,7 @@ def _study(cfg: DictConfig) -> Study:
     )
     if cfg.scores is None:
         tables = sorted((existing_study(root, cfg.study) / "scores").glob("h_score*.parquet"))
-        h = main_h([load_scores(path) for path in tables])
+        h = main_h(root, cfg.study, [load_scores(path) for path in tables])
         if h is None:
             raise ValueError(
                 f"study {cfg.study!r} has no table of H yet; make it with: python -m hprune.score study={cfg.study}"

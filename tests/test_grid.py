@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from hprune.command import CONF
+from hprune.composition import composed
 from hprune.grid import Grid, grid_of
+from hprune.reporting.cells import gather
+from hprune.science.overlap import overlap
 from hprune.science.scores.h_score import h_score
-from hprune.score import ScoreSpec
+from hprune.score import ScoreSpec, score_study
 from hprune.sensitivity import studies_named
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import load_record
@@ -48,6 +53,18 @@ def test_ways_skipped_epochs_and_groups_are_axes_too() -> None:
         "h_score-seeds1+2+3": [1, 2, 3],
         "h_score-seeds4+5+6": [4, 5, 6],
     }
+
+
+def test_a_cell_that_is_called_h_score_keeps_its_own_table(tiny: list[str]) -> None:
+    """As where the study's own score is of the clean pass, or leaves out an epoch."""
+    ways = ["record=both", "score.measured=eval_pass", "sensitivity.measured=[train_pass,eval_pass]"]
+    skips = ["score.skip_epochs=1", "sensitivity.skip_epochs=[0,1]"]
+    for own, options in (("h_score-eval_pass", ways), ("h_score-skip1", skips)):
+        with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+            made = composed(compose("study", overrides=[*tiny, *options]))
+        tickets = [run.subset.scores for run in made.comparison_runs() if run.subset.name == "winning_ticket"]
+        random = [run.subset.sized_by for run in made.comparison_runs() if run.subset.name == "random_like"]
+        assert tickets == random == [own] * 2 + ["h_score"] * 2
 
 
 @pytest.mark.parametrize(
@@ -133,7 +150,7 @@ def test_the_corners_are_trained_on(root: Path) -> None:
 
 
 def test_the_command_puts_the_cells_side_by_side(root: Path, run_command: Command) -> None:
-    code, out, err = run_command("sensitivity", "studies=[sensitivity_*]", "name=all", f"paths.root={root}")
+    code, out, err = run_command("sensitivity", "study=[sensitivity_*]", "name=all", f"paths.root={root}")
     assert code == 0, err
     report = json.loads((root / "sensitivity/all/sensitivity.json").read_text())
     page = (root / "sensitivity/all/sensitivity.html").read_text()
@@ -158,14 +175,35 @@ def test_the_command_puts_the_cells_side_by_side(root: Path, run_command: Comman
     assert page.count("<svg") >= 5
 
 
+def test_tickets_that_share_no_run_are_compared(root: Path, run_command: Command) -> None:
+    score = ["score", "study=sensitivity_runs", f"paths.root={root}"]
+    for group in ((1, 2), (3, 4)):
+        study_score = ScoreSpec("h_score", h_score, "easier", seeds=list(group), by_seeds=True)
+        score_study(root, "sensitivity_runs", study_score)
+    assert run_command(*score, "score.runs=3")[0] == 0
+    report = gather(root, ["sensitivity_runs"], name="groups")
+    line = next(line for line in report["lines"] if line["measured"] == "train_pass")
+    tickets = line["tickets"]
+    assert (tickets["count"], tickets["S"], tickets["E"]) == (2, 2, 2)
+    kept = [load_scores(root / f"studies/sensitivity_runs/scores/h_score-seeds{a}+{b}.parquet").values == 1
+            for a, b in ((1, 2), (3, 4))]  # fmt: skip
+    same = overlap(*kept)
+    assert tickets["jaccard"] == [same.jaccard, same.jaccard]
+    assert tickets["kappa"] == [same.kappa, same.kappa]
+    code, out, err = run_command("sensitivity", "study=sensitivity_runs", f"paths.root={root}")
+    assert code == 0, err
+    assert "2 tickets that share no run, S = 2, E = 2: overlap" in out
+    assert "3, 4 " in out
+
+
 def test_studies_are_named_or_matched(root: Path, run_command: Command) -> None:
     assert studies_named(root, "sensitivity_runs") == ["sensitivity_runs"]
     assert studies_named(root, ["sensitivity_E*"]) == ["sensitivity_E1", "sensitivity_E2"]
     for given, message in (
-        ("studies=[nothing]", "no study 'nothing' under"),
-        ("studies=[]", "studies must be a list of names or patterns"),
-        ("studies=[sensitivity_E*]", "name must be given where several studies are put together"),
-        ("studies=[sensitivity_E1] name=../up", "name must be a plain name"),
+        ("study=[nothing]", "no study 'nothing' under"),
+        ("study=[]", "study must be a name, a pattern such as sensitivity_n*, or a list of these"),
+        ("study=[sensitivity_E*]", "name must be given where several studies are put together"),
+        ("study=[sensitivity_E1] name=../up", "name must be a plain name"),
     ):
         code, _, err = run_command("sensitivity", *given.split(" "), f"paths.root={root}")
         assert code == 1
@@ -176,6 +214,6 @@ def test_studies_are_named_or_matched(root: Path, run_command: Command) -> None:
 def test_a_study_without_scores_says_what_to_do(root: Path, tiny: list[str], run_command: Command) -> None:
     code, _, err = run_command("train", *tiny, f"paths.root={root}", "study=unscored", "seed=1", "trainer.max_epochs=1")
     assert code == 0, err
-    code, _, err = run_command("sensitivity", "studies=[unscored]", f"paths.root={root}")
+    code, _, err = run_command("sensitivity", "study=[unscored]", f"paths.root={root}")
     assert code == 1
     assert "no H-score table in unscored: score them first (python -m hprune.score study=NAME)" in err

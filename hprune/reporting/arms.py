@@ -46,7 +46,7 @@ def full_set_of(manifest: Manifest, arms: Mapping[str, Arm]) -> str | None:
     if trains_on_everything(manifest):
         return None
     return next(
-        (name for name, arm in arms.items() if trains_on_everything(arm[0]) and _same_settings(manifest, arm[0])), None
+        (name for name, arm in arms.items() if trains_on_everything(arm[0]) and same_settings(manifest, arm[0])), None
     )
 
 
@@ -64,7 +64,7 @@ def _of_its_size(manifest: Manifest, arms: Mapping[str, Arm], wanted: Callable[[
     if trains_on_everything(manifest):
         return None
     for name, (first, *_) in arms.items():
-        alike = budget_of(first) == budget_of(manifest) and _same_settings(manifest, first)
+        alike = budget_of(first) == budget_of(manifest) and same_settings(manifest, first)
         if wanted(first) and alike and first["samples"] == manifest["samples"]:
             return name
     return None
@@ -95,7 +95,7 @@ def mean_seconds(arm: Arm) -> float:
     return float(np.mean([manifest["cost"]["train_seconds"] for manifest in arm]))
 
 
-def _same_settings(a: Manifest, b: Manifest) -> bool:
+def same_settings(a: Manifest, b: Manifest) -> bool:
     """Equal but for the subset, the budget, and how samples are recorded, which does not change the training."""
     return _compared(a) == _compared(b)
 

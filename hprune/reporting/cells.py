@@ -5,8 +5,8 @@ Schema of `sensitivity.json` (schema_version 1):
     lines: [{task, model, data_hash, samples, measured, skip_epochs, trained_epochs, cells: [CELL], tickets}]
         a line has one way of measuring on one set of samples. Its cells look at the first epochs of runs of
         `trained_epochs`; where that is null, each cell's runs were trained for just as many epochs as it looks at.
-        tickets: {count, jaccard: [low, high], kappa: [low, high], difference: [low, high] | null}: between tickets of
-        as many runs and epochs, but other runs; null if there is one only
+        tickets: {count, S, E, jaccard: [low, high], kappa: [low, high], difference: [low, high] | null}: between
+        tickets of S runs and E epochs that share no run; null if there are none
     CELL: {study, table, S, E, trained_epochs, seeds, histogram: [samples with H = 0, .., S], size, share,
            jaccard, kappa, full_runs, arm: ARM | null}
         `size` is that of the winning ticket, 0 < H < S, `share` its part of all. `jaccard` and `kappa` compare it with
@@ -34,13 +34,14 @@ from hprune.reporting.comparisons import Row, rows_of
 from hprune.reporting.summary import margins_of
 from hprune.science.overlap import overlap
 from hprune.science.records import Measured, Scores
+from hprune.storage.files import sha256_of_json
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import existing_study, runs_of
 
-LineKey = tuple[str, str, str, str, int, int | None]
-"""Task, model, data, way of measuring, epochs skipped, epochs of the runs (None: as many as are looked at)."""
+LineKey = tuple[str, str, str, str, str, int, int | None]
+"""Task, model, data, other settings, way of measuring, epochs skipped, epochs of the runs (None: as looked at)."""
 ARM = ("label", "budget", "eval_set", "metric", "mean", "low", "high", "difference", "verdict",
        "difference_to_random", "verdict_to_random")  # fmt: skip
 
@@ -54,6 +55,7 @@ class Cell:
     task: str
     model: str
     trained_epochs: int
+    settings: str  # a digest of what else shaped the runs
     ticket: NDArray[np.bool_]  # (N,) 0 < H < S
     digest: str
 
@@ -111,8 +113,15 @@ def _cells(root: Path, study: str, manifests: Mapping[Path, Manifest]) -> list[C
             continue
         epochs = int(runs[0]["settings"].get("trainer", {}).get("max_epochs", scores.epochs))
         key, ticket = runs[0]["key"], (scores.values > 0) & (scores.values < scores.runs)
-        found.append(Cell(study, scores, key["task"], key["model"], epochs, ticket, scores.digest))
+        settings = _other_settings(runs[0]["settings"])
+        found.append(Cell(study, scores, key["task"], key["model"], epochs, settings, ticket, scores.digest))
     return found
+
+
+def _other_settings(settings: Mapping[str, Any]) -> str:
+    """A digest of what shaped a run, but for its epochs and what is recorded."""
+    trainer = {key: value for key, value in settings.get("trainer", {}).items() if key != "max_epochs"}
+    return sha256_of_json({**settings, "trainer": trainer, "record": None})
 
 
 def _lines(cells: Sequence[Cell]) -> dict[LineKey, list[Cell]]:
@@ -131,14 +140,14 @@ def _lines(cells: Sequence[Cell]) -> dict[LineKey, list[Cell]]:
                 del lines[key]  # whole runs only, which the other line has
     order = {way: at for at, way in enumerate(get_args(Measured))}
     keys = sorted(
-        lines, key=lambda key: (*key[:2], lines[key][0].ticket.size, key[2], order[key[3]], key[4], key[5] or 0)
+        lines, key=lambda key: (*key[:2], lines[key][0].ticket.size, *key[2:4], order[key[4]], key[5], key[6] or 0)
     )
     return {key: sorted(lines[key], key=_size_of_grid) for key in keys}
 
 
-def _kind(cell: Cell) -> tuple[str, str, str, str, int]:
+def _kind(cell: Cell) -> tuple[str, str, str, str, str, int]:
     scores = cell.scores
-    return cell.task, cell.model, scores.data_hash, scores.measured, cell.skipped
+    return cell.task, cell.model, scores.data_hash, cell.settings, scores.measured, cell.skipped
 
 
 def _size_of_grid(cell: Cell) -> tuple[int, int, tuple[int, ...]]:
@@ -154,9 +163,9 @@ def _line(key: LineKey, cells: Sequence[Cell], trained: Mapping[str, Row]) -> di
         "model": key[1],
         "data_hash": key[2],
         "samples": int(reference.scores.values.size),
-        "measured": key[3],
-        "skip_epochs": key[4],
-        "trained_epochs": key[5],
+        "measured": key[4],
+        "skip_epochs": key[5],
+        "trained_epochs": key[6],
         "cells": told,
         "tickets": _tickets(cells, told),
     }
@@ -182,17 +191,25 @@ def _told(cell: Cell, reference: Cell, longest: int, arm: Row | None) -> dict[st
 
 
 def _tickets(cells: Sequence[Cell], told: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What the tickets of the most runs and epochs have in common that share no run."""
-    last = cells[-1].scores
-    alike = [i for i, cell in enumerate(cells) if (cell.scores.runs, cell.scores.epochs) == (last.runs, last.epochs)]
-    apart = [(i, j) for i, j in combinations(alike, 2) if not set(cells[i].scores.seeds) & set(cells[j].scores.seeds)]
-    if not apart:
+    """What tickets of as many runs and epochs have in common that share no run; of the most that there are."""
+    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    distinct = {(cell.scores.epochs, cell.scores.seeds): i for i, cell in enumerate(cells)}  # the same runs once
+    for i, j in combinations(sorted(distinct.values()), 2):
+        one, other = cells[i].scores, cells[j].scores
+        size = (one.epochs, one.runs)
+        if size == (other.epochs, other.runs) and not set(one.seeds) & set(other.seeds):
+            pairs.setdefault(size, []).append((i, j))
+    if not pairs:
         return None
+    apart = pairs[max(pairs)]
     found = [overlap(cells[i].ticket, cells[j].ticket) for i, j in apart]
-    arms = [told[i]["arm"] for i in alike]
+    groups = sorted({i for pair in apart for i in pair})
+    arms = [told[i]["arm"] for i in groups]
     gaps = [arm["difference"]["mean"] for arm in arms if arm and arm["difference"]]
     return {
-        "count": len(alike),
+        "count": len(groups),
+        "S": max(pairs)[1],
+        "E": max(pairs)[0],
         "jaccard": _range([one.jaccard for one in found]),
         "kappa": _range([one.kappa for one in found]),
         "difference": _range(gaps) if len(gaps) > 1 else None,
@@ -205,25 +222,32 @@ def _range(values: Sequence[float | None]) -> list[float] | None:
 
 
 def _trained(root: Path, studies: Sequence[str], manifests: Mapping[Path, Manifest]) -> dict[str, Row]:
-    """The arm on the winning ticket of each score table, by its digest: first evaluation set, primary metric."""
-    comparison = {
-        run.path: run for study in studies for run in runs_of(root, study, "comparison") if run.path in manifests
-    }
-    arms = arms_of(list(comparison.values()), manifests)
+    """The arm on the winning ticket of each score table, by its digest: first evaluation set, primary metric.
+
+    Verdicts are those of the arm's own study, as in its report.
+    """
+    best: dict[str, tuple[int, Row]] = {}
+    for study in studies:
+        arms = arms_of([run for run in runs_of(root, study, "comparison") if run.path in manifests], manifests)
+        for label, row in _main_rows(arms).items():
+            arm = arms[label]
+            digest, epochs = _chosen_by(arm), int(arm[0]["settings"].get("trainer", {}).get("max_epochs", 0))
+            if digest and epochs > best.get(digest, (0, {}))[0]:
+                best[digest] = epochs, {"trained_epochs": epochs, **{name: row[name] for name in ARM}}
+    return {digest: row for digest, (_, row) in best.items()}
+
+
+def _main_rows(arms: Mapping[str, Arm]) -> dict[str, Row]:
+    """By label the row of the primary metric on the first evaluation set."""
     if not arms:
         return {}
-    metric = next(iter(manifests.values()))["primary_metric"]
+    metric = next(iter(arms.values()))[0]["primary_metric"]
     margin = min((stated for stated in margins_of(arms) if stated is not None), default=None)
     rows: dict[str, Row] = {}
     for row in rows_of(arms, primary_metric=metric, margin=margin):
         if row["metric"] == metric:
             rows.setdefault(row["label"], row)
-    best: dict[str, tuple[int, Row]] = {}
-    for label, arm in arms.items():
-        digest, epochs = _chosen_by(arm), int(arm[0]["settings"].get("trainer", {}).get("max_epochs", 0))
-        if digest and label in rows and epochs > best.get(digest, (0, {}))[0]:
-            best[digest] = epochs, {"trained_epochs": epochs, **{name: rows[label][name] for name in ARM}}
-    return {digest: row for digest, (_, row) in best.items()}
+    return rows
 
 
 def _chosen_by(arm: Arm) -> str | None:

@@ -28,7 +28,7 @@ def map_of(root: Path, study: str, scores: Scores | None) -> dict[str, Any] | No
         None without such a table, where runs have one epoch only, so that nothing varies, and where records are gone
         or were altered, which the log says.
     """
-    if scores is None or scores.epochs < 2:
+    if scores is None or scores.epochs - scores.conventions.get("skip_epochs", 0) < 2:
         return None
     try:
         dynamics = records_behind(root, study, scores)

@@ -77,10 +77,11 @@ def _large_drop(report: Report) -> Iterator[Finding]:
         if row["arm"] != "winning_ticket" or row["verdict"] != "worse" or gap["high"] is None or gap["high"] > -least:
             continue
         where = _worst_slices(report, row)
+        lost = words.number(-gap["mean"], row["metric"])
         ticket = f"The winning ticket{str(row['label']).removeprefix(row['arm'])}"
         yield Finding(
             "large_drop",
-            f"{ticket} loses {_points(gap, row['metric'])}{', more in ' + ' and '.join(where) if where else ''}.",
+            f"{ticket} loses {lost}{', more in ' + ' and '.join(where) if where else ''}.",
             "Samples were removed that the task needs: keep the easy ones (subset.keep=1..S) or the hard ones (0..S-1) "
             "and see which brings it back; comparison.budgets=[epochs,steps] tells what is only less training.",
         )
@@ -96,7 +97,8 @@ def _worst_slices(report: Report, row: Row) -> list[str]:
             if last is None or part["difference"]["mean"] < last["difference"]["mean"]:
                 worst[part["slice"]] = part
     return [
-        f"{part['slice']} {part['value']} ({_points(part['difference'], part['metric'])})" for part in worst.values()
+        f"{part['slice']} {part['value']} ({words.number(-part['difference']['mean'], part['metric'])})"
+        for part in worst.values()
     ]
 
 
@@ -106,12 +108,13 @@ def _saturated(report: Report) -> Iterator[Finding]:
     if not small:
         return
     least = min(small, key=lambda row: row["n"])
-    random = any(row["arm"] == "random_like" for row in small)
+    random = [row for row in small if row["arm"] == "random_like" and row["n"] <= least["n"]]
     told = f"{least['label']}, {words.share(least['fraction'])} of the samples, does as well as all of them"
     if random:
+        chosen = any(row["arm"] != "random_like" and row["n"] == least["n"] for row in small)
         yield Finding(
             "saturated",
-            f"{told}, and so do as many random ones.",
+            f"{told}, and so do as many that a score chose." if chosen else f"{told}.",
             "The task is saturated: fewer samples are enough, whichever they are. Take a random subset, as it costs no "
             "scoring, and look for where it ends with subset.fraction.",
         )
@@ -140,7 +143,9 @@ def _first_epoch(report: Report) -> Iterator[Finding]:
 
 
 def _not_settled(report: Report) -> Iterator[Finding]:
-    for name, facts in list(report["convergence"].items())[:1]:
+    for name, facts in report["convergence"].items():
+        if name != (report["main_score"] or name):
+            continue
         brings = None if facts["one_more"] is None else facts["one_more"] / facts["samples"]
         if brings is not None and brings > UNSETTLED:
             yield Finding(
@@ -153,7 +158,7 @@ def _not_settled(report: Report) -> Iterator[Finding]:
 
 
 def _classes_moved(report: Report) -> Iterator[Finding]:
-    table = report["histogram"].get("h_score")
+    table = report["histogram"].get(report["main_score"] or "h_score")
     if table is None:
         return
     everything, ticket = dict[str, int](), dict[str, int]()
@@ -175,7 +180,3 @@ def _classes_moved(report: Report) -> Iterator[Finding]:
             "A model that is trained on it expects other classes than it will meet: look at the accuracy by class, and "
             "compare with an arm that keeps their shares (subset=ambiguous subset.balance=share).",
         )
-
-
-def _points(gap: Mapping[str, Any], metric: str) -> str:
-    return f"{words.texts_of(gap, metric, sign='+')[0]} {words.unit(metric, difference=True)}".rstrip()

@@ -20,13 +20,14 @@ def first_epoch_misses(root: Path, study: str, scores: Scores | None) -> dict[st
         scores: its H-score table.
 
     Returns:
-        None where there is no table, it does not look at the first of several epochs, or its records are gone.
+        None where there is no table, it does not look at the first training pass of several, or its records are gone.
     """
-    if scores is None or scores.epochs < 2 or scores.conventions.get("skip_epochs"):
+    of_first = scores is not None and scores.measured == "train_pass" and not scores.conventions.get("skip_epochs")
+    if scores is None or not of_first or scores.epochs < 2:
         return None
     try:
         return {"table": scores.name, **_counted(records_behind(root, study, scores))}
-    except ValueError:  # the data map says why
+    except (ValueError, OSError):  # the data map says why
         return None
 
 

@@ -60,6 +60,8 @@ class Forecast:
     assumed: float | None
     """The share that subsets keep whose score is not there yet; None if every size is known."""
     pays: PayBack | None
+    may_stop: bool = False
+    """Whether scoring may end before all its runs (scoring.stop_when): then it takes at most so much."""
 
     @property
     def size(self) -> float:
@@ -119,11 +121,13 @@ def _measured(forecast: Forecast, trials: Trials) -> list[str]:
 
 
 def _assumed(forecast: Forecast) -> list[str]:
+    stop = ["At most: scoring may stop before all its runs (scoring.stop_when)."] if forecast.may_stop else []
     if forecast.assumed is None:
-        return []
+        return stop
     return [
+        *stop,
         f"Assumed: a subset whose size its score will say keeps {forecast.assumed:.0%} of the samples "
-        "(plan.keep_share); the paper's winning tickets keep 21% to 84%."
+        "(plan.keep_share); the paper's winning tickets keep 21% to 84%.",
     ]
 
 

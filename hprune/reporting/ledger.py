@@ -85,7 +85,9 @@ def _stages(scoring: Sequence[Manifest], arms: Mapping[str, Arm]) -> list[dict[s
         seconds = _total(runs, f"{stage}_seconds")
         if seconds:
             told.append(_stage(name, len(runs), seconds, _total(runs, f"{stage}_flops"), full))
-    seconds, flops = (float(sum(stage[unit] or 0 for stage in told)) for unit in ("seconds", "flops"))
+    counted = [stage["flops"] for stage in told if stage["stage"] != "checkpoints"]
+    flops = None if None in counted else float(sum(counted))
+    seconds = float(sum(stage["seconds"] for stage in told))
     return [*told, _stage("total", len(scoring) + len(compared), seconds, flops or None, full)]
 
 

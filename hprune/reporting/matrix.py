@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hprune.reporting.arms import Arm
+from hprune.reporting.arms import Arm, budget_of, same_settings, trains_on_everything
 from hprune.science.overlap import overlap
 from hprune.science.stats import NO_SPREAD, holm
 from hprune.storage.files import open_table
@@ -31,14 +31,15 @@ def matrix_of(arms: Mapping[str, Arm], *, metric: str) -> dict[str, Any] | None:
         pairs: [{a, b, mean, p_value, p_holm, seeds, jaccard, kappa}]}, one entry for each pair of labels.
         `mean` is that of a minus b; the p values are of the paired t test, null with one seed or without spread,
         `p_holm` corrected for all pairs. `jaccard` and `kappa` compare the samples that the runs of the first common
-        seed were trained on, null where it is not known. None with fewer than two arms, or too many.
+        seed were trained on, null where it is not known. Arms that differ in more than their data have no difference.
+        None with fewer than two arms, or too many.
     """
     if not 2 <= len(arms) <= MOST_ARMS:
         return None
     eval_set = min(next(iter(arms.values()))[0]["metrics"], key=lambda name: name != "validation")
     values = {label: _by_seed(arm, eval_set, metric) for label, arm in arms.items()}
     pairs = [
-        {"a": a, "b": b, **_difference(values[a], values[b]), **_shared(arms[a], arms[b])}
+        {"a": a, "b": b, **_difference(values[a], values[b], alike(arms[a], arms[b])), **_shared(arms[a], arms[b])}
         for a, b in combinations(arms, 2)
     ]
     tested = [pair for pair in pairs if pair["p_value"] is not None]
@@ -52,8 +53,14 @@ def _by_seed(arm: Arm, eval_set: str, metric: str) -> dict[int, float]:
     return {seed: float(value) for seed, value in found.items() if value is not None}
 
 
-def _difference(a: Mapping[int, float], b: Mapping[int, float]) -> dict[str, Any]:
-    seeds = sorted(set(a) & set(b))
+def alike(a: Arm, b: Arm) -> bool:
+    """Whether what differs is the training data alone: same settings, and same budget unless one is the full set."""
+    budget = budget_of(a[0]) == budget_of(b[0]) or trains_on_everything(a[0]) or trains_on_everything(b[0])
+    return budget and same_settings(a[0], b[0])
+
+
+def _difference(a: Mapping[int, float], b: Mapping[int, float], comparable: bool) -> dict[str, Any]:
+    seeds = sorted(set(a) & set(b)) if comparable else []
     gaps = np.array([a[seed] - b[seed] for seed in seeds])
     told = {"mean": float(gaps.mean()) if seeds else None, "p_value": None, "p_holm": None, "seeds": len(seeds)}
     if gaps.size < 2:

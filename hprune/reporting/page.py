@@ -19,11 +19,11 @@ from hprune.reporting import wording as words
 from hprune.reporting.answer import headline
 from hprune.reporting.convergence import convergence_sentences
 from hprune.reporting.details import certainty_tables, cost_view, example_tables, matrix_table, slice_tables
+from hprune.reporting.duplicates import overlap_notes
 from hprune.reporting.figure_convergence import convergence_figure
 from hprune.reporting.figure_cost import break_even_chart
 from hprune.reporting.figure_map import map_caption, map_figure
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
-from hprune.reporting.overlap import overlap_notes
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
 

@@ -142,12 +142,16 @@ def _sentences(line: Line) -> list[str]:
     tickets = line["tickets"]
     if tickets is None:
         return []
-    told = (
-        f"{tickets['count']} tickets of other runs, with as many epochs: overlap {_between(tickets['jaccard'], '.2f')}"
-    )
+    of = f"{tickets['count']} tickets that share no run, S = {tickets['S']}, E = {tickets['E']}"
+    told = f"{of}: overlap {_between(tickets['jaccard'], '.2f')}"
     told += f", kappa {_between(tickets['kappa'], '.2f')}" if tickets["kappa"] else ""
     if tickets["difference"] is not None:
-        told += f"; their differences to the full set lie between {_between(tickets['difference'], '+.3f')}"
+        metric = next(cell["arm"]["metric"] for cell in line["cells"] if cell["arm"])
+        low, high = (
+            words.texts_of({"mean": end, "low": None, "high": None}, metric, sign="+")[0]
+            for end in tickets["difference"]
+        )
+        told += f", difference to the full set {low} to {high} {words.unit(metric, difference=True)}".rstrip()
     return [f"{told}."]
 
 
@@ -196,8 +200,10 @@ def _mean_gap(cell: Mapping[str, Any]) -> float | None:
 def _growth(report: Report) -> Iterator[View]:
     """Against the number of samples, where there are several: of each way of measuring the cell of the most runs."""
     ways: dict[str, list[Line]] = {}
+    whose = list(dict.fromkeys((line["task"], line["model"]) for line in report["lines"]))
+    names = {one: "" if len(whose) == 1 else f"{' '.join(one)}, " for one in whose}
     for line in report["lines"]:
-        ways.setdefault(words.way(line), []).append(line)
+        ways.setdefault(f"{names[line['task'], line['model']]}{words.way(line)}", []).append(line)
     several = {way: sorted(lines, key=lambda line: line["samples"]) for way, lines in ways.items()}
     if len({line["samples"] for line in report["lines"]}) < 2:
         return

@@ -22,6 +22,7 @@ Schema of `report.json` (schema_version 2):
     slices: [{label, eval_set, metric, slice, value, n, reference, difference: DIFFERENCE, verdict}]
         the same against the full set, whose own is `reference`, within a class, a third of the lengths, a source; the
         differences without `to`, and corrected for the slices of one column
+    main_score: the table of H that the study is shown by, which its winning tickets were chosen by, or null
     matrix: every arm beside every other, see `hprune.reporting.matrix.matrix_of`, or null
     first_epoch: {table, hardest, missed_first_only} | null, see `hprune.reporting.first_epoch`
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
@@ -72,11 +73,11 @@ from hprune.reporting.comparisons import rows_of
 from hprune.reporting.convergence import convergence_of
 from hprune.reporting.data_map import map_of
 from hprune.reporting.diagnosis import diagnose
+from hprune.reporting.duplicates import overlap_of
 from hprune.reporting.examples import example_rows
 from hprune.reporting.first_epoch import first_epoch_misses
 from hprune.reporting.ledger import ledger_of
 from hprune.reporting.matrix import matrix_of
-from hprune.reporting.overlap import overlap_of
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
@@ -113,9 +114,10 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     margins, primary = margins_of(arms), first["primary_metric"]
     margin = min((stated for stated in margins if stated is not None), default=None)
     examples, slices = example_rows(arms)
-    of_h, planned = main_h(scores), planned_seeds(root, study)
+    of_h, planned = main_h(root, study, scores), planned_seeds(root, study)
     report: dict[str, Any] = {
         "schema_version": 2,
+        "main_score": None if of_h is None else of_h.name,
         "study": study,
         "task": first["key"]["task"],
         "model": first["key"]["model"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hprune.reporting.overlap import overlap_notes
+from hprune.reporting.duplicates import overlap_notes
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -27,8 +27,9 @@ from hprune.storage.files import (
     sha256_of_json,
     table_writer,
 )
+from hprune.storage.manifests import read_identity
 from hprune.storage.places import below, local_path
-from hprune.storage.studies import study_folder
+from hprune.storage.studies import runs_of, study_folder
 
 
 def _measured(value: Any) -> bool:
@@ -54,7 +55,12 @@ FACTS: shapes.Shape = {
 
 
 STOPPED: shapes.Shape = {"runs": shapes.count, "of": shapes.count, "open_share": shapes.number, "limit": shapes.number}
-OWN: shapes.Shape = {"missing_seeds": shapes.list_of(shapes.count), "stopped": STOPPED}
+OWN: shapes.Shape = {
+    "missing_seeds": shapes.list_of(shapes.count),
+    "stopped": STOPPED,
+    "skip_epochs": shapes.count,
+    "score": shapes.text,
+}
 """What the conventions may tell, beside what is the score's own."""
 
 
@@ -176,10 +182,20 @@ def load_scores(path: Path) -> Scores:
     )
 
 
-def main_h(tables: Sequence[Scores]) -> Scores | None:
-    """The H-score that a study is shown by: `h_score`, or the first by name of its others."""
+def main_h(root: Path, study: str, tables: Sequence[Scores]) -> Scores | None:
+    """The H-score that a study is shown by.
+
+    Of those that its winning tickets were chosen by, or else of all, `h_score`, or the one of the most epochs and runs.
+    """
     of_h = [table for table in tables if table.conventions.get("score", table.name) == "h_score"]
-    return min(of_h, key=lambda table: (table.name != "h_score", table.name), default=None)
+    tickets = [run.path for run in runs_of(root, study, "comparison") if run.key.subset == "winning_ticket"]
+    chosen = {
+        read_identity(path)["settings"].get("subset", {}).get("scores")
+        for path in tickets
+        if (path / "identity.json").exists()
+    }
+    by = [table for table in of_h if table.digest in chosen] or of_h
+    return min(by, key=lambda one: (one.name != "h_score", -one.epochs, -one.runs, one.name), default=None)
 
 
 def _open_scores(path: Path) -> OpenTable:

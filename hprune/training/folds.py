@@ -102,7 +102,11 @@ def _results(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "metrics": {name: _means([of_fold[name] for of_fold in metrics]) for name in metrics[0]},
         "epochs": [_means(epochs) for epochs in zip(*(fold["epochs"] for fold in folds), strict=True)],
-        "cost": {name: sum(c[name] for c in cost) / (len(cost) if name in shares else 1) for name in cost[0]},
+        "cost": {
+            name: sum(c[name] for c in cost) / (len(cost) if name in shares else 1)
+            for name in cost[0]
+            if all(name in c for c in cost)
+        },
         "resumed": sum(fold["resumed"] for fold in folds),
     }
 

@@ -83,7 +83,7 @@ def trial(spec: RunSpec, *, root: Path, seconds: float) -> Trial:
     """Run it.
 
     Args:
-        spec: an arm on the full set, with every set that is evaluated on.
+        spec: an arm on the full set, with every set that is evaluated on, recorded as scoring runs are.
         root: where results would lie; nothing but the cache of tokens is written there.
         seconds: about how long the timed steps may take.
 
@@ -99,7 +99,7 @@ def trial(spec: RunSpec, *, root: Path, seconds: float) -> Trial:
     )  # makes the tokens of all sets, which the study finds
     assert made is not None
     counted = flop_model(made.module, made.datamodule)
-    scoring, full = (_amounts(one, made, counted, own) for one, own in ((spec.scored(), True), (spec, False)))
+    scoring, full = (_amounts(one, made, counted, own) for one, own in ((spec.scored(), True), (spec.whole(), False)))
     weights = [weight for weight in made.module.parameters() if weight.requires_grad]
     checkpoint = 3 * sum(weight.numel() * weight.element_size() for weight in weights)  # and the two moments of Adam
     judging = _judging(made.datamodule, counted, spec.trainer.max_epochs)

@@ -109,7 +109,7 @@ REPORT: dict[str, Any] = {
         }
         for value in ("no", "yes")
     ],
-    "matrix": None, "first_epoch": None, "diagnosis": [], "incomplete": [],
+    "main_score": "h_score", "matrix": None, "first_epoch": None, "diagnosis": [], "incomplete": [],
     "histogram": {
         "h_score": {
             "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier", "missing_seeds": [], "infinite": 0,

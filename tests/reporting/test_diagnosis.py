@@ -45,10 +45,10 @@ def test_arms_that_are_all_worse_than_random(report: dict[str, Any]) -> None:
 def test_a_large_drop_names_the_slices_that_lost_most(report: dict[str, Any]) -> None:
     ticket = row(report, "winning_ticket")
     ticket |= {"verdict": "worse", "difference": {**ticket["difference"], "mean": -0.05, "low": -0.06, "high": -0.04}}
-    assert signs(report)["large_drop"] == "The winning ticket loses -5.0 points."
+    assert signs(report)["large_drop"] == "The winning ticket loses 5.0 points."
     for part, mean in zip(report["slices"], (-0.09, -0.2), strict=True):
         part |= {"verdict": "worse", "difference": {**part["difference"], "mean": mean}}
-    assert signs(report)["large_drop"] == "The winning ticket loses -5.0 points, more in class yes (-20.0 points)."
+    assert signs(report)["large_drop"] == "The winning ticket loses 5.0 points, more in class yes (20.0 points)."
     ticket["difference"]["high"] = -0.015
     assert "large_drop" not in signs(report), "its interval reaches within two margins"
 
@@ -60,6 +60,10 @@ def test_a_small_subset_without_loss(report: dict[str, Any], random: bool) -> No
         row(report, "random_like")["verdict"] = "equivalent"
     found = signs(report)
     assert ("saturated" in found, "go_further" in found) == (random, not random)
+    if random:
+        assert found["saturated"].endswith("does as well as all of them, and so do as many that a score chose.")
+        row(report, "random_like")["n"] = 310  # larger than the ticket: no sign of saturation
+        assert "go_further" in signs(report)
     row(report, "winning_ticket")["fraction"] = row(report, "random_like")["fraction"] = 0.5
     assert not {"saturated", "go_further"} & set(signs(report))
 
@@ -91,7 +95,7 @@ def test_what_is_missed_first_only_is_what_skipping_the_epoch_brings_back() -> N
 
 
 def test_a_ticket_that_has_not_settled(report: dict[str, Any]) -> None:
-    report["convergence"] = {"h_score": {"samples": 1000, "one_more": 30.0}, "h_score-eval_pass": {"one_more": 500.0}}
+    report["convergence"] = {"h_score-eval_pass": {"one_more": 500.0}, "h_score": {"samples": 1000, "one_more": 30.0}}
     assert signs(report)["not_settled"] == (
         "The winning ticket has not settled: by h_score, one more scoring run would add about 3.0% of the samples."
     )

@@ -17,6 +17,11 @@ from hprune.storage.files import write_table
 SEEDS = range(101, 107)
 
 
+def settings(arm: int, rate: float = 1e-5, budget: str = "epochs") -> dict[str, Any]:
+    rule = "everything" if arm == 0 else "by_value"
+    return {"subset": {"rule": rule}, "optim": {"lr": rate}, "trainer": {"budget": budget}}
+
+
 def arms(root: Path, number: int = 3) -> dict[str, list[dict[str, Any]]]:
     """Arms of 20 samples: the full set, then its first 10, 9, ..."""
     rng, made = np.random.default_rng(0), {}
@@ -29,7 +34,7 @@ def arms(root: Path, number: int = 3) -> dict[str, list[dict[str, Any]]]:
             write_table(folder / "subset.parquet", pa.table({"sample_id": ids}), {})
             metrics = {"test": {"accuracy": 0.0}, "validation": {"accuracy": float(rng.normal(0.9 - 0.02 * i, 0.01))}}
             made[label].append({"key": {"seed": seed}, "metrics": metrics, "folder": folder, "data_hash": "d",
-                                "full_samples": 20})  # fmt: skip
+                                "full_samples": 20, "settings": settings(i)})  # fmt: skip
     return made
 
 
@@ -72,6 +77,22 @@ def test_what_is_not_known_is_null(tmp_path: Path) -> None:
     matrix = matrix_of(made, metric="accuracy")
     assert matrix is not None
     assert matrix["pairs"][0]["mean"] is None
+
+
+def test_arms_that_differ_in_more_than_their_data_are_not_compared(tmp_path: Path) -> None:
+    made = arms(tmp_path)
+    for run in made["arm2"]:
+        run["settings"] = settings(2, rate=5e-5)
+    matrix = matrix_of(made, metric="accuracy")
+    assert matrix is not None
+    compared = {(pair["a"], pair["b"]): pair["p_holm"] is not None for pair in matrix["pairs"]}
+    assert compared == {("arm0", "arm1"): True, ("arm0", "arm2"): False, ("arm1", "arm2"): False}
+    for run in made["arm2"]:
+        run["settings"] = settings(2, budget="steps")
+    matrix = matrix_of(made, metric="accuracy")
+    assert matrix is not None
+    compared = {(pair["a"], pair["b"]): pair["mean"] is not None for pair in matrix["pairs"]}
+    assert compared == {("arm0", "arm1"): True, ("arm0", "arm2"): True, ("arm1", "arm2"): False}
 
 
 def test_one_arm_or_too_many_have_no_matrix(tmp_path: Path) -> None:

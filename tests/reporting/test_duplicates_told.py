@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hprune.reporting.overlap import overlap_notes, overlap_of
+from hprune.reporting.duplicates import overlap_notes, overlap_of
 from hprune.reporting.page import render_page
 from hprune.reporting.terminal import print_table
 from hprune.science.records import Scores

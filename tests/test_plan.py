@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from hprune.command import CONF
-from hprune.composition import composed
-from hprune.plan import forecast
-from hprune.reporting.forecast import Forecast, print_forecast
+from hprune.composition import Composed, composed
+from hprune.enough import Stopped
+from hprune.plan import _as_stopped, _trials, forecast
+from hprune.reporting.forecast import Forecast, print_forecast, sentences
 from hprune.science.forecast import Amounts, Prices
 from hprune.storage.manifests import read_manifest
 from hprune.tasks.load import load_task
@@ -45,7 +47,17 @@ def planned_and_done(
 ) -> tuple[Path, str, Forecast]:
     """A root with a study that was planned and then trained: the root, what was said, and the forecast behind it."""
     root, found = tmp_path_factory.mktemp("planned") / "not there yet", []
+
+    def tried(made: Composed, seconds: float) -> tuple[list[Trial], float]:
+        trials, started = _trials(made, seconds)
+        for one in trials:
+            assert one.scoring.clean_pass > 0, "scoring runs record both ways"
+            assert one.full.clean_pass == 0, "arms record the training pass only"
+            assert {"record.train_pass.parquet", "record.eval_pass.parquet"} <= set(one.files)
+        return trials, started
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hprune.plan._trials", tried)
         patch.setattr("hprune.plan.print_forecast", lambda one: (found.append(one), print_forecast(one)))
         code, out, err = run_command("plan", *small, *QUICK, f"paths.root={root}")
     assert code == 0, err
@@ -115,6 +127,21 @@ def test_a_study_that_grows_pays_for_what_is_new_at_its_real_size(
     assert found.pays.selection_to_tuning == 2
     twice = forecast_of(root, *small, "comparison.seeds=[11,12,13]", "at_once=2")
     assert twice.seconds - twice.stages[4].seconds < 200 + 400 * kept
+
+
+def test_a_study_that_stopped_costs_nothing_and_one_that_may_says_so(
+    planned_and_done: tuple[Path, str, Forecast], small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        options = [*small, *QUICK, f"paths.root={planned_and_done[0]}", "scoring.seeds=[1,2,3,4]"]
+        made = composed(compose("plan", overrides=[*options, "scoring.stop_when.open_share=0.05"]))
+    assert _as_stopped(made) is made, "two complete runs do not suffice"
+    stopped = Stopped((1, 2), (1, 2, 3, 4), 0.05, 0.01)
+    monkeypatch.setattr("hprune.enough.StopEarly.found", lambda _: stopped)
+    narrowed = _as_stopped(made)
+    assert (narrowed.scoring, narrowed.score.table, len(narrowed.scoring_runs())) == ((1, 2), "h_score-S2", 2)
+    said = sentences(replace(planned_and_done[2], may_stop=True))
+    assert "At most: scoring may stop before all its runs (scoring.stop_when)." in said
 
 
 @pytest.mark.parametrize(

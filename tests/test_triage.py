@@ -201,6 +201,7 @@ def test_nothing_is_replaced_unasked(two: tuple[Made, pa.Table], tmp_path: Path)
         (["out=sheet.xlsx"], "out=sheet.xlsx must be a sheet and end in one of .csv, .tsv, .parquet"),
         (["read=sheet.csv", "out=new.ids"], "ids alone say nothing of corrected labels"),
         (["read=sheet.csv", "out=sheet.csv"], "out=sheet.csv is the sheet that is read"),
+        (["read=sheet.csv", "out=../{here}/sheet.csv", "overwrite=true"], "sheet.csv is the sheet that is read"),
         (["out=new.csv", "overwrite=perhaps"], "overwrite must be true or false, got 'perhaps'"),
         (["out=new.csv", "formulas=run"], "formulas must be one of escape, keep, got 'run'"),
         (["out=new.csv", "values=1"], "no sample of study 's' has H in 1; look at others with values=0..1"),
@@ -217,6 +218,7 @@ def test_what_cannot_be_is_refused(
     made, _ = two
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sheet.csv").write_text("sample_id,decision,new_label\n1,drop,\n")
+    arguments = [argument.format(here=tmp_path.name) for argument in arguments]
     assert message in made.triage(*arguments, code=1)
     assert not list(tmp_path.glob("new.*"))
 

@@ -17,6 +17,7 @@ from hprune.science.select import by_value
 from hprune.science.subset import SubsetSpec
 from hprune.storage.files import write_table
 from hprune.storage.scores import load_scores, save_pieces, save_scores, score_path, scores_for
+from hprune.storage.shapes import amount
 
 IDS = np.array([1, 4, 9])
 
@@ -146,6 +147,20 @@ def test_what_is_not_a_score_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.parquet").write_text("text")
     with pytest.raises(ValueError, match=r"s\.parquet is not readable Parquet"):
         load_scores(tmp_path / "s.parquet")
+
+
+@pytest.mark.parametrize("facts", [{"skip_epochs": [1]}, {"skip_epochs": "1"}, {"score": 1}])
+def test_what_its_conventions_say_is_checked(tmp_path: Path, facts: dict[str, Any]) -> None:
+    save_scores(tmp_path / "s.parquet", scores(conventions=facts))
+    with pytest.raises(ValueError, match=r"s\.parquet.*conventions"):
+        load_scores(tmp_path / "s.parquet")
+
+
+def test_numbers_that_no_float_holds_are_no_amounts() -> None:
+    assert amount(1e300)
+    assert not amount(10**400)
+    assert not amount(float("inf"))
+    assert not amount(-1)
 
 
 def test_a_subset_finds_its_scores(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def _view(report: Report) -> View:
     """Everything that the template shows, as texts and figures."""
     primary = report["primary_metric"]
     metrics = list(dict.fromkeys(row["metric"] for row in report["rows"]))
-    main = list(report["convergence"]) or [name for name in report["histogram"] if _is_h(name)]
+    main = [report["main_score"]] if report["main_score"] else [name for name in report["histogram"] if _is_h(name)]
     return {
         "report": report,
         "headline": headline(report),
@@ -76,6 +76,7 @@ def _view(report: Report) -> View:
         "other_histograms": [
             _histogram(name, table) for name, table in report["histogram"].items() if name not in main
         ],
+        "signs": _signs(report),
         "data_map": _data_map(report),
         "overlap": overlap_notes(report),
         "convergences": [_convergence(name, facts) for name, facts in report["convergence"].items()],
@@ -147,7 +148,8 @@ def _histogram(name: str, table: Mapping[str, Any]) -> View:
         "eval_pass": "judged by a clean pass after each epoch",
         "out_of_fold": "judged by models that were not trained on them",
     }.get(table["measured"], table["measured"])
-    runs = f"S = {table['S']} runs, E = {table['E']} epochs, {how}" if table["S"] else "of the texts alone"
+    skipped = f", the first {table['skip_epochs']} left out" if table["skip_epochs"] else ""
+    runs = f"S = {table['S']} runs, E = {table['E']} epochs{skipped}, {how}" if table["S"] else "of the texts alone"
     rest = f"; {table['infinite']:,} are infinite and not shown" if table["infinite"] else ""
     return {
         "name": name,
@@ -172,6 +174,14 @@ def _data_map(report: Report) -> View | None:
     """Figure and caption of the data map; reports of before have none."""
     found = report.get("data_map")
     return None if found is None else {"figure": _inline(map_figure(found)), "caption": map_caption(found)}
+
+
+def _signs(report: Report) -> list[View]:
+    """What was seen, by what to do about it."""
+    found: dict[str, list[str]] = {}
+    for finding in report["diagnosis"]:
+        found.setdefault(finding["advice"], []).append(finding["told"])
+    return [{"told": told, "advice": advice} for advice, told in found.items()]
 
 
 def _convergence(name: str, facts: Mapping[str, Any]) -> View:

@@ -27,7 +27,7 @@ Schema of `report.json` (schema_version 2):
     first_epoch: {table, hardest, missed_first_only} | null, see `hprune.reporting.first_epoch`
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
-    histogram: {score table: {S, E, measured, higher_is, missing_seeds, infinite,
+    histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
         integer scores that take at most 1000, 30 bins by their middle for others; `infinite` samples are in none.
@@ -176,6 +176,7 @@ def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
             by_class = {name: int((inside & (labels == k)).sum()) for k, name in enumerate(data.label_names)}
         values.append({"value": value, "count": int(inside.sum()), "by_class": by_class})
     facts = {"S": scores.runs, "E": scores.epochs, "measured": scores.measured, "higher_is": scores.higher_is}
+    facts |= {"skip_epochs": scores.conventions.get("skip_epochs", 0)}
     facts |= {"missing_seeds": scores.conventions.get("missing_seeds", [])}
     return {**facts, "infinite": int(np.isinf(scores.values).sum()), "values": values}
 

@@ -113,6 +113,7 @@ REPORT: dict[str, Any] = {
     "histogram": {
         "h_score": {
             "S": 6, "E": 3, "measured": "train_pass", "higher_is": "easier", "missing_seeds": [], "infinite": 0,
+            "skip_epochs": 0,
             "values": [{"value": v, "count": 10 * v + 5, "by_class": {"no": 5, "yes": 10 * v}} for v in range(7)],
         }
     },

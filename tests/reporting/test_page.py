@@ -193,6 +193,7 @@ def test_a_score_of_many_values_has_a_figure_and_no_endless_table(report: dict[s
             "measured": "eval_pass",
             "higher_is": "harder",
             "missing_seeds": [],
+            "skip_epochs": 0,
             "infinite": 3,
             "values": values,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,28 +18,29 @@ from hprune.science.prediction import predict_sizes
 from hprune.science.records import Scores
 from hprune.science.stopping import gains_of
 from hprune.storage.dynamics import StoredDynamics
-from hprune.storage.studies import StudyRun
 
 log = logging.getLogger(__name__)
 
 Facts = dict[str, Any]
+Records = Callable[[Scores], StoredDynamics]
+"""Finds the records that a table was made of, or raises ValueError or OSError where they are gone."""
 MOST_SHOWN = 40
 """Numbers of runs whose ticket is told; of more runs only some, spread evenly."""
 
 
-def convergence_of(tables: Sequence[Scores], runs: Sequence[StudyRun]) -> dict[str, Facts]:
+def convergence_of(tables: Sequence[Scores], records: Records) -> dict[str, Facts]:
     """How the winning ticket settles with the number of runs, for each table of H of at least two runs.
 
     Args:
         tables: the score tables of the study; of those of one way of measuring, that of the most epochs and runs.
-        runs: its complete scoring runs, whose records are read in pieces; where they are gone, or too many, what the
-            histogram of H alone says is told.
+        records: those behind a table, read in pieces; where they are gone, or too many, what the histogram of H alone
+            says is told.
 
     Returns:
         By the name of the table, the shortest first, as `hprune.reporting.summary` says.
     """
     of_h = _largest([table for table in tables if _is_h(table) and table.runs > 1])
-    return {table.name: _facts(table, _patterns(table, runs)) for table in of_h}
+    return {table.name: _facts(table, _patterns(table, records)) for table in of_h}
 
 
 def _largest(tables: Sequence[Scores]) -> list[Scores]:
@@ -96,15 +97,12 @@ def _predicted(counts: NDArray[np.int64], gained: NDArray[np.int64] | None) -> l
     return [asdict(one) for one in predict_sizes(counts, at, gained=gained)]
 
 
-def _patterns(table: Scores, runs: Sequence[StudyRun]) -> Patterns | None:
+def _patterns(table: Scores, records: Records) -> Patterns | None:
     """The patterns of success in the runs behind a table; None where they cannot be had."""
-    paths = {run.key.seed: run.path for run in runs}
-    if not set(table.seeds) <= set(paths) or table.runs > MOST_RUNS:
+    if table.runs > MOST_RUNS:
         return None
     try:
-        dynamics = StoredDynamics.open([paths[seed] for seed in table.seeds], table.measured)
-        dynamics = dynamics.prefix(epochs=table.epochs, skip=table.conventions.get("skip_epochs", 0))
-        patterns = Patterns.of(right_throughout(piece) for piece in dynamics.pieces())
+        patterns = Patterns.of(right_throughout(piece) for piece in records(table).pieces())
     except (ValueError, OSError) as error:
         log.warning(
             "the records behind %s cannot be read (%s): its convergence is told by its histogram", table.name, error

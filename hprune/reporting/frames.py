@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hprune.reporting.cells import gather
 from hprune.reporting.wording import WAYS, way
-from hprune.science.records import Dynamics, Scores
+from hprune.science.records import Scores
 from hprune.science.scores.confidence import confidence
 from hprune.science.scores.variability import variability
 from hprune.science.triage import of_decisions
+from hprune.storage.dynamics import StoredDynamics, records_behind
 from hprune.storage.manifests import read_results
-from hprune.storage.runs import load_record, state_of
+from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, score_path
 from hprune.storage.studies import existing_study, runs_of, studies_in
 from hprune.tasks.spec import TaskData
@@ -47,7 +49,7 @@ def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") 
         raise ValueError(
             f"the score table {score!r} of study {study!r} belongs to other data ({hashes}); score this data"
         )
-    dynamics = _dynamics_behind(scores, root, study)
+    confident, variable = _confidence_and_variability(scores, root, study)
     texts = [" / ".join(parts) for parts in zip(*(data.train[column].to_pylist() for column in data.text), strict=True)]
     return pd.DataFrame(
         {
@@ -56,8 +58,8 @@ def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") 
             "label": np.array(data.label_names)[data.train["label"].to_numpy()],
             "value": scores.values,
             "length": [len(text.split()) for text in texts],
-            "confidence": confidence(dynamics),
-            "variability": variability(dynamics),
+            "confidence": confident,
+            "variability": variable,
         }
     )
 
@@ -195,14 +197,14 @@ def only_study(root: Path, default: str = "demo") -> str:
     return there[0] if len(there) == 1 else default
 
 
-def _dynamics_behind(scores: Scores, root: Path, study: str) -> Dynamics:
-    """The records of the runs and epochs that a score looked at."""
-    paths = {run.key.seed: run.path for run in runs_of(root, study, "scoring")}
-    gone = sorted(set(scores.seeds) - set(paths))
-    if gone:
-        raise ValueError(f"study {study!r} no longer refers to the scoring runs of seeds {gone}; collect them again")
-    records = [load_record(paths[seed], scores.measured) for seed in scores.seeds or sorted(paths)]
-    return Dynamics.stack(records).prefix(epochs=scores.epochs or None, skip=scores.conventions.get("skip_epochs", 0))
+def _confidence_and_variability(scores: Scores, root: Path, study: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """By the runs and epochs that a score looked at; by all scoring runs if it is of the texts alone."""
+    if scores.seeds:
+        dynamics = records_behind(root, study, scores)
+    else:
+        dynamics = StoredDynamics.open([run.path for run in runs_of(root, study, "scoring")], scores.measured)
+    found = [(confidence(piece), variability(piece)) for piece in dynamics.pieces(("true_prob",))]
+    return np.concatenate([one for one, _ in found]), np.concatenate([other for _, other in found])
 
 
 def _looks_at_the_same(table: Scores, other: Scores) -> bool:

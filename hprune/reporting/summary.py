@@ -59,6 +59,7 @@ Schema of `report.json` (schema_version 2):
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,6 +82,7 @@ from hprune.reporting.matrix import matrix_of
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
+from hprune.storage.dynamics import records_behind
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
@@ -138,7 +140,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
             if run not in runs and (run.purpose != "scoring" or not planned or run.key.seed in planned)
         ],
         "histogram": {table.name: _histogram(table, data) for table in scores if not of_decisions(table)},
-        "convergence": convergence_of(scores, [run for run in runs if run.purpose == "scoring"]),
+        "convergence": convergence_of(scores, functools.partial(records_behind, root, study)),
         "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
         "data_map": map_of(root, study, of_h),
         "duplicates": overlap_of(data, first["data_hash"], of_h),

@@ -20,8 +20,13 @@ from hprune.reporting.page import render_page
 from hprune.reporting.summary import summarise
 from hprune.reporting.terminal import print_table
 from hprune.science.records import Scores
+from hprune.storage.dynamics import StoredDynamics
 from hprune.storage.runs import load_record
 from hprune.storage.studies import runs_of
+
+
+def gone(scores: Scores) -> StoredDynamics:
+    raise ValueError(f"the records of {scores.name} are gone")
 
 
 def table(values: Any, runs: int, name: str = "h_score", **conventions: Any) -> Scores:
@@ -78,9 +83,9 @@ def test_of_each_way_the_largest_table_of_h_is_told() -> None:
         table(rng.integers(5, 9, 50), 3, "other", score="h_score"),
         table(rng.integers(0, 41, 50), 40, "h_score-S40", score="h_score"),
     ]
-    found = convergence_of(tables, [])
+    found = convergence_of(tables, gone)
     assert list(found) == ["h_score-S40", "h_score-S5-eval_pass"]
-    found |= convergence_of(tables[:-1], [])
+    found |= convergence_of(tables[:-1], gone)
     assert list(found) == ["h_score-S40", "h_score-S5-eval_pass", "h_score"]
     for facts in found.values():
         assert all(facts["certain"] <= one["low"] <= one["high"] <= 50 for one in facts["predicted"])
@@ -90,9 +95,9 @@ def test_of_each_way_the_largest_table_of_h_is_told() -> None:
 
 
 def test_two_runs_and_a_ticket_of_nothing_have_a_page(report: dict[str, Any]) -> None:
-    found = convergence_of([table([0, 2, 2], 2, "two"), table([0, 3, 3, 0], 3)], [])
+    found = convergence_of([table([0, 2, 2], 2, "two"), table([0, 3, 3, 0], 3)], gone)
     assert found == {} or list(found) == ["h_score"], "a table named two says not that it is of H"
-    found |= convergence_of([table([0, 2, 1], 2, "two", score="h_score")], [])
+    found |= convergence_of([table([0, 2, 1], 2, "two", score="h_score")], gone)
     assert found["two"]["predicted"] == []
     assert found["two"]["one_more"] is None
     report["convergence"] = found

@@ -23,11 +23,8 @@ from hprune.science.records import Scores, Subset
 from hprune.science.subset import SubsetSpec, choose, describe
 from hprune.storage.exports import FORMULAS, check_target, provenance_path, write_export
 from hprune.storage.files import write_json
-from hprune.storage.manifests import read_results
 from hprune.storage.places import local_path
-from hprune.storage.runs import state_of
 from hprune.storage.scores import scores_for, sized
-from hprune.storage.studies import runs_of
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, settings_of_source
 
@@ -37,16 +34,14 @@ log = logging.getLogger(__name__)
 @command("export")
 def main(cfg: DictConfig) -> None:
     """Export a subset of a study's train split."""
-    from hprune.report import samples_of_study, task_of_study
+    from hprune.report import unchanged_study
 
     root, out = root_of(cfg), local_path(cfg.out, "out")
-    check_choices(cfg)
+    check_writing(cfg)
+    check_whole("seed", cfg.seed, low=0)
     check_target(out, overwrite=cfg.overwrite)
     spec = subset_of(cfg)
-    task = task_of_study(root, cfg.study, trust_code=cfg.trust_code)
-    data = samples_of_study(root, cfg.study, trust_code=cfg.trust_code)
-    manifest = next(read_results(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done")
-    check_unchanged(cfg.study, manifest, data)
+    task, data, manifest = unchanged_study(root, cfg.study, trust_code=cfg.trust_code)
     ids = data.train["sample_id"].to_numpy().copy()
     spec = sized(spec, sample_ids=ids, data_hash=data.data_hash, root=root, study=cfg.study)
     scores = scores_for(spec, root=root, study=cfg.study)
@@ -80,8 +75,8 @@ def tell_escaped(out: Path, changed: Mapping[str, int]) -> None:
         )  # fmt: skip
 
 
-def check_choices(cfg: DictConfig) -> None:
-    """Refuse what `overwrite`, `formulas` and `seed` cannot be.
+def check_writing(cfg: DictConfig) -> None:
+    """Refuse what `overwrite` and `formulas` cannot be.
 
     Raises:
         ValueError: naming the key and what came.
@@ -90,7 +85,6 @@ def check_choices(cfg: DictConfig) -> None:
         raise ValueError(f"overwrite must be true or false, got {cfg.overwrite!r}")
     if cfg.formulas not in FORMULAS:
         raise ValueError(f"formulas must be one of {', '.join(FORMULAS)}, got {cfg.formulas!r}")
-    check_whole("seed", cfg.seed, low=0)
 
 
 def subset_of(cfg: DictConfig) -> SubsetSpec:
@@ -129,20 +123,6 @@ def _with_scores(table: pa.Table, subset: Subset, scores: Scores | None) -> pa.T
     for name, values in added.items():
         table = table.append_column(name if name not in table.column_names else f"hprune_{name}", pa.array(values))
     return table
-
-
-def check_unchanged(study: str, manifest: Mapping[str, Any], data: TaskData) -> None:
-    """Refuse data that are not those of a run of the study.
-
-    Raises:
-        ValueError: naming both.
-    """
-    if manifest["data_hash"] != data.data_hash:
-        raise ValueError(
-            f"the train split changed since study {study!r} was run: its hash was {manifest['data_hash'][:8]} "
-            f"({manifest['full_samples']:,} samples), it is {data.data_hash[:8]} ({data.train.num_rows:,} samples); "
-            "bring the data of the study back, or run a study of the new data"
-        )
 
 
 def _selection(spec: SubsetSpec, seed: int) -> dict[str, Any]:

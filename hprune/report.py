@@ -133,6 +133,25 @@ def samples_of_study(root: Path, study: str, *, trust_code: bool = False) -> Tas
     return load_samples(run_spec(config_of_study(root, study, trust_code=trust_code)).scored(), root=root)
 
 
+def unchanged_study(root: Path, study: str, *, trust_code: bool = False) -> tuple[TaskSpec, TaskData, dict[str, Any]]:
+    """The task of a study, its tables, and the results of a complete run on them.
+
+    Raises:
+        ValueError: as in `samples_of_study`; or the train split is not that of the run any more, naming both.
+        OSError: as in `samples_of_study`.
+    """
+    task = task_of_study(root, study, trust_code=trust_code)
+    data = samples_of_study(root, study, trust_code=trust_code)
+    manifest = next(read_results(run.path) for run in runs_of(root, study) if state_of(run.path) == "done")
+    if manifest["data_hash"] != data.data_hash:
+        raise ValueError(
+            f"the train split changed since study {study!r} was run: its hash was {manifest['data_hash'][:8]} "
+            f"({manifest['full_samples']:,} samples), it is {data.data_hash[:8]} ({data.train.num_rows:,} samples); "
+            "bring the data of the study back, or run a study of the new data"
+        )
+    return task, data, manifest
+
+
 def data_of_study(root: Path, study: str, *, trust_code: bool = False) -> TaskData | None:
     """The tables of the study's task, or None, with a warning, if they cannot be read any more."""
     runs_of(root, study)

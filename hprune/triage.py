@@ -18,20 +18,18 @@ from omegaconf import DictConfig
 
 from hprune import __version__
 from hprune.command import command, plain
-from hprune.export import check_unchanged, tell_escaped
+from hprune.export import check_writing, tell_escaped
 from hprune.root import root_of
 from hprune.science.records import Scores
 from hprune.science.subset import check_scored
 from hprune.science.triage import TABLE, Decisions, decide, of_decisions
 from hprune.storage import shapes
-from hprune.storage.exports import FORMULAS, check_target, provenance_path, write_export
+from hprune.storage.exports import check_target, provenance_path, write_export
 from hprune.storage.files import read_json, sha256_of_file, write_json
-from hprune.storage.manifests import read_results
 from hprune.storage.places import local_path
-from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h, save_scores, score_path
 from hprune.storage.sheets import check_sheet, read_sheet
-from hprune.storage.studies import existing_study, runs_of
+from hprune.storage.studies import existing_study
 from hprune.suspects import suspects_of
 from hprune.tasks.relabel import why_no_relabel, with_labels
 from hprune.tasks.source import read_splits
@@ -75,10 +73,7 @@ def check_choices(cfg: DictConfig, *, out: Path | None, sheet: Path | None) -> N
     Raises:
         ValueError: naming the key and what came.
     """
-    if type(cfg.overwrite) is not bool:
-        raise ValueError(f"overwrite must be true or false, got {cfg.overwrite!r}")
-    if cfg.formulas not in FORMULAS:
-        raise ValueError(f"formulas must be one of {', '.join(FORMULAS)}, got {cfg.formulas!r}")
+    check_writing(cfg)
     if sheet is None and out is None:
         raise ValueError("give out=triage.csv for a sheet to fill in, or read=triage.csv for one that is")
     if sheet is None and out is not None:
@@ -92,16 +87,10 @@ def check_choices(cfg: DictConfig, *, out: Path | None, sheet: Path | None) -> N
 
 
 def _study(cfg: DictConfig) -> Study:
-    from hprune.report import samples_of_study, task_of_study
+    from hprune.report import unchanged_study
 
     root = root_of(cfg)
-    task = task_of_study(root, cfg.study, trust_code=cfg.trust_code)
-    data = samples_of_study(root, cfg.study, trust_code=cfg.trust_code)
-    check_unchanged(
-        cfg.study,
-        next(read_results(run.path) for run in runs_of(root, cfg.study) if state_of(run.path) == "done"),
-        data,
-    )
+    task, data, _ = unchanged_study(root, cfg.study, trust_code=cfg.trust_code)
     if cfg.scores is None:
         tables = sorted((existing_study(root, cfg.study) / "scores").glob("h_score*.parquet"))
         h = main_h(root, cfg.study, [load_scores(path) for path in tables])

@@ -38,9 +38,9 @@ from rich.console import Console
 from hprune import status
 from hprune.command import CONF, check_sections, instantiate, plain, run_spec
 from hprune.composition import check_arms
-from hprune.data.checks import check_seeds
+from hprune.data.checks import check_seeds, check_whole
 from hprune.data.tokenise import TokenTable, cached_tokens
-from hprune.export import check_choices, subset_of
+from hprune.export import check_writing, subset_of
 from hprune.report import data_of_study, task_of_study
 from hprune.reporting.page import render_page
 from hprune.reporting.summary import summarise
@@ -391,7 +391,8 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
         score_study(root, config.study, instantiate_spec(config.score))
     elif name == "export":
         root_of(config)
-        check_choices(config)
+        check_writing(config)
+        check_whole("seed", config.seed, low=0)
         check_target(local_path(config.out, "out"), overwrite=config.overwrite)
         _use_subset(subset_of(config), config.seed)
     elif name == "report":

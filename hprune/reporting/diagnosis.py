@@ -143,18 +143,16 @@ def _first_epoch(report: Report) -> Iterator[Finding]:
 
 
 def _not_settled(report: Report) -> Iterator[Finding]:
-    for name, facts in report["convergence"].items():
-        if name != (report["main_score"] or name):
-            continue
-        brings = None if facts["one_more"] is None else facts["one_more"] / facts["samples"]
-        if brings is not None and brings > UNSETTLED:
-            yield Finding(
-                "not_settled",
-                f"The winning ticket has not settled: by {name}, one more scoring run would add about "
-                f"{words.share(brings)} of the samples.",
-                "More runs choose a larger ticket: give more scoring.seeds (runs that exist are kept), or say how much "
-                "may be missing with scoring.stop_when.open_share.",
-            )
+    facts = report["convergence"].get(report["main_score"])
+    if facts is None or facts["one_more"] is None or facts["one_more"] <= UNSETTLED * facts["samples"]:
+        return
+    brings = words.share(facts["one_more"] / facts["samples"])
+    yield Finding(
+        "not_settled",
+        f"The winning ticket has not settled: one more scoring run would add about {brings} of the samples.",
+        "More runs choose a larger ticket: give more scoring.seeds (runs that exist are kept), or say how much "
+        "may be missing with scoring.stop_when.open_share.",
+    )
 
 
 def _classes_moved(report: Report) -> Iterator[Finding]:

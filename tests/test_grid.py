@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, tiny: list[str], run_command:
     assert code == 0, err
     assert "Launching 2 jobs" in out, "the command line replaces the experiment's own sweep"
     grid = ["+experiment=sensitivity_runs", *options, "trainer.max_epochs=2", "sensitivity.epochs=[1,2]"]
+    grid += ["comparison.budgets=[epochs,steps]"]
     code, _, err = run_command("study", *grid)
     assert code == 0, err
     return root
@@ -166,12 +168,16 @@ def test_the_command_puts_the_cells_side_by_side(root: Path, run_command: Comman
         assert cell["full_runs"] == pytest.approx(cell["S"] * cell["E"] / 2)
     last = prefixes[-1]
     assert (last["S"], last["E"], last["jaccard"]) == (4, 2, 1.0)
-    assert {(cell["S"], cell["E"]) for cell in prefixes if cell["arm"]} >= {(2, 1), (4, 1), (2, 2), (4, 2)}
+    assert {(cell["S"], cell["E"]) for cell in prefixes if cell["arms"]} >= {(2, 1), (4, 1), (2, 2), (4, 2)}
     for line in report["lines"]:
         for cell in line["cells"]:
+            assert [arm["budget"] for arm in cell["arms"]] in ([], ["epochs", "steps"])
             assert cell["E"] == cell["trained_epochs"] or line["trained_epochs"] is not None
     assert "training pass: the first epochs of runs of 2" in out
     assert "2  1 of 2" in out
+    row, under = next((one, two) for one, two in pairwise(out.splitlines()) if two.split()[:1] == ["steps"])
+    assert "epochs" in row, "a row for each budget, the cell named once"
+    assert under.index("steps") == row.index("epochs")
     assert page.count("<svg") >= 5
 
 

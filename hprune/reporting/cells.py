@@ -8,13 +8,14 @@ Schema of `sensitivity.json` (schema_version 1):
         tickets: {count, S, E, jaccard: [low, high], kappa: [low, high], difference: [low, high] | null}: between
         tickets of S runs and E epochs that share no run; null if there are none
     CELL: {study, table, S, E, trained_epochs, seeds, histogram: [samples with H = 0, .., S], size, share,
-           jaccard, kappa, full_runs, arm: ARM | null}
+           jaccard, kappa, full_runs, arms: [ARM]}
         `size` is that of the winning ticket, 0 < H < S, `share` its part of all. `jaccard` and `kappa` compare it with
         the ticket of the line's reference, the cell with the most epochs and runs. `full_runs` is what it takes to
         score it, in units of a run of the most epochs in the line.
     ARM: {label, trained_epochs, budget, eval_set, metric, mean, low, high, difference, verdict, difference_to_random,
           verdict_to_random}
-        the arm that was trained on the cell's ticket, as in report.json; of several, that of the most epochs.
+        the arm that was trained on the cell's ticket, as in report.json: one at equal epochs, one at equal steps, where
+        there are; of several, that of the most epochs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hprune.reporting.arms import Arm, Manifest, arms_of, budget_of, is_ticket
+from hprune.reporting.arms import Arm, Manifest, arms_of, is_ticket
 from hprune.reporting.comparisons import Row, rows_of
 from hprune.reporting.summary import margins_of
 from hprune.science.overlap import overlap
@@ -154,10 +155,10 @@ def _size_of_grid(cell: Cell) -> tuple[int, int, tuple[int, ...]]:
     return cell.scores.epochs, cell.scores.runs, tuple(-seed for seed in cell.scores.seeds)
 
 
-def _line(key: LineKey, cells: Sequence[Cell], trained: Mapping[str, Row]) -> dict[str, Any]:
+def _line(key: LineKey, cells: Sequence[Cell], trained: Mapping[str, list[Row]]) -> dict[str, Any]:
     reference = cells[-1]
     longest = max(cell.trained_epochs for cell in cells)
-    told = [_told(cell, reference, longest, trained.get(cell.digest)) for cell in cells]
+    told = [_told(cell, reference, longest, trained.get(cell.digest, [])) for cell in cells]
     return {
         "task": key[0],
         "model": key[1],
@@ -171,7 +172,7 @@ def _line(key: LineKey, cells: Sequence[Cell], trained: Mapping[str, Row]) -> di
     }
 
 
-def _told(cell: Cell, reference: Cell, longest: int, arm: Row | None) -> dict[str, Any]:
+def _told(cell: Cell, reference: Cell, longest: int, arms: list[Row]) -> dict[str, Any]:
     scores, same = cell.scores, overlap(cell.ticket, reference.ticket)
     return {
         "study": cell.study,
@@ -186,7 +187,7 @@ def _told(cell: Cell, reference: Cell, longest: int, arm: Row | None) -> dict[st
         "jaccard": same.jaccard,
         "kappa": same.kappa,
         "full_runs": scores.runs * scores.epochs / longest,
-        "arm": arm,
+        "arms": arms,
     }
 
 
@@ -204,8 +205,8 @@ def _tickets(cells: Sequence[Cell], told: Sequence[Mapping[str, Any]]) -> dict[s
     apart = pairs[max(pairs)]
     found = [overlap(cells[i].ticket, cells[j].ticket) for i, j in apart]
     groups = sorted({i for pair in apart for i in pair})
-    arms = [told[i]["arm"] for i in groups]
-    gaps = [arm["difference"]["mean"] for arm in arms if arm and arm["difference"]]
+    arms = [arm for i in groups for arm in told[i]["arms"][:1] if arm["difference"]]
+    gaps = [arm["difference"]["mean"] for arm in arms if arm["budget"] == arms[0]["budget"]]
     return {
         "count": len(groups),
         "S": max(pairs)[1],
@@ -221,20 +222,26 @@ def _range(values: Sequence[float | None]) -> list[float] | None:
     return [min(known), max(known)] if known else None
 
 
-def _trained(root: Path, studies: Sequence[str], manifests: Mapping[Path, Manifest]) -> dict[str, Row]:
-    """The arm on the winning ticket of each score table, by its digest: first evaluation set, primary metric.
+def _trained(root: Path, studies: Sequence[str], manifests: Mapping[Path, Manifest]) -> dict[str, list[Row]]:
+    """The arms on the winning ticket of each score table, by its digest: first evaluation set, primary metric.
+
+    At equal epochs first.
 
     Verdicts are those of the arm's own study, as in its report.
     """
-    best: dict[str, tuple[int, Row]] = {}
+    best: dict[tuple[str, str], Row] = {}
     for study in studies:
         arms = arms_of([run for run in runs_of(root, study, "comparison") if run.path in manifests], manifests)
         for label, row in _main_rows(arms).items():
             arm = arms[label]
             digest, epochs = _chosen_by(arm), int(arm[0]["settings"].get("trainer", {}).get("max_epochs", 0))
-            if digest and epochs > best.get(digest, (0, {}))[0]:
-                best[digest] = epochs, {"trained_epochs": epochs, **{name: row[name] for name in ARM}}
-    return {digest: row for digest, (_, row) in best.items()}
+            known = best.get((digest, row["budget"])) if digest else None
+            if digest and (known is None or epochs > known["trained_epochs"]):
+                best[digest, row["budget"]] = {"trained_epochs": epochs, **{name: row[name] for name in ARM}}
+    trained: dict[str, list[Row]] = {}
+    for digest, budget in sorted(best):
+        trained.setdefault(digest, []).append(best[digest, budget])
+    return trained
 
 
 def _main_rows(arms: Mapping[str, Arm]) -> dict[str, Row]:
@@ -251,7 +258,7 @@ def _main_rows(arms: Mapping[str, Arm]) -> dict[str, Row]:
 
 
 def _chosen_by(arm: Arm) -> str | None:
-    """The digest of the score table whose winning ticket an arm was trained on, at equal epochs."""
+    """The digest of the score table whose winning ticket an arm was trained on."""
     subset = arm[0]["settings"]["subset"]
-    whole = is_ticket(arm[0]) and budget_of(arm[0]) == "epochs" and subset.get("keep", "1..S-1") == "1..S-1"
+    whole = is_ticket(arm[0]) and subset.get("keep", "1..S-1") == "1..S-1"
     return str(subset["scores"]) if whole and subset.get("scores") else None

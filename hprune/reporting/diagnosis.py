@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hprune.reporting import wording as words
+from hprune.reporting.duplicates import MANY, overlap_told
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -46,6 +47,7 @@ def diagnose(report: Report) -> list[dict[str, str]]:
         _first_epoch,
         _not_settled,
         _classes_moved,
+        _overlapping,
     )
     return [asdict(finding) for check in checks for finding in check(report)]
 
@@ -178,3 +180,14 @@ def _classes_moved(report: Report) -> Iterator[Finding]:
             "A model that is trained on it expects other classes than it will meet: look at the accuracy by class, and "
             "compare with an arm that keeps their shares (subset=ambiguous subset.balance=share).",
         )
+
+
+def _overlapping(report: Report) -> Iterator[Finding]:
+    advice = {
+        "leaks": "What an arm gains from such texts is no skill: take them out of the train file, or compare on an "
+        "evaluation set that shares none.",
+        "duplicates": "Keep one of each text in the train file, with the label that holds, and score again.",
+    }
+    for sign, (share, told) in overlap_told(report).items():
+        if share > MANY:
+            yield Finding(sign, told, advice[sign])

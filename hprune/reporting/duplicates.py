@@ -12,6 +12,8 @@ from hprune.science.duplicates import repeated, text_keys
 from hprune.science.records import Scores
 from hprune.tasks.spec import TaskData
 
+MANY = 0.01
+"""More than this share of a set's texts are a sign, see `hprune.reporting.diagnosis`; fewer are told in a note."""
 PIECE = 2**16
 """Samples whose texts are Python objects at a time."""
 
@@ -40,7 +42,12 @@ def overlap_of(data: TaskData | None, data_hash: str, scores: Scores | None) -> 
         leaks |= np.isin(keys, own)
         evaluation[name] = {"samples": own.size, "in_train": int(np.isin(own, keys).sum())}
     return {
-        "train": {"groups": within.groups, "samples": int(within.inside.sum()), "conflicting": within.conflicting},
+        "train": {
+            "texts": keys.size,
+            "groups": within.groups,
+            "samples": int(within.inside.sum()),
+            "conflicting": within.conflicting,
+        },
         "evaluation": evaluation,
         "by_h": _by_h(data, train, scores, {"duplicates": within.inside, "leaks": leaks}),
     }
@@ -71,25 +78,37 @@ def _by_h(
     ]
 
 
-def overlap_notes(report: Mapping[str, Any]) -> list[str]:
-    """One line on duplicates and overlap, if there are any; reports of before say nothing of them."""
-    found = report.get("duplicates")
+def overlap_told(report: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+    """What there is to say of `leaks` and `duplicates`: the share of the texts, the most of any set, and a sentence.
+
+    Reports of before say nothing of them.
+    """
+    found, told = report.get("duplicates"), dict[str, tuple[float, str]]()
     if found is None:
-        return []
-    said = [
-        f"{own['in_train']:,} of {own['samples']:,} {name} examples {_occur(own['in_train'])} in the train texts"
-        for name, own in found["evaluation"].items()
-        if own["in_train"]
-    ]
-    notes = [f"{', '.join(said)}: right answers to them may be memory."] if said else []
+        return told
+    leaking = {name: own for name, own in found["evaluation"].items() if own["in_train"]}
+    if leaking:
+        said = [
+            f"{own['in_train']:,} of {own['samples']:,} {name} examples {_occur(own['in_train'])} in the train texts"
+            for name, own in leaking.items()
+        ]
+        share = max(own["in_train"] / own["samples"] for own in leaking.values())
+        told["leaks"] = share, f"{', '.join(said)}: right answers to them may be memory."
     train = found["train"]
     if train["samples"]:
         conflicting = f", {train['conflicting']:,} of them with different labels" if train["conflicting"] else ""
-        notes.append(
+        told["duplicates"] = (
+            train["samples"] / train["texts"],
             f"{train['samples']:,} train texts occur more than once{conflicting}{_ends(found['by_h'])}: a run learns "
-            "each of them from the others, too, so their H, above all H = S, is not comparable."
+            "each of them from the others, too, so their H, above all H = S, is not comparable.",
         )
-    return [" ".join(notes)] if notes else []
+    return told
+
+
+def overlap_notes(report: Mapping[str, Any]) -> list[str]:
+    """One line on duplicates and overlap that are too few to be a sign."""
+    few = [sentence for share, sentence in overlap_told(report).values() if share <= MANY]
+    return [" ".join(few)] if few else []
 
 
 def _ends(by_h: Sequence[Mapping[str, Any]]) -> str:

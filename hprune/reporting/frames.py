@@ -146,8 +146,8 @@ def cells_frame(root: Path, studies: Sequence[str]) -> pd.DataFrame:
             runs behind it: a cell looks at the first E of these;
             histogram: samples with H = 0, .., S; size and share of the winning ticket; jaccard and kappa with that of
             the line's last cell, which has the most epochs and runs; full_runs: what it takes to score it;
-            metric, and difference, low, high, difference_to_random, low_to_random, high_to_random: of the arm that
-            was trained on the ticket; missing where there is none.
+            budget, metric, and difference, low, high, difference_to_random, low_to_random, high_to_random: of the arm
+            that was trained on the ticket, at equal epochs if there is one; missing where there is none.
 
     Raises:
         ValueError: as in `gather`.
@@ -243,13 +243,13 @@ def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             **own,
             "seeds": tuple(cell["seeds"]),
             "histogram": tuple(cell["histogram"]),
-            **_gaps(cell["arm"]),
+            **_gaps(next(iter(cell["arms"]), None)),
         }
 
 
 def _gaps(arm: Mapping[str, Any] | None) -> dict[str, Any]:
     """The differences of a cell's arm; its columns are there whether it has one or not."""
-    gaps: dict[str, Any] = {"metric": arm["metric"] if arm else None}
+    gaps: dict[str, Any] = {name: arm[name] if arm else None for name in ("budget", "metric")}
     for end in ("", "_to_random"):
         gap = (arm and arm[f"difference{end}"]) or {}
         gaps |= {f"difference{end}": gap.get("mean"), f"low{end}": gap.get("low"), f"high{end}": gap.get("high")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from markupsafe import Markup
@@ -21,14 +22,16 @@ Report = Mapping[str, Any]
 Line = Mapping[str, Any]
 View = dict[str, Any]
 
-HEADS = ("runs", "epochs", "H = 0", "ticket", "H = S", "overlap", "kappa", "cost", "to full", "to random")
-TEXTS = ("judged", "to full", "to random")
+HEADS = ("runs", "epochs", "H = 0", "ticket", "H = S", "overlap", "kappa", "cost", "budget", "to full", "to random")
+TEXTS = ("judged", "budget", "to full", "to random")
 """Columns of words and intervals."""
+BUDGETS = ("epochs", "steps")
 MEANINGS = (
     "ticket: the share of the samples with 0 < H < S. overlap, kappa: of that ticket with the one of the most runs and "
     "epochs in the table (Jaccard; Cohen's kappa, which is 0 for subsets of these sizes by chance).",
     "cost: of scoring, in full fine-tunings of the most epochs in the table. to full, to random: the difference in "
-    "{metric} of the arm that was trained on the ticket; empty where none was.",
+    "{metric} of the arm that was trained on the ticket; empty where none was. budget, where there are two: what "
+    "it has in common with the full set.",
 )
 
 
@@ -66,11 +69,14 @@ def render_cells(report: Report) -> str:
 def _tables(report: Report) -> Iterator[View]:
     """A table for each line of several cells, and one of all the others."""
     alone = [line for line in report["lines"] if len(line["cells"]) == 1]
+    steps = any(arm["budget"] == "steps" for line in report["lines"] for cell in line["cells"] for arm in cell["arms"])
+    heads = tuple(head for head in HEADS if head != "budget" or steps)
     if len(alone) > 1:
+        own = ("samples", "judged", *(head for head in heads if head not in ("overlap", "kappa")))
         yield {
             "title": f"{alone[0]['task']}, {alone[0]['model']}: by samples and way of measuring",
-            "heads": ("samples", "judged", *(head for head in HEADS if head not in ("overlap", "kappa"))),
-            "rows": [_alone(line) for line in alone],
+            "heads": own,
+            "rows": [_under(own, fields) for line in alone for fields in _fields(line["cells"][0], line)],
             "sentences": [],
             "figures": [],
         }
@@ -78,8 +84,8 @@ def _tables(report: Report) -> Iterator[View]:
         if len(line["cells"]) > 1 or len(alone) == 1:
             yield {
                 "title": _title(line),
-                "heads": HEADS,
-                "rows": [_texts(cell, line) for cell in line["cells"]],
+                "heads": heads,
+                "rows": [_under(heads, fields) for cell in line["cells"] for fields in _fields(cell, line)],
                 "sentences": _sentences(line),
                 "figures": list(_figures(line, f"line{at}")),
             }
@@ -90,11 +96,8 @@ def _broken(text: str) -> str:
     return text.replace(", without", ",\nwithout").replace(" [", "\n[")
 
 
-def _alone(line: Line) -> list[str]:
-    """The row of a line of one cell, which there is nothing to compare with."""
-    fields = dict(zip(HEADS, _texts(line["cells"][0], line), strict=True))
-    told = [text for head, text in fields.items() if head not in ("overlap", "kappa")]
-    return [f"{line['samples']:,}", words.way(line), *told]
+def _under(heads: Sequence[str], fields: Mapping[str, str]) -> list[str]:
+    return [fields.get(head, "") for head in heads]
 
 
 def _title(line: Line) -> str:
@@ -105,22 +108,28 @@ def _title(line: Line) -> str:
     return f"{line['task']}, {line['model']}, {line['samples']:,} samples, {words.way(line)}: {of}"
 
 
-def _texts(cell: Mapping[str, Any], line: Line) -> list[str]:
-    """The fields of a row, by HEADS."""
-    histogram, arm = cell["histogram"], cell["arm"]
+def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
+    """The fields of a cell's rows by their heads: one row, and one more for a second arm."""
+    histogram = cell["histogram"]
     total = sum(histogram)
     first = cell["seeds"] == sorted(cell["seeds"]) and _is_prefix(cell["seeds"], line)
-    return [
-        str(cell["S"]) if first else ", ".join(map(str, cell["seeds"])),
-        f"{cell['E']}" if cell["E"] == cell["trained_epochs"] else f"{cell['E']} of {cell['trained_epochs']}",
-        words.share(histogram[0] / total),
-        words.share(cell["share"]),
-        words.share(histogram[-1] / total),
-        "" if cell["jaccard"] is None else f"{cell['jaccard']:.2f}",
-        "" if cell["kappa"] is None else f"{cell['kappa']:.2f}",
-        f"{cell['full_runs']:.1f}",
-        *("" if arm is None else _gap(arm, end) for end in ("", "_to_random")),
+    shared = {
+        "samples": f"{line['samples']:,}",
+        "judged": words.way(line),
+        "runs": str(cell["S"]) if first else ", ".join(map(str, cell["seeds"])),
+        "epochs": f"{cell['E']}" if cell["E"] == cell["trained_epochs"] else f"{cell['E']} of {cell['trained_epochs']}",
+        "H = 0": words.share(histogram[0] / total),
+        "ticket": words.share(cell["share"]),
+        "H = S": words.share(histogram[-1] / total),
+        "overlap": "" if cell["jaccard"] is None else f"{cell['jaccard']:.2f}",
+        "kappa": "" if cell["kappa"] is None else f"{cell['kappa']:.2f}",
+        "cost": f"{cell['full_runs']:.1f}",
+    }
+    arms = [
+        {"budget": arm["budget"], "to full": _gap(arm, ""), "to random": _gap(arm, "_to_random")}
+        for arm in cell["arms"]
     ]
+    return [{**shared, **(arms[0] if arms else {})}, *arms[1:]]
 
 
 def _is_prefix(seeds: Sequence[int], line: Line) -> bool:
@@ -146,7 +155,7 @@ def _sentences(line: Line) -> list[str]:
     told = f"{of}: overlap {_between(tickets['jaccard'], '.2f')}"
     told += f", kappa {_between(tickets['kappa'], '.2f')}" if tickets["kappa"] else ""
     if tickets["difference"] is not None:
-        metric = next(cell["arm"]["metric"] for cell in line["cells"] if cell["arm"])
+        metric = next(arm["metric"] for cell in line["cells"] for arm in cell["arms"])
         low, high = (
             words.texts_of({"mean": end, "low": None, "high": None}, metric, sign="+")[0]
             for end in tickets["difference"]
@@ -170,28 +179,35 @@ def _meanings(report: Report) -> list[str]:
 
 def _figures(line: Line, key: str) -> Iterator[View]:
     cells = line["cells"]
-    names = [f"S = {text[0]}, E = {text[1]}" for text in (_texts(cell, line) for cell in cells)]
+    names = [f"S = {row['runs']}, E = {row['epochs']}" for row in (_fields(cell, line)[0] for cell in cells)]
     if len(cells) > 1:
         yield {
             "figure": Markup(compositions(cells, names, f"{key}-made-of")),
             "caption": "What H is made of in each cell. More runs move samples from both ends into the ticket, more "
             "epochs move them to H = 0.",
         }
-    metric = line["cells"][-1]["arm"]["metric"] if line["cells"][-1]["arm"] else ""
-    gaps = [_mean_gap(cell) for cell in cells]
+    percent = any(arm["metric"] in words.PERCENT for arm in cells[-1]["arms"])
+    form, better = "+.1f" if percent else "+.3f", "Lighter is better."
     maps = [
         ("share in the ticket", [cell["share"] for cell in cells], ".0%", "Lighter is larger."),
         ("kappa with the last ticket", [cell["kappa"] for cell in cells], ".2f", "Lighter is more alike."),
-        ("difference to the full set", gaps, "+.1f" if metric in words.PERCENT else "+.3f", "Lighter is better."),
+        *(
+            (f"difference to the full set, equal {budget}", [_mean_gap(cell, budget) for cell in cells], form, better)
+            for budget in BUDGETS
+        ),
     ]
-    for title, values, form, caption in maps:
-        svg = heat_map(cells, values, title, f"{key}-{title.split()[0]}", form)
+    for at, (title, values, form, caption) in enumerate(maps):
+        svg = heat_map(cells, values, title, f"{key}-map{at}", form)
         if svg is not None and len({cell["S"] for cell in cells}) > 1 and len({cell["E"] for cell in cells}) > 1:
             yield {"figure": Markup(svg), "caption": f"{title[:1].upper()}{title[1:]}, by runs and epochs. {caption}"}
 
 
-def _mean_gap(cell: Mapping[str, Any]) -> float | None:
-    arm = cell["arm"]
+def _arm(cell: Mapping[str, Any], budget: str) -> Mapping[str, Any] | None:
+    return next((arm for arm in cell["arms"] if arm["budget"] == budget), None)
+
+
+def _mean_gap(cell: Mapping[str, Any], budget: str) -> float | None:
+    arm = _arm(cell, budget)
     if arm is None or arm["difference"] is None:
         return None
     return float(arm["difference"]["mean"] * (100 if arm["metric"] in words.PERCENT else 1))
@@ -215,21 +231,23 @@ def _growth(report: Report) -> Iterator[View]:
     yield _curve(shares, "winning ticket, %", "growth-ticket", "The share of the samples in the winning ticket.")
     yield _curve(hardest, "H = 0, %", "growth-hardest", "The share of the samples that no run had right throughout.")
     scale = 100 if report["primary_metric"] in words.PERCENT else 1
-    for end, other in (("", "the full set"), ("_to_random", "as many random samples")):
-        gaps = {way: [point for line in lines if (point := _gap_point(line, end))] for way, lines in several.items()}
+    axis = f"difference in {words.metric_name(report['primary_metric'])}" + (", points" if scale == 100 else "")
+    for budget, (end, other) in product(BUDGETS, (("", "the full set"), ("_to_random", "as many random samples"))):
+        gaps = {
+            way: [point for line in lines if (point := _gap_point(line, end, budget))] for way, lines in several.items()
+        }
         known = {way: points for way, points in gaps.items() if points}
         if known:
-            name = words.metric_name(report["primary_metric"])
-            axis = f"difference in {name}" + (", points" if scale == 100 else "")
-            yield _curve(known, axis, f"growth-gap{end}", f"The ticket against {other}, with 95% intervals.", scale)
+            caption = f"The ticket against {other} at equal {budget}, with 95% intervals."
+            yield _curve(known, axis, f"growth-{budget}{end}", caption, scale)
 
 
 def _point(line: Line, value: float) -> tuple[float, float, float, float]:
     return line["samples"], value, value, value
 
 
-def _gap_point(line: Line, end: str) -> tuple[float, float, float, float] | None:
-    arm = line["cells"][-1]["arm"]
+def _gap_point(line: Line, end: str, budget: str) -> tuple[float, float, float, float] | None:
+    arm = _arm(line["cells"][-1], budget)
     gap = arm[f"difference{end}"] if arm else None
     if gap is None:
         return None

@@ -49,7 +49,7 @@ Schema of `report.json` (schema_version 2):
     data_map: {scores, S, E, measured, samples, by_h: [{value, count, confidence, variability}],
                points: {h, confidence, variability}} | null
         means of all samples at each H, and at most 2000 samples drawn with a fixed seed; null if the records are gone
-    duplicates: {train: {groups, samples, conflicting}, evaluation: {eval set: {samples, in_train}},
+    duplicates: {train: {texts, groups, samples, conflicting}, evaluation: {eval set: {samples, in_train}},
                  by_h: [{value, count, duplicates, leaks}]} | null
         of normalised texts: those that occur more than once in train, samples among them whose text has another label,
         too; at each H the shares that are duplicates, and that an evaluation set holds; null if the data are gone

@@ -48,10 +48,15 @@ def print_table(report: Report) -> None:
         console.print(_table(rows, console.width))
     for paragraph in (
         headline(report),
-        [*meanings(report), *notes(report)],
+        [*meanings(report), *notes(report), *_signs(report)],
         [*convergence_line(report), *cost_sentences(report)],
     ):
         console.print(*([""] if paragraph else []), *paragraph, sep="\n", end="\n" if paragraph else "")
+
+
+def _signs(report: Report) -> list[str]:
+    names = dict.fromkeys(finding["sign"].replace("_", " ") for finding in report["diagnosis"])
+    return [f"Signs to look at, each with what to do in report.html: {', '.join(names)}."] if names else []
 
 
 def _title(metric: str, eval_set: str) -> str:

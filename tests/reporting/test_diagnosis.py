@@ -104,6 +104,19 @@ def test_a_ticket_that_has_not_settled(report: dict[str, Any]) -> None:
         assert "not_settled" not in signs(report)
 
 
+def test_texts_that_occur_more_than_once(report: dict[str, Any]) -> None:
+    train = {"texts": 1000, "groups": 10, "samples": 20, "conflicting": 0}
+    report["duplicates"] = {"train": train, "evaluation": {"validation": {"samples": 50, "in_train": 1}}, "by_h": []}
+    found = signs(report)
+    assert (
+        found["leaks"] == "1 of 50 validation examples occurs in the train texts: right answers to them may be memory."
+    )
+    assert found["duplicates"].startswith("20 train texts occur more than once: a run learns each of them")
+    train["samples"] = 10
+    report["duplicates"]["evaluation"]["validation"]["samples"] = 100
+    assert not {"leaks", "duplicates"} & set(signs(report)), "one in a hundred is no sign"
+
+
 def test_classes_that_moved(report: dict[str, Any]) -> None:
     table = report["histogram"]["h_score"]
     for value in table["values"]:

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hprune.reporting.duplicates import overlap_notes, overlap_of
+from hprune.reporting.diagnosis import diagnose
+from hprune.reporting.duplicates import overlap_notes, overlap_of, overlap_told
 from hprune.reporting.page import render_page
 from hprune.reporting.terminal import print_table
 from hprune.science.records import Scores
@@ -37,7 +38,7 @@ def test_what_was_planted_is_counted() -> None:
     data = data_of(TRAIN, validation=table(["bad ", "new", "bad", "Good"], [0] * 4, 9), test=table(["other"], [1]))
     found = overlap_of(data, data.data_hash, scores_of(data, [0, 0, 2, 2, 2, 2]))
     assert found == {
-        "train": {"groups": 2, "samples": 4, "conflicting": 2},
+        "train": {"texts": 6, "groups": 2, "samples": 4, "conflicting": 2},
         "evaluation": {"validation": {"samples": 4, "in_train": 3}, "test": {"samples": 1, "in_train": 0}},
         "by_h": [
             {"value": 0, "count": 2, "duplicates": 1.0, "leaks": 0.0},
@@ -45,11 +46,14 @@ def test_what_was_planted_is_counted() -> None:
             {"value": 2, "count": 4, "duplicates": 0.5, "leaks": 0.75},
         ],
     }
-    assert overlap_notes({"duplicates": found}) == [
-        "3 of 4 validation examples occur in the train texts: right answers to them may be memory. "
-        "4 train texts occur more than once, 2 of them with different labels (100.0% of H = 0, 50.0% of H = S): a run "
-        "learns each of them from the others, too, so their H, above all H = S, is not comparable."
-    ]
+    assert overlap_told({"duplicates": found}) == {
+        "leaks": (3 / 4, "3 of 4 validation examples occur in the train texts: right answers to them may be memory."),
+        "duplicates": (
+            4 / 6,
+            "4 train texts occur more than once, 2 of them with different labels (100.0% of H = 0, 50.0% of H = S): a "
+            "run learns each of them from the others, too, so their H, above all H = S, is not comparable.",
+        ),
+    }
 
 
 def test_parts_of_a_row_are_no_duplicates() -> None:
@@ -61,7 +65,7 @@ def test_parts_of_a_row_are_no_duplicates() -> None:
     data = TaskData(**{**vars(whole), "uncut": (rows, "")})
     found = overlap_of(data, data.data_hash, scores_of(data, [0, 0, 0, 2, 2, 2]))
     assert found is not None
-    assert found["train"] == {"groups": 1, "samples": 2, "conflicting": 0}
+    assert found["train"] == {"texts": 4, "groups": 1, "samples": 2, "conflicting": 0}
     assert [entry["duplicates"] for entry in found["by_h"]] == [pytest.approx(2 / 3), None, pytest.approx(1 / 3)]
     assert [entry["leaks"] for entry in found["by_h"]] == [0, None, pytest.approx(2 / 3)]
 
@@ -72,6 +76,7 @@ def test_nothing_is_said_where_there_is_nothing() -> None:
     assert found is not None
     assert found["by_h"] == []
     for nothing in ({"duplicates": found}, {"duplicates": None}, {}):
+        assert overlap_told(nothing) == {}
         assert overlap_notes(nothing) == []
 
 
@@ -89,13 +94,21 @@ def test_the_terminal_says_it(report: dict[str, Any], capsys: pytest.CaptureFixt
     data = data_of(TRAIN, validation=table(["bad"], [0]))
     print_table(report)
     assert "train texts" not in capsys.readouterr().out
-    print_table({**report, "duplicates": overlap_of(data, data.data_hash, None)})
-    assert "1 of 1 validation examples occurs in the train texts" in capsys.readouterr().out
+    few = overlap_of(data, data.data_hash, None)
+    assert few is not None
+    few["evaluation"]["validation"] |= {"samples": 100}
+    few["train"]["texts"] = 1000
+    print_table({**report, "duplicates": few})
+    assert "1 of 100 validation examples occurs in the train texts" in capsys.readouterr().out
 
 
 def test_the_page_says_it_once(report: dict[str, Any]) -> None:
     data = data_of(TRAIN, validation=table(["bad"], [0]))
     found = {"duplicates": overlap_of(data, data.data_hash, None)}
+    few = {"duplicates": {**found["duplicates"], "evaluation": {"validation": {"samples": 100, "in_train": 1}}}}  # type: ignore[dict-item]
     for rows in (report["rows"], []):  # with arms, and without
-        assert render_page({**report, **found, "rows": rows}).count("1 of 1 validation examples occurs") == 1
+        for said in (found, few):  # as a sign, as a note
+            told = {**report, **said, "rows": rows}
+            page = render_page({**told, "diagnosis": diagnose(told)})
+            assert page.count("validation examples occurs") == 1
         assert "train texts" not in render_page({**report, "rows": rows})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +18,7 @@ from joblib import cpu_count
 
 from hprune.collect import register_run, train_run
 from hprune.reporting.outcomes import State, first_line
+from hprune.storage.lock import at_work
 from hprune.storage.runs import RunFolder
 from hprune.storage.studies import Purpose
 from hprune.tasks.spec import TaskData, TaskSpec
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
 """What goes wrong with a run for reasons that its message tells."""
+WAIT = 1.0
+"""Seconds between looks at runs that other processes train."""
 MOST = 8
 """Runs that `auto` trains at once: each has the libraries, the data and a model in memory."""
 
@@ -69,8 +73,8 @@ class StudyPlace:
         return register_run(run.spec, data, purpose=run.purpose, **where)  # type: ignore[arg-type]
 
     def train(self, run: Planned, folder: RunFolder, data: TaskData) -> State:
-        """Train it, unless it is complete."""
-        return train_run(run.spec, data, folder, root=self.root, study=self.study)
+        """Train it, unless it is complete; wait for another process that does."""
+        return train_run(run.spec, data, folder, root=self.root, study=self.study, wait=True)
 
 
 def at_once_of(
@@ -126,7 +130,7 @@ Train = Callable[[Iterable[Planned]], Iterator[Ended]]
 
 @contextmanager
 def training(place: StudyPlace, data: TaskData, *, at_once: int, cards: Sequence[str] = ()) -> Iterator[Train]:
-    """What trains the runs of a study. One that fails stops no other.
+    """What trains the runs of a study. One that fails stops no other, one that another process trains comes last.
 
     Args:
         place: where they go.
@@ -143,7 +147,9 @@ def training(place: StudyPlace, data: TaskData, *, at_once: int, cards: Sequence
 
 def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Ended]:
     for found in _registered(place, data, runs):
-        if isinstance(found, Ended):
+        if found is None:
+            time.sleep(WAIT)
+        elif isinstance(found, Ended):
             yield found
         else:
             yield _ended(found[0], functools.partial(place.train, *found, data))
@@ -152,38 +158,57 @@ def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> I
 def _several(place: StudyPlace, data: TaskData, free: list[Worker], runs: Iterable[Planned]) -> Iterator[Ended]:
     registered, working = _registered(place, data, runs), dict[Future[State], tuple[Planned, Worker]]()
     while True:
-        while free and (found := next(registered, None)) is not None:  # none is taken before it can start
-            if isinstance(found, Ended):
-                yield found
-            else:
-                worker = free.pop()
-                working[worker.submit(_train, *found, place)] = found[0], worker
-        if not working:
+        found = next(registered, "end") if free else None  # none is taken before it can start
+        if isinstance(found, Ended):
+            yield found
+        elif isinstance(found, tuple):
+            worker = free.pop()
+            working[worker.submit(_train, *found, place)] = found[0], worker
+        elif working:
+            for future in wait(working, timeout=WAIT, return_when=FIRST_COMPLETED).done:
+                run, worker = working.pop(future)
+                free.append(worker)
+                yield _ended(run, future.result)
+        elif found == "end":
             return
-        for future in wait(working, return_when=FIRST_COMPLETED).done:
-            run, worker = working.pop(future)
-            free.append(worker)
-            yield _ended(run, future.result)
+        else:
+            time.sleep(WAIT)
 
 
 def _registered(
     place: StudyPlace, data: TaskData, runs: Iterable[Planned]
-) -> Iterator[tuple[Planned, RunFolder] | Ended]:
-    """Refer to each run, here, as one process must not read what another writes; those to train, with their folders."""
-    handed_out = set()
+) -> Iterator[tuple[Planned, RunFolder] | Ended | None]:
+    """Refer to each run, here, as one process must not read what another writes; those to train, with their folders.
+
+    Studies that share runs may be under way at the same time: what another process is at comes last, when it has ended;
+    None for as long as there is nothing else.
+    """
+    handed_out, later = set(), list[tuple[Planned, RunFolder]]()
     for run in runs:
         try:
             folder = place.register(run, data)
-            state = place.train(run, folder, data) if folder.complete else None  # says so
         except Exception as error:
             yield _failed(run, error)
             continue
-        if folder.path in handed_out:
+        if folder.path in handed_out and not folder.complete:
             log.info("[%s] is the same run as another one, %s", run.label, folder.key)
             yield Ended(run, "skipped", "the same run as another one")
             continue
         handed_out.add(folder.path)
-        yield (run, folder) if state is None else Ended(run, state)
+        if at_work(folder.path):
+            log.info("[%s] another process trains %s: it is looked at again at the end", run.label, folder.key)
+            later.append((run, folder))
+        else:
+            yield _to_train(place, data, run, folder)
+    while later:
+        free = next((at for at, (_, folder) in enumerate(later) if not at_work(folder.path)), None)
+        yield None if free is None else _to_train(place, data, *later.pop(free))
+
+
+def _to_train(place: StudyPlace, data: TaskData, run: Planned, folder: RunFolder) -> tuple[Planned, RunFolder] | Ended:
+    if not folder.complete:
+        return run, folder
+    return _ended(run, functools.partial(place.train, run, folder, data))  # says that it is skipped
 
 
 def _ended(run: Planned, result: Callable[[], State]) -> Ended:

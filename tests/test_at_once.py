@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from joblib import cpu_count
 
 from hprune.at_once import MOST, Planned, StudyPlace, at_once_of, training
 from hprune.reporting.outcomes import State
+from hprune.storage.lock import locked
 from hprune.storage.runs import RunFolder, run_folder
 from hprune.tasks.spec import TaskData
 from hprune.training.cards import environments
@@ -105,6 +106,39 @@ def test_two_train_at_a_time_and_a_failure_stops_none(
 def test_one_after_the_other_a_failure_stops_none(compose_run: Callable[..., Any], tmp_path: Path) -> None:
     with training(Written(tmp_path, "s", (1,)), None, at_once=1) as train:  # type: ignore[arg-type]
         assert [end.state for end in train(runs_of(compose_run(), 3, 1, 2))] == ["failed", "done", "done"]
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_another_process_is_at_comes_last(
+    at_once: int, compose_run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is waited for until it has ended, and trained if that left it incomplete."""
+    spec, place = compose_run(), Written(tmp_path, "s", (1,))
+    first, *others = runs_of(spec, 1, 2, 4, 5)
+    began = time.monotonic()
+    with training(place, None, at_once=at_once) as train, ExitStack() as other, caplog.at_level(logging.INFO):  # type: ignore[arg-type]
+        other.enter_context(locked(place.register(first, None).path))  # type: ignore[arg-type]
+        ended = []
+        for end in train([first, *others]):
+            ended.append(end.run.spec.seed)
+            if set(ended) == {2, 4, 5}:
+                other.close()
+    assert ended[-1] == 1
+    assert set(ended) == {1, 2, 4, 5}
+    assert "[1] another process trains" in caplog.text
+    assert time.monotonic() - began < 60
+
+
+def test_two_processes_share_the_runs_of_a_study(tiny: list[str], tmp_path: Path) -> None:
+    """Started twice at the same time, a study trains each run once, and both end with the report."""
+    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    runs = {path.parent for path in (tmp_path / "runs").rglob("run.json")}
+    assert len(runs) >= 6
+    assert sum(err.count(", trained ") for err in said) == len(runs)
 
 
 @contextmanager

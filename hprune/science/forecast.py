@@ -15,7 +15,8 @@ class Amounts:
     checkpoints: float
 
     def on(self, share: float, *, same_steps: bool = False) -> Amounts:
-        """The same on a share of the samples, drawn as they come; with as many steps as before, so in more epochs.
+        """The same on a share of the samples, drawn as they come; with as many steps as before, so in more epochs, but
+        with about as many validations.
 
         Raises:
             ValueError: if the share does not lie in (0, 1].
@@ -24,7 +25,7 @@ class Amounts:
             raise ValueError(f"a share of the samples must lie in (0, 1], got {share!r}")
         if not same_steps:
             return replace(self, train=share * self.train, clean_pass=share * self.clean_pass)
-        return replace(self, evaluation=self.evaluation / share, checkpoints=(self.checkpoints + 1) / share - 1)
+        return replace(self, checkpoints=(self.checkpoints + 1) / share - 1)
 
     def folds(self, number: int | None, *, judged: float) -> Amounts:
         """The same by folds: a model for each is trained on the others, and judges `judged` in all after each epoch.

@@ -145,7 +145,7 @@ class ResumeCheckpoint(Checkpoint):
 
 
 class History(Checkpoint):
-    """The logged metrics of each epoch, as plain values.
+    """The logged metrics of each epoch, as plain values; those of a validation where there was one.
 
     A `Checkpoint` too: called after the module has logged its own.
 
@@ -159,9 +159,14 @@ class History(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Append the metrics of the epoch."""
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()  # an earlier validation's stay
+            if validated or not name.startswith("validation/")
+        }
         self.epochs.append({"epoch": trainer.current_epoch, **metrics})
-        shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in self.shown)
+        shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in self.shown if name in metrics)
         log.info("  epoch %d of %s: %s", trainer.current_epoch + 1, trainer.max_epochs, shown)
 
     def state_dict(self) -> dict[str, Any]:

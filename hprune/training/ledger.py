@@ -54,15 +54,16 @@ def flops_of(
 ) -> dict[str, int]:
     """The operations of the stages of a run that takes so many steps."""
     whole, rest = divmod(steps, spec.steps_an_epoch(datamodule.train.lengths.size))
+    epochs = whole + (rest > 0)
     in_epoch = len(datamodule.plan)
     batches = whole * in_epoch + min(rest * spec.trainer.accumulate, in_epoch)
-    learned = planned(datamodule, epochs=whole + (rest > 0), batches=batches)
+    learned = planned(datamodule, epochs=epochs, batches=batches)
     passes = {name: _pass(counted, datamodule, name) for name in datamodule.evaluation}
     clean = {"eval_pass": _pass(counted, datamodule, None), "out_of_fold": passes.get("out_of_fold", 0)}
     return {
         "train_flops": int(counted.of_steps(learned).sum()),
         "clean_pass_flops": whole * sum(clean.get(way, 0) for way in ways),
-        "evaluation_flops": (whole + (rest > 0)) * passes["validation"] + sum(passes.values()),
+        "evaluation_flops": epochs // spec.epochs_a_validation(epochs) * passes["validation"] + sum(passes.values()),
     }
 
 

@@ -274,6 +274,7 @@ def _trainer(spec: RunSpec, callbacks: list[L.Callback], *, epochs: int, root: P
     machines = nodes()
     return L.Trainer(
         max_epochs=epochs,
+        check_val_every_n_epoch=spec.epochs_a_validation(epochs),
         accelerator=accelerator,
         devices=spec.trainer.devices // machines,
         num_nodes=machines,

@@ -65,6 +65,10 @@ class RunSpec:
         """Whether it takes as many steps as a run on the full set, which has them anyway."""
         return self.trainer.budget == "steps" and self.subset.select is not None
 
+    def epochs_a_validation(self, epochs: int) -> int:
+        """Epochs between validations of a run of so many: at equal steps about as often as on the full set."""
+        return max(1, epochs // self.trainer.max_epochs)
+
     def steps_an_epoch(self, samples: int) -> int:
         """Steps of the optimiser in an epoch of so many samples."""
         batches = -(-samples // self.data.batch_size)

@@ -60,8 +60,8 @@ def test_work_scales_with_the_samples_but_for_evaluation() -> None:
     assert WORK.on(1) == WORK
     assert WORK.on(0.5) == Amounts(50, 20, 30, 2)
     assert WORK.on(0.5, same_steps=True) == Amounts(
-        100, 40, 60, 5
-    )  # twice the epochs: six, so five checkpoints between
+        100, 40, 30, 5
+    )  # twice the epochs: six, so five checkpoints between, and a validation after every second
     for share in (0, -1, 1.1):
         with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
             WORK.on(share)

@@ -12,13 +12,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from joblib import cpu_count
 
 from hprune.collect import register_run, train_run
 from hprune.reporting.outcomes import State, first_line
-from hprune.storage.lock import at_work
+from hprune.storage.lock import AtWorkError, at_work
 from hprune.storage.runs import RunFolder
 from hprune.storage.studies import Purpose
 from hprune.tasks.spec import TaskData, TaskSpec
@@ -73,8 +73,8 @@ class StudyPlace:
         return register_run(run.spec, data, purpose=run.purpose, **where)  # type: ignore[arg-type]
 
     def train(self, run: Planned, folder: RunFolder, data: TaskData) -> State:
-        """Train it, unless it is complete; wait for another process that does."""
-        return train_run(run.spec, data, folder, root=self.root, study=self.study, wait=True)
+        """Train it, unless it is complete."""
+        return train_run(run.spec, data, folder, root=self.root, study=self.study)
 
 
 def at_once_of(
@@ -125,7 +125,7 @@ def _spread(asked: Any, per_device: Any, cards: Sequence[str]) -> int:
 
 
 Train = Callable[[Iterable[Planned]], Iterator[Ended]]
-"""Trains runs in the order given, and says of each what became of it when it has ended."""
+"""Trains runs in the order given, and last those that another process is at; says of each what became of it."""
 
 
 @contextmanager
@@ -146,74 +146,92 @@ def training(place: StudyPlace, data: TaskData, *, at_once: int, cards: Sequence
 
 
 def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Ended]:
-    for found in _registered(place, data, runs):
+    left = _Left(place, data, runs)
+    while (found := left.take()) != "none":
         if found is None:
             time.sleep(WAIT)
         elif isinstance(found, Ended):
             yield found
+        elif (end := _ended(found[0], functools.partial(place.train, *found, data))) is not None:
+            yield end
         else:
-            yield _ended(found[0], functools.partial(place.train, *found, data))
+            left.put_off(*found)
 
 
 def _several(place: StudyPlace, data: TaskData, free: list[Worker], runs: Iterable[Planned]) -> Iterator[Ended]:
-    registered, working = _registered(place, data, runs), dict[Future[State], tuple[Planned, Worker]]()
+    left, working = _Left(place, data, runs), dict[Future[State], tuple[Planned, RunFolder, Worker]]()
     while True:
-        found = next(registered, "end") if free else None  # none is taken before it can start
+        found = left.take() if free else None  # none is taken before it can start
         if isinstance(found, Ended):
             yield found
         elif isinstance(found, tuple):
             worker = free.pop()
-            working[worker.submit(_train, *found, place)] = found[0], worker
+            working[worker.submit(_train, *found, place)] = *found, worker
         elif working:
             for future in wait(working, timeout=WAIT, return_when=FIRST_COMPLETED).done:
-                run, worker = working.pop(future)
+                run, folder, worker = working.pop(future)
                 free.append(worker)
-                yield _ended(run, future.result)
-        elif found == "end":
+                if (end := _ended(run, future.result)) is not None:
+                    yield end
+                else:
+                    left.put_off(run, folder)
+        elif found == "none":
             return
         else:
             time.sleep(WAIT)
 
 
+class _Left:
+    """The runs that are left, in their order; what another process is at comes last, when that has ended.
+
+    So studies that share runs may be under way at the same time, and share the work.
+    """
+
+    def __init__(self, place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> None:
+        self.runs, self.later = _registered(place, data, runs), list[tuple[Planned, RunFolder]]()
+
+    def take(self) -> tuple[Planned, RunFolder] | Ended | Literal["none"] | None:
+        """The next run to train, or what became of it already; None: later; "none" is left."""
+        if (found := next(self.runs, None)) is not None:
+            return found
+        for at, (run, folder) in enumerate(self.later):
+            if folder.complete or not at_work(folder.path):
+                del self.later[at]
+                return run, folder
+        return None if self.later else "none"
+
+    def put_off(self, run: Planned, folder: RunFolder) -> None:
+        """Another process is at it."""
+        self.later.append((run, folder))
+
+
 def _registered(
     place: StudyPlace, data: TaskData, runs: Iterable[Planned]
-) -> Iterator[tuple[Planned, RunFolder] | Ended | None]:
-    """Refer to each run, here, as one process must not read what another writes; those to train, with their folders.
-
-    Studies that share runs may be under way at the same time: what another process is at comes last, when it has ended;
-    None for as long as there is nothing else.
-    """
-    handed_out, later = set(), list[tuple[Planned, RunFolder]]()
+) -> Iterator[tuple[Planned, RunFolder] | Ended]:
+    """Refer to each run, here, so that one process does it for all of a study; those to train, with their folders."""
+    handed_out = set()
     for run in runs:
         try:
             folder = place.register(run, data)
+            state = place.train(run, folder, data) if folder.complete else None  # says so
         except Exception as error:
             yield _failed(run, error)
             continue
-        if folder.path in handed_out and not folder.complete:
+        if folder.path in handed_out:
             log.info("[%s] is the same run as another one, %s", run.label, folder.key)
             yield Ended(run, "skipped", "the same run as another one")
             continue
         handed_out.add(folder.path)
-        if at_work(folder.path):
-            log.info("[%s] another process trains %s: it is looked at again at the end", run.label, folder.key)
-            later.append((run, folder))
-        else:
-            yield _to_train(place, data, run, folder)
-    while later:
-        free = next((at for at, (_, folder) in enumerate(later) if not at_work(folder.path)), None)
-        yield None if free is None else _to_train(place, data, *later.pop(free))
+        yield (run, folder) if state is None else Ended(run, state)
 
 
-def _to_train(place: StudyPlace, data: TaskData, run: Planned, folder: RunFolder) -> tuple[Planned, RunFolder] | Ended:
-    if not folder.complete:
-        return run, folder
-    return _ended(run, functools.partial(place.train, run, folder, data))  # says that it is skipped
-
-
-def _ended(run: Planned, result: Callable[[], State]) -> Ended:
+def _ended(run: Planned, result: Callable[[], State]) -> Ended | None:
+    """What became of it; None if another process is at it."""
     try:
         return Ended(run, result())
+    except AtWorkError as error:
+        log.info("[%s] %s; it comes last", run.label, str(error).partition(";")[0])
+        return None
     except Exception as error:
         return _failed(run, error)
 

@@ -45,11 +45,11 @@ def folder_of(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunFo
     return locate(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
 
 
-def train_run(spec: RunSpec, data: TaskData, folder: RunFolder, *, root: Path, study: str, wait: bool = False) -> State:
+def train_run(spec: RunSpec, data: TaskData, folder: RunFolder, *, root: Path, study: str) -> State:
     """Train a run that its study refers to, unless it is complete; what became of it."""
     spec, data = sized_run(spec, data, root=root, study=study), data.for_task(spec.task)
     state: State = "skipped" if folder.complete else "resumed" if folder.checkpoint.exists() else "done"
-    fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root, wait=wait)
+    fine_tune(spec, data, scores_for(spec.subset, root=root, study=study), root=root)
     return state
 
 

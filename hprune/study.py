@@ -120,7 +120,7 @@ class _Progress:
     def started(
         self, runs: Iterable[RunSpec], purpose: Purpose, scoring_seeds: tuple[int, ...] | None = None
     ) -> Iterator[Planned]:
-        """Hand out runs, each as it starts."""
+        """Hand out runs, each when a process is free for it."""
         from hprune.at_once import Planned
 
         for spec in runs:

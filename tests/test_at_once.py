@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 import signal
@@ -78,6 +80,15 @@ class Written(StudyPlace):
         return "done"
 
 
+class OneAtATime(Written):
+    """In a folder that is locked meanwhile."""
+
+    def train(self, run: Planned, folder: RunFolder, data: TaskData) -> State:
+        """As real runs are."""
+        with locked(folder.path):
+            return super().train(run, folder, data)
+
+
 def runs_of(spec: Any, *seeds: int) -> list[Planned]:
     return [Planned(f"{seed}", replace(spec, seed=seed), "scoring") for seed in seeds]
 
@@ -113,9 +124,8 @@ def test_what_another_process_is_at_comes_last(
     at_once: int, compose_run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is waited for until it has ended, and trained if that left it incomplete."""
-    spec, place = compose_run(), Written(tmp_path, "s", (1,))
+    spec, place = compose_run(), OneAtATime(tmp_path, "s", (1,))
     first, *others = runs_of(spec, 1, 2, 4, 5)
-    began = time.monotonic()
     with training(place, None, at_once=at_once) as train, ExitStack() as other, caplog.at_level(logging.INFO):  # type: ignore[arg-type]
         other.enter_context(locked(place.register(first, None).path))  # type: ignore[arg-type]
         ended = []
@@ -125,20 +135,43 @@ def test_what_another_process_is_at_comes_last(
                 other.close()
     assert ended[-1] == 1
     assert set(ended) == {1, 2, 4, 5}
-    assert "[1] another process trains" in caplog.text
-    assert time.monotonic() - began < 60
+    assert f"[1] {place.register(first, None).path} is being worked on by process" in caplog.text  # type: ignore[arg-type]
 
 
-def test_two_processes_share_the_runs_of_a_study(tiny: list[str], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_locked_is_told(
+    compose_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not waited for, even where a lock was left behind."""
+    place, (run,) = OneAtATime(tmp_path, "s", (1,)), runs_of(compose_run(), 1)
+    folder = place.register(run, None).path  # type: ignore[arg-type]
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()
+
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with training(place, None, at_once=1) as train:  # type: ignore[arg-type]
+        (end,) = train([run])
+    assert end.state == "failed"
+    assert "file system without locks" in end.error
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_two_processes_share_the_runs_of_a_study(at_once: int, tiny: list[str], tmp_path: Path) -> None:
     """Started twice at the same time, a study trains each run once, and both end with the report."""
-    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
-    said = [process.communicate()[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}", f"at_once={at_once}"]
+    with ExitStack() as files:
+        logs = [files.enter_context((tmp_path / f"{number}.txt").open("w+")) for number in range(2)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        both = [subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment) for log in logs]
+        codes = [process.wait(timeout=300) for process in both]
+        said = [Path(log.name).read_text() for log in logs]
+    assert codes == [0, 0], said
     runs = {path.parent for path in (tmp_path / "runs").rglob("run.json")}
     assert len(runs) >= 6
     assert sum(err.count(", trained ") for err in said) == len(runs)
+    assert all("report: " in err for err in said)
 
 
 @contextmanager

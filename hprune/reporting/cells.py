@@ -5,8 +5,9 @@ Schema of `sensitivity.json` (schema_version 1):
     lines: [{task, model, data_hash, samples, measured, skip_epochs, trained_epochs, cells: [CELL], tickets}]
         a line has one way of measuring on one set of samples. Its cells look at the first epochs of runs of
         `trained_epochs`; where that is null, each cell's runs were trained for just as many epochs as it looks at.
-        tickets: {count, S, E, jaccard: [low, high], kappa: [low, high], difference: [low, high] | null}: between
-        tickets of S runs and E epochs that share no run; null if there are none
+        tickets: {count, S, E, jaccard: [low, high], kappa: [low, high], budget, difference: [low, high] | null}:
+        between tickets of S runs and E epochs that share no run; the difference to the full set is that of arms of the
+        same budget; null if there are none
     CELL: {study, table, S, E, trained_epochs, seeds, histogram: [samples with H = 0, .., S], size, share,
            jaccard, kappa, full_runs, arms: [ARM]}
         `size` is that of the winning ticket, 0 < H < S, `share` its part of all. `jaccard` and `kappa` compare it with
@@ -213,6 +214,7 @@ def _tickets(cells: Sequence[Cell], told: Sequence[Mapping[str, Any]]) -> dict[s
         "E": max(pairs)[0],
         "jaccard": _range([one.jaccard for one in found]),
         "kappa": _range([one.kappa for one in found]),
+        "budget": arms[0]["budget"] if arms else None,
         "difference": _range(gaps) if len(gaps) > 1 else None,
     }
 

@@ -81,7 +81,7 @@ def _by_h(
 def overlap_told(report: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
     """What there is to say of `leaks` and `duplicates`: the share of the texts, the most of any set, and a sentence.
 
-    Reports of before say nothing of them.
+    Nothing where the data are gone.
     """
     found, told = report.get("duplicates"), dict[str, tuple[float, str]]()
     if found is None:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hprune.reporting.cells import gather
-from hprune.reporting.wording import WAYS, way
+from hprune.reporting.wording import WAYS, epochs, way
 from hprune.science.records import Scores
 from hprune.science.scores.confidence import confidence
 from hprune.science.scores.variability import variability
@@ -234,11 +234,10 @@ def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for cell in line["cells"]:
         own = {name: cell[name] for name in ("study", "table", "S", "E", "trained_epochs", "size", "share", "jaccard",
                                              "kappa", "full_runs")}  # fmt: skip
-        epochs = f"{cell['E']}" if cell["E"] == cell["trained_epochs"] else f"{cell['E']} of {cell['trained_epochs']}"
         yield {
             "line": at,
             "title": f"{line['samples']:,} samples, {way(line)}, {kind}",
-            "cell": f"S = {cell['S']}, E = {epochs}",
+            "cell": f"S = {cell['S']}, E = {epochs(cell)}",
             **facts,
             **own,
             "seeds": tuple(cell["seeds"]),

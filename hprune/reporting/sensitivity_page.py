@@ -30,8 +30,8 @@ MEANINGS = (
     "ticket: the share of the samples with 0 < H < S. overlap, kappa: of that ticket with the one of the most runs and "
     "epochs in the table (Jaccard; Cohen's kappa, which is 0 for subsets of these sizes by chance).",
     "cost: of scoring, in full fine-tunings of the most epochs in the table. to full, to random: the difference in "
-    "{metric} of the arm that was trained on the ticket; empty where none was. budget, where there are two: what "
-    "it has in common with the full set.",
+    "{metric} of the arm that was trained on the ticket; empty where none was. budget, where it is shown: whether it "
+    "took as many epochs or as many steps as the full set.",
 )
 
 
@@ -117,7 +117,7 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
         "samples": f"{line['samples']:,}",
         "judged": words.way(line),
         "runs": str(cell["S"]) if first else ", ".join(map(str, cell["seeds"])),
-        "epochs": f"{cell['E']}" if cell["E"] == cell["trained_epochs"] else f"{cell['E']} of {cell['trained_epochs']}",
+        "epochs": words.epochs(cell),
         "H = 0": words.share(histogram[0] / total),
         "ticket": words.share(cell["share"]),
         "H = S": words.share(histogram[-1] / total),
@@ -160,7 +160,8 @@ def _sentences(line: Line) -> list[str]:
             words.texts_of({"mean": end, "low": None, "high": None}, metric, sign="+")[0]
             for end in tickets["difference"]
         )
-        told += f", difference to the full set {low} to {high} {words.unit(metric, difference=True)}".rstrip()
+        unit = words.unit(metric, difference=True)
+        told += f", difference to the full set at equal {tickets['budget']} {low} to {high} {unit}".rstrip()
     return [f"{told}."]
 
 
@@ -186,7 +187,7 @@ def _figures(line: Line, key: str) -> Iterator[View]:
             "caption": "What H is made of in each cell. More runs move samples from both ends into the ticket, more "
             "epochs move them to H = 0.",
         }
-    percent = any(arm["metric"] in words.PERCENT for arm in cells[-1]["arms"])
+    percent = any(arm["metric"] in words.PERCENT for cell in cells for arm in cell["arms"])
     form, better = "+.1f" if percent else "+.3f", "Lighter is better."
     maps = [
         ("share in the ticket", [cell["share"] for cell in cells], ".0%", "Lighter is larger."),

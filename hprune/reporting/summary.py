@@ -51,7 +51,8 @@ Schema of `report.json` (schema_version 2):
         means of all samples at each H, and at most 2000 samples drawn with a fixed seed; null if the records are gone
     duplicates: {train: {texts, groups, samples, conflicting}, evaluation: {eval set: {samples, in_train}},
                  by_h: [{value, count, duplicates, leaks}]} | null
-        of normalised texts: those that occur more than once in train, samples among them whose text has another label,
+        of normalised texts: all of train (rows, where samples are parts of these); those that occur more than once in
+        it, in how many groups, samples among them whose text has another label,
         too; at each H the shares that are duplicates, and that an evaluation set holds; null if the data are gone
     samples: [{group, sample_id, value, label, text}]   sentences to read, per region of the score
     provenance: {data_hash, settings, versions, scoring_seeds, comparison_seeds, hprune, config}

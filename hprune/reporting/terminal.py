@@ -31,6 +31,8 @@ from hprune.reporting.wording import (
 )
 
 WIDTH = 100
+OVERLAP = ("leaks", "duplicates")
+"""Signs that are told here, too, as a few such texts are in a note."""
 NAME = 14
 """Columns that the name of an arm takes at least: `winning_ticket`."""
 
@@ -56,7 +58,8 @@ def print_table(report: Report) -> None:
 
 def _signs(report: Report) -> list[str]:
     names = dict.fromkeys(finding["sign"].replace("_", " ") for finding in report["diagnosis"])
-    return [f"Signs to look at, each with what to do in report.html: {', '.join(names)}."] if names else []
+    told = [finding["told"] for finding in report["diagnosis"] if finding["sign"] in OVERLAP]
+    return [*told, f"Signs to look at, each with what to do in report.html: {', '.join(names)}."] if names else []
 
 
 def _title(metric: str, eval_set: str) -> str:

@@ -45,6 +45,11 @@ def way(line: Mapping[str, Any]) -> str:
     return f"{WAYS.get(line['measured'], line['measured'])}{left_out}"
 
 
+def epochs(cell: Mapping[str, Any]) -> str:
+    """The epochs that a cell of sensitivity.json looks at, and of how many; just these where it looks at all."""
+    return f"{cell['E']}" if cell["E"] == cell["trained_epochs"] else f"{cell['E']} of {cell['trained_epochs']}"
+
+
 def eval_sets(report: Report) -> list[str]:
     """The evaluation sets of a report, validation first."""
     names = list(dict.fromkeys(row["eval_set"] for row in report["rows"]))

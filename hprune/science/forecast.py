@@ -16,7 +16,7 @@ class Amounts:
 
     def on(self, share: float, *, same_steps: bool = False) -> Amounts:
         """The same on a share of the samples, drawn as they come; with as many steps as before, so in more epochs, but
-        with about as many validations.
+        validated as in `RunSpec.epochs_a_validation`.
 
         Raises:
             ValueError: if the share does not lie in (0, 1].
@@ -25,7 +25,8 @@ class Amounts:
             raise ValueError(f"a share of the samples must lie in (0, 1], got {share!r}")
         if not same_steps:
             return replace(self, train=share * self.train, clean_pass=share * self.clean_pass)
-        return replace(self, checkpoints=(self.checkpoints + 1) / share - 1)
+        evaluation = self.evaluation / (share * int(1 / share))
+        return replace(self, evaluation=evaluation, checkpoints=(self.checkpoints + 1) / share - 1)
 
     def folds(self, number: int | None, *, judged: float) -> Amounts:
         """The same by folds: a model for each is trained on the others, and judges `judged` in all after each epoch.

@@ -16,6 +16,10 @@ from filelock import FileLock, Timeout
 LOCK, OWNER, HALF_WRITTEN = ".lock", ".owner.json", ".*.tmp"
 
 
+class AtWorkError(OSError):
+    """Another process works in the folder; the message names it, its host and since when."""
+
+
 @contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, which is made if needed; both files are removed at the end.
@@ -28,14 +32,15 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         wait: until the process that holds it has ended.
 
     Raises:
-        OSError: if another process holds it, naming its host and process; the folder cannot be written or locked.
+        AtWorkError: if another process holds it and is not waited for.
+        OSError: if the folder cannot be written or locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / LOCK, fallback_to_soft=False), folder / OWNER
     try:
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
-        raise OSError(
+        raise AtWorkError(
             f"{folder} is being worked on by {_owner(owner)}; wait until it has ended, or end it: "
             "the same command then continues"
         ) from None
@@ -60,14 +65,16 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def at_work(folder: Path) -> bool:
-    """Whether a process works in a folder now; what a killed one left there is tidied up."""
+    """Whether a process works in a folder now; what a killed one left there is tidied up, if it can be."""
     if not (folder / LOCK).exists():
         return False
     try:
         with locked(folder):
             return False
-    except OSError:
+    except AtWorkError:
         return True
+    except OSError:
+        return False  # who starts to work there is told
 
 
 def left_behind(folder: Path) -> bool:

@@ -19,7 +19,7 @@ class StopAtStep(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Ask the trainer to stop; it validates before."""
+        """Ask the trainer to stop, at the end of the batch."""
         if trainer.global_step >= self.steps:
             trainer.should_stop = True
 

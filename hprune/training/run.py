@@ -53,7 +53,7 @@ from hprune.training.stopwatch import Stopwatch
 log = logging.getLogger(__name__)
 
 
-def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path, wait: bool = False) -> RunFolder:
+def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) -> RunFolder:
     """Fine-tune once, unless that run is complete.
 
     Args:
@@ -61,7 +61,6 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         data: the task's tables (`hprune.tasks.load.load_task`).
         scores: the score table that the subset is chosen by, if it needs one.
         root: where results lie.
-        wait: until another process that works on the run has ended.
 
     Returns:
         The folder of the run, complete.
@@ -69,13 +68,13 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
     Raises:
         ValueError: if the subset is empty, or the folder holds a run of other settings.
         FloatingPointError: if the loss is no longer a number.
-        OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it and is
-            not waited for.
+        OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it
+            (`AtWorkError`).
     """
     folder = locate(spec, data, scores, root=root)
     check_outside(spec.trainer.devices)
     if not folder.complete:
-        with locked(folder.path, wait=wait) if outside()[0] == 0 else nullcontext():
+        with locked(folder.path) if outside()[0] == 0 else nullcontext():
             if not folder.complete:  # by another process, just now
                 _claimed(spec, data, scores, folder, root=root)
                 return folder

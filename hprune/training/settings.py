@@ -66,7 +66,7 @@ class RunSpec:
         return self.trainer.budget == "steps" and self.subset.select is not None
 
     def epochs_a_validation(self, epochs: int) -> int:
-        """Epochs between validations of a run of so many: at equal steps about as often as on the full set."""
+        """After how many epochs a run of so many is validated: at equal steps once to twice as often as on all."""
         return max(1, epochs // self.trainer.max_epochs)
 
     def steps_an_epoch(self, samples: int) -> int:

@@ -11,7 +11,7 @@ import lightning as L
 class Stopwatch(L.Callback):
     """Seconds of the batches, without checkpoints and what lies between two epochs; kept over an interruption.
 
-    `validation` are those of the validation after each epoch.
+    `validation` are those of the validation between epochs.
     """
 
     def __init__(self) -> None:

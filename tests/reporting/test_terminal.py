@@ -144,3 +144,14 @@ def test_durations(seconds: float, said: str) -> None:
 @pytest.mark.parametrize(("fraction", "said"), [(1, "100%"), (0.1987, "20%"), (0.031, "3.1%"), (0.996, "99.6%")])
 def test_shares(fraction: float, said: str) -> None:
     assert share(fraction) == said
+
+
+def test_signs_are_named_once_and_overlap_is_told(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    signs = [("classes_moved", "One moved."), ("classes_moved", "Two moved."), ("leaks", "Texts leak.")]
+    print_table({**report, "diagnosis": [{"sign": sign, "told": told, "advice": "Look."} for sign, told in signs]})
+    out = capsys.readouterr().out
+    assert "Signs to look at, each with what to do in report.html: classes moved, leaks." in out
+    assert "Texts leak." in out
+    assert "moved." not in out
+    print_table(report)
+    assert "Signs" not in capsys.readouterr().out

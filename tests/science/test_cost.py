@@ -62,6 +62,8 @@ def test_work_scales_with_the_samples_but_for_evaluation() -> None:
     assert WORK.on(0.5, same_steps=True) == Amounts(
         100, 40, 30, 5
     )  # twice the epochs: six, so five checkpoints between, and a validation after every second
+    assert WORK.on(0.6, same_steps=True).evaluation == pytest.approx(50)  # five epochs, each validated
+    assert WORK.on(0.13, same_steps=True).evaluation == pytest.approx(30 / 0.91)  # 23 epochs, every seventh validated
     for share in (0, -1, 1.1):
         with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
             WORK.on(share)

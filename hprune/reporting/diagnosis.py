@@ -67,8 +67,8 @@ def _worse_than_random(report: Report) -> Iterator[Finding]:
         "worse_than_random",
         f"{arms} worse than as many random samples.",
         "The score does not see which samples help: too few scoring runs, labels that are mostly noise, or a recording "
-        "that does not mean what it should. Read the samples with H = 0, take more scoring.seeds, and try record=both "
-        "with score.measured=eval_pass.",
+        "that does not mean what it should. Read the samples with H = 0, take more scoring.seeds, and a random subset "
+        "for as long as that does better.",
     )
 
 
@@ -139,8 +139,9 @@ def _first_epoch(report: Report) -> Iterator[Finding]:
         yield Finding(
             "first_epoch",
             f"{share} of the samples have H = 0, and {missed} of these were only missed in the first epoch.",
-            "H never forgives a miss in epoch 1, when the head is still random, so on small sets H = 0 says little: "
-            "try score.skip_epochs=1, or record=both with score.measured=eval_pass.",
+            "H never forgives a miss in epoch 1, when the head is still random, so on small sets H = 0 says little. "
+            "The ticket without that epoch (score.skip_epochs=1), or by a clean pass (record=both "
+            "score.measured=eval_pass), is smaller and harder, and may train far worse: compare it with random ones.",
         )
 
 

@@ -46,7 +46,7 @@ def print_cells(report: Report) -> None:
         for head in shown["heads"]:
             table.add_column(head, justify="left" if head in TEXTS else "right", no_wrap=True)
         for row in shown["rows"]:
-            cells = [_broken(text) for text in row] if "judged" in shown["heads"] else row
+            cells = [_broken(text) for text in row] if {"judged", "budget"} & set(shown["heads"]) else row
             table.add_row(*map(Text, cells))
         console.print(table)
         console.print(*shown["sentences"], sep="\n", end="\n" if shown["sentences"] else "")
@@ -72,7 +72,7 @@ def _tables(report: Report) -> Iterator[View]:
     steps = any(arm["budget"] == "steps" for line in report["lines"] for cell in line["cells"] for arm in cell["arms"])
     heads = tuple(head for head in HEADS if head != "budget" or steps)
     if len(alone) > 1:
-        own = ("samples", "judged", *(head for head in heads if head not in ("overlap", "kappa")))
+        own = ("samples", "judged", *(head for head in heads if head not in ("overlap", "kappa", "cost")))
         yield {
             "title": f"{alone[0]['task']}, {alone[0]['model']}: by samples and way of measuring",
             "heads": own,

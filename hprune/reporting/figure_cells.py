@@ -66,14 +66,14 @@ def heat_map(
         form: how they are written.
 
     Returns:
-        The text of an `<svg>`, or None unless there are at least two numbers of runs, or of epochs.
+        The text of an `<svg>`, or None where there are fewer than two numbers.
     """
     runs, epochs = (sorted({cell[axis] for cell in cells}) for axis in "SE")
     grid = np.full((len(epochs), len(runs)), np.nan)
     for cell, value in zip(cells, values, strict=True):
         if value is not None:
             grid[epochs.index(cell["E"]), runs.index(cell["S"])] = value
-    if grid.size < 2 or np.isnan(grid).all():
+    if np.count_nonzero(~np.isnan(grid)) < 2:
         return None
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(max(4.4, 1.1 + 0.62 * len(runs)), 0.9 + 0.3 * len(epochs)), layout="constrained")

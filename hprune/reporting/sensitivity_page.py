@@ -129,7 +129,8 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
         {"budget": arm["budget"], "to full": _gap(arm, ""), "to random": _gap(arm, "_to_random")}
         for arm in cell["arms"]
     ]
-    return [{**shared, **(arms[0] if arms else {})}, *arms[1:]]
+    not_again = dict.fromkeys(shared, " ")
+    return [{**shared, **(arms[0] if arms else {})}, *({**not_again, **arm} for arm in arms[1:])]
 
 
 def _is_prefix(seeds: Sequence[int], line: Line) -> bool:

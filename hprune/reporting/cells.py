@@ -214,7 +214,7 @@ def _tickets(cells: Sequence[Cell], told: Sequence[Mapping[str, Any]]) -> dict[s
         "E": max(pairs)[0],
         "jaccard": _range([one.jaccard for one in found]),
         "kappa": _range([one.kappa for one in found]),
-        "budget": arms[0]["budget"] if arms else None,
+        "budget": arms[0]["budget"] if len(gaps) > 1 else None,
         "difference": _range(gaps) if len(gaps) > 1 else None,
     }
 

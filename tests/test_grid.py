@@ -18,6 +18,7 @@ from hprune.command import CONF
 from hprune.composition import composed
 from hprune.grid import Grid, grid_of
 from hprune.reporting.cells import gather
+from hprune.reporting.sensitivity_page import print_cells
 from hprune.science.overlap import overlap
 from hprune.science.scores.h_score import h_score
 from hprune.score import ScoreSpec, score_study
@@ -201,6 +202,28 @@ def test_tickets_that_share_no_run_are_compared(root: Path, run_command: Command
     assert code == 0, err
     assert "2 tickets that share no run, S = 2, E = 2: overlap" in out
     assert "3, 4 " in out
+
+
+def test_wide_tables_are_broken_and_nothing_is_cut(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Groups of runs, arms in both budgets, long intervals: within the width, each cell of text whole."""
+    report = gather(root, ["sensitivity_runs"], name="wide")
+    gap = {"mean": -0.3415, "low": -0.3501, "high": -0.3329}
+    for line in report["lines"]:
+        line["tickets"] = None
+        for cell in line["cells"]:
+            cell["arms"] = [
+                {"budget": budget, "metric": "accuracy", "difference": gap, "difference_to_random": gap}
+                for budget in ("epochs", "steps")
+            ]
+        line["cells"][0]["seeds"] = [11, 12, 13, 14, 15, 16]
+        line["cells"][-1]["seeds"] = [21, 23]
+    print_cells(report)
+    out = capsys.readouterr().out
+    assert "11..16" in out
+    assert "21, 23" in out
+    assert out.count("[-35.0, -33.3]") == 4 * sum(len(line["cells"]) for line in report["lines"])
+    assert "\u2026" not in out
+    assert max(map(len, out.splitlines())) <= 100
 
 
 def test_studies_are_named_or_matched(root: Path, run_command: Command) -> None:

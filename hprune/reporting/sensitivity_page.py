@@ -45,8 +45,10 @@ def print_cells(report: Report) -> None:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
         for head in shown["heads"]:
             table.add_column(head, justify="left" if head in TEXTS else "right", no_wrap=True)
+        groups = any(len(row[shown["heads"].index("runs")]) > len("runs") for row in shown["rows"])
+        wide = groups or {"judged", "budget"} & set(shown["heads"])
         for row in shown["rows"]:
-            cells = [_broken(text) for text in row] if {"judged", "budget"} & set(shown["heads"]) else row
+            cells = [_broken(text) for text in row] if wide else row
             table.add_row(*map(Text, cells))
         console.print(table)
         console.print(*shown["sentences"], sep="\n", end="\n" if shown["sentences"] else "")
@@ -116,7 +118,7 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
     shared = {
         "samples": f"{line['samples']:,}",
         "judged": words.way(line),
-        "runs": str(cell["S"]) if first else ", ".join(map(str, cell["seeds"])),
+        "runs": str(cell["S"]) if first else _listed(cell["seeds"]),
         "epochs": words.epochs(cell),
         "H = 0": words.share(histogram[0] / total),
         "ticket": words.share(cell["share"]),
@@ -131,6 +133,12 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
     ]
     not_again = dict.fromkeys(shared, " ")
     return [{**shared, **(arms[0] if arms else {})}, *({**not_again, **arm} for arm in arms[1:])]
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """The seeds of a group; of more than two that follow each other, the first and the last."""
+    row = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    return f"{seeds[0]}..{seeds[-1]}" if row else ", ".join(map(str, seeds))
 
 
 def _is_prefix(seeds: Sequence[int], line: Line) -> bool:

@@ -17,6 +17,7 @@ SMALL = {
     "recording_scale.py": ["10000"],
     "scoring_scale.py": ["--largest", "10000"],
     "all_scores.py": ["--samples", "10000", "--stored", "1000"],
+    "report_scale.py": ["--largest", "1000"],
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip

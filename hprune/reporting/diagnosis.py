@@ -67,8 +67,8 @@ def _worse_than_random(report: Report) -> Iterator[Finding]:
         "worse_than_random",
         f"{arms} worse than as many random samples.",
         "The score does not see which samples help: too few scoring runs, labels that are mostly noise, or a recording "
-        "that does not mean what it should. Read the samples with H = 0, take more scoring.seeds, and a random subset "
-        "for as long as that does better.",
+        "that does not mean what it should. Read the samples with H = 0 (hprune.triage makes a sheet of them), take "
+        "more scoring.seeds, and a random subset for as long as that does better.",
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hprune.report import data_of_study
 from hprune.reporting.page import render_page
 from hprune.reporting.summary import summarise
+from hprune.storage.scores import load_scores, score_path
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -213,3 +216,16 @@ def test_a_real_study_becomes_a_page(study_root: Path) -> None:
     text = Page(render_page(report)).text
     assert "The winning ticket keeps 33% of 12 samples" in text
     assert "random_like 4 33.3%" in text
+
+
+def test_the_sheet_is_made_by_the_command_that_the_page_gives(
+    study_root: Path, run_command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(study_root.parent)
+    page = render_page(summarise(study_root, "toy", data_of_study(study_root, "toy")))
+    (given,) = re.findall(r"<code>python -m hprune\.(.*?)</code>", page)
+    command, *arguments = given.split()
+    code, _, err = run_command(command, *arguments)
+    assert code == 0, err
+    hardest = load_scores(score_path(study_root, "toy", "h_score")).values == 0
+    assert len(Path("triage.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + hardest.sum() > 1

@@ -9,8 +9,6 @@ from hprune.reporting.visible import shortened
 from hprune.reporting.wording import count, duration, full_runs
 from hprune.science.cost import PayBack
 
-WIDTH = 100
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -71,14 +69,11 @@ class Forecast:
 
 def print_forecast(forecast: Forecast) -> None:
     """Print it on stdout."""
-    from rich import box  # a tenth of a second, which `--help` need not pay
-    from rich.console import Console
-    from rich.table import Table
+    from hprune.reporting.console import plain_console, ruled_table  # rich: a tenth of a second
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console = plain_console()
     console.print(shortened(f"study {forecast.study}: task {forecast.task}, model {forecast.model}"))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+    table = ruled_table()
     for head in ("stage", "runs", "complete", "time of what is left", "disk"):
         table.add_column(head, justify="left" if head == "stage" else "right", overflow="fold")
     everything = Stage(

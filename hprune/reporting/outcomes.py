@@ -11,7 +11,6 @@ from hprune.reporting.visible import shortened
 State = Literal["done", "resumed", "skipped", "failed", "not started", "not needed"]
 """Trained from the start, trained on from a checkpoint, complete before; or not complete, which may be intended."""
 
-WIDTH = 100
 LONGEST_ERROR = 300
 
 
@@ -38,13 +37,10 @@ def first_line(error: BaseException) -> str:
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print one line for each planned run, on stdout."""
-    from rich import box  # a tenth of a second, which a command that prints no table need not pay
-    from rich.console import Console
-    from rich.table import Table
+    from hprune.reporting.console import plain_console, ruled_table  # rich: a tenth of a second
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, 40) if console.is_terminal else WIDTH
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+    console = plain_console()
+    table = ruled_table()
     for head in ("run", "outcome", "error"):
         table.add_column(head, overflow="fold")
     for outcome in outcomes:

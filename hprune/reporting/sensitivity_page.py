@@ -7,15 +7,12 @@ from itertools import product
 from typing import Any
 
 from markupsafe import Markup
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hprune.reporting import wording as words
+from hprune.reporting.console import plain_console, ruled_table
 from hprune.reporting.figure_cells import compositions, growth, heat_map
 from hprune.reporting.page import environment
-from hprune.reporting.terminal import WIDTH
 from hprune.reporting.visible import harmless
 
 Report = Mapping[str, Any]
@@ -38,11 +35,10 @@ MEANINGS = (
 def print_cells(report: Report) -> None:
     """Print the tables of the report, on stdout."""
     report = harmless(report)
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console = plain_console()
     for shown in _tables(report):
         console.print(f"\n{shown['title']}", style="bold")
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+        table = ruled_table()
         for head in shown["heads"]:
             table.add_column(head, justify="left" if head in TEXTS else "right", no_wrap=True)
         groups = any(len(row[shown["heads"].index("runs")]) > len("runs") for row in shown["rows"])

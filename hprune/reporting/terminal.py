@@ -6,12 +6,11 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hprune.reporting.answer import headline
+from hprune.reporting.console import WIDTH, plain_console, ruled_table
 from hprune.reporting.convergence import convergence_line
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import (
@@ -30,7 +29,6 @@ from hprune.reporting.wording import (
     verdict,
 )
 
-WIDTH = 100
 OVERLAP = ("leaks", "duplicates")
 """Signs that are told here, too, as a few such texts are in a note."""
 NAME = 14
@@ -40,8 +38,7 @@ NAME = 14
 def print_table(report: Report) -> None:
     """Print the primary metric of every arm, on every evaluation set, and what it means, on stdout."""
     report = harmless(report)
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console = plain_console()
     console.print(f"study {report['study']}: task {report['task']}, model {report['model']}")
     for eval_set in eval_sets(report):
         rows = rows_of(report, eval_set, report["primary_metric"])
@@ -95,7 +92,7 @@ def _table(rows: Sequence[Row], width: int) -> Table:
     heads = [head.replace(" [", "\n[") for head in heads]
     if _taken([heads, *lines]) > width - NAME:
         heads, *lines = ([*cells[:4], cells[5]] for cells in [heads, *lines])
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+    table = ruled_table()
     for head in ("arm", *heads):
         table.add_column(head, justify="right" if head in ("samples", "share") else "left", no_wrap=True)
     for row, cells in zip(rows, lines, strict=True):

@@ -80,7 +80,7 @@ def write_run(root: Path, data: TaskData, config: Any, arm: str, seed: int, tabl
     n, scoring = data.train.num_rows, table is None
     ticket = n if table is None or arm == "full" else int(((table.values > 0) & (table.values < table.runs)).sum())
     chosen = {"rule": RULES[arm], "scores": None if arm != "winning_ticket" or table is None else table.digest}
-    settings = {"data": data.data_hash, "subset": chosen, "trainer": {"max_epochs": EPOCHS}}
+    settings = {"task": {"data": data.data_hash}, "subset": chosen, "trainer": {"max_epochs": EPOCHS}}
     folder = run_folder(root, RunKey("own", "none", arm, seed), settings)
     add_run(root, "scale", folder, "scoring" if scoring else "comparison", list(SCORING))
     start_run(folder)

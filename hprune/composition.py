@@ -14,6 +14,7 @@ from hprune.data.checks import check_seeds
 from hprune.enough import Stopped, check_stop, open_share_of
 from hprune.grid import grid_of, of_cell
 from hprune.root import root_of
+from hprune.science.keep import keep_values
 from hprune.science.records import Measured
 from hprune.science.subset import SubsetSpec
 from hprune.score import ScoreSpec, instantiate_spec
@@ -81,7 +82,8 @@ def composed(cfg: DictConfig) -> Composed:
     cells = grid.cells(score, epochs=full.trainer.max_epochs)
     check_stop(open_share, score, list(cells.values()))
     tables = grid.retrained(score, epochs=full.trainer.max_epochs)
-    cell_arms = [arm for table in tables for arm in of_cell(arms, table)]
+    check_keeps(arms, score)
+    cell_arms = [arm for table in tables for arm in check_keeps(of_cell(arms, table), cells[table])]
     check_measured([score, *others, *cells.values()], full.ways)
 
     from hprune.at_once import at_once_of  # torch, which a config error does not wait for
@@ -167,6 +169,27 @@ def by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> Subset
     return replace(
         subset, scores=named(subset.scores), sized_by=None if subset.sized_by is None else named(subset.sized_by)
     )
+
+
+def check_keeps(arms: Sequence[RunSpec], score: ScoreSpec) -> Sequence[RunSpec]:
+    """The arms, whose keep-sets are ones of a score, whatever it will be; those of other tables are not looked at.
+
+    Raises:
+        ValueError: naming the arm and the score: it could only fail when all scoring runs are paid for.
+    """
+    runs = score.runs or len(score.seeds or ())
+    for arm in arms:
+        subset = arm.subset
+        table = subset.scores if subset.by_score and subset.sized_by is None else subset.sized_by
+        if subset.select is None or subset.keep is None or table not in (None, score.name, score.table):
+            continue
+        try:
+            keep_values(subset.keep, runs=runs)
+        except ValueError as error:
+            raise ValueError(
+                f"arm {subset.name} by {score.table}, of {runs} scoring run{'' if runs == 1 else 's'}: {error}"
+            ) from error
+    return arms
 
 
 def check_arms(arms: DictConfig) -> None:

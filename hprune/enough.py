@@ -60,8 +60,8 @@ def check_stop(share: float | None, score: ScoreSpec, cells: Sequence[ScoreSpec]
         )
     if share is not None and score.seeds is not None and len(score.seeds) <= LEAST_RUNS:
         raise ValueError(
-            f"scoring.stop_when.open_share={share} looks at {LEAST_RUNS} runs at least, and there are only "
-            f"{len(score.seeds)}: give more scoring.seeds, or leave it null"
+            f"scoring.stop_when.open_share={share} looks at {LEAST_RUNS} runs before it may stop, and only "
+            f"{len(score.seeds)} are planned: give more scoring.seeds, or leave it null"
         )
     if share is not None and cells:
         raise ValueError(

@@ -98,7 +98,13 @@ class Grid:
         runs, until = cell.get("runs", score.runs), cell.get("epochs", score.epochs)
         skip = cell.get("skip_epochs", score.skip_epochs)
         if (runs or 1) > all_runs:
-            raise ValueError(f"sensitivity.runs asks for {runs} of {all_runs} scoring runs; give more scoring.seeds")
+            key = "sensitivity.runs" if "runs" in cell else "score.runs"
+            of = (
+                f"the {all_runs} of {list(seeds)} (sensitivity.seeds)"
+                if "seeds" in cell
+                else f"{all_runs} scoring runs"
+            )
+            raise ValueError(f"{key} asks for {runs} of {of}; give more scoring.seeds, or ask for fewer runs")
         if (until or 1) > all_epochs or (skip or 0) >= (until or all_epochs):
             raise ValueError(
                 f"sensitivity asks for the first {until or all_epochs} of {all_epochs} epochs, without {skip or 0} at "

@@ -25,7 +25,6 @@ from hprune.enough import StopEarly
 from hprune.reporting.forecast import Forecast, Stage, Trials, print_forecast
 from hprune.science.cost import PayBack, makespan, pay_back
 from hprune.science.forecast import Amounts, Prices
-from hprune.science.keep import keep_values
 from hprune.science.subset import choose
 
 if TYPE_CHECKING:
@@ -133,8 +132,6 @@ def _look(made: Composed, data: TaskData, spec: RunSpec, keep_share: float, *, s
 
     samples, subset = data.train.num_rows, spec.subset
     if waits_for_scores(subset, root=made.root, study=made.study):
-        if subset.keep is not None:
-            keep_values(subset.keep, runs=made.score.runs or len(made.scoring))
         known = subset.fraction if subset.size is None else subset.size / samples
         return _Planned(spec, scoring, keep_share if known is None else known, known is None, None, False)
     folder = folder_of(spec, data, root=made.root, study=made.study)

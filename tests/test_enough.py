@@ -141,7 +141,7 @@ def test_a_share_or_nothing() -> None:
     check_stop(None, ScoreSpec("h_score", h_score, "easier", runs=2))
     with pytest.raises(ValueError, match=r"score\.runs=2 and scoring\.stop_when\.open_share=0\.02 both say how many"):
         check_stop(0.02, ScoreSpec("h_score", h_score, "easier", runs=2))
-    with pytest.raises(ValueError, match=r"looks at 3 runs at least, and there are only 3: give more scoring\.seeds"):
+    with pytest.raises(ValueError, match=r"looks at 3 runs before it may stop, and only 3 are planned: give more"):
         check_stop(0.02, replace(H, seeds=[1, 2, 3]))
     cell = ScoreSpec("h_score", h_score, "easier", runs=2)
     check_stop(None, H, [cell])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,8 @@ def test_what_is_no_grid_is_refused(options: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        (Grid(runs=[9]), r"sensitivity.runs asks for 9 of 8 scoring runs; give more scoring.seeds"),
+        (Grid(runs=[9]), r"sensitivity.runs asks for 9 of 8 scoring runs; give more scoring.seeds, or ask for fewer"),
+        (Grid(runs=[3], seeds=[[1, 2]]), r"sensitivity.runs asks for 3 of the 2 of \[1, 2\] \(sensitivity.seeds\)"),
         (Grid(epochs=[5]), r"asks for the first 5 of 4 epochs"),
         (Grid(epochs=[2], skip_epochs=[2]), r"first 2 of 4 epochs, without 2 at the start: give a longer"),
         (Grid(seeds=[[8, 9]]), r"sensitivity.seeds asks for the runs \[8, 9\], but those that score are \[1, 2"),
@@ -99,6 +101,36 @@ def test_what_is_no_grid_is_refused(options: dict[str, Any], message: str) -> No
 def test_more_than_there_is_is_refused(grid: Grid, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         grid.cells(SCORE, epochs=4)
+
+
+def test_groups_are_measured_against_all_that_the_score_asks_for() -> None:
+    with pytest.raises(ValueError, match=r"score.runs asks for 6 of the 3 of \[1, 2, 3\] \(sensitivity.seeds\)"):
+        Grid(seeds=[[1, 2, 3]]).cells(replace(SCORE, runs=6), epochs=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["sensitivity.runs=[1,2]"], "arm winning_ticket by h_score-S1, of 1 scoring run: keep=1..S-1 is empty"),
+        (["+subset@arms.narrow=keep_2_5"], "arm keep_2_5 by h_score, of 3 scoring runs: keep=2..5 asks for [4, 5]"),
+        (["scoring.seeds=[1]"], "arm winning_ticket by h_score, of 1 scoring run: keep=1..S-1 is empty"),
+    ],
+)
+def test_a_keep_set_that_no_score_can_fill_is_refused_before_anything_is_trained(
+    options: list[str], message: str, tiny: list[str], run_command: Command, tmp_path: Path
+) -> None:
+    for command in ("study", "plan"):
+        code, _, err = run_command(command, *tiny, *options, f"paths.root={tmp_path}")
+        assert code == 1
+        assert message in err
+        assert not (tmp_path / "runs").exists()
+
+
+def test_one_run_is_enough_to_look_at(tiny: list[str]) -> None:
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        made = composed(compose("study", overrides=[*tiny, "sensitivity.runs=[1,2]", "sensitivity.retrain=none"]))
+    assert [cell.table for cell in made.cells] == ["h_score-S1", "h_score-S2"]
+    assert made.cell_arms == []
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +198,6 @@ def test_the_command_puts_the_cells_side_by_side(root: Path, run_command: Comman
         counts = cell["histogram"]
         assert (sum(counts), sum(counts[1:-1])) == (60, cell["size"])
         assert cell["share"] == cell["size"] / 60
-        assert cell["full_runs"] == pytest.approx(cell["S"] * cell["E"] / 2)
     last = prefixes[-1]
     assert (last["S"], last["E"], last["jaccard"]) == (4, 2, 1.0)
     assert {(cell["S"], cell["E"]) for cell in prefixes if cell["arms"]} >= {(2, 1), (4, 1), (2, 2), (4, 2)}
@@ -180,6 +211,23 @@ def test_the_command_puts_the_cells_side_by_side(root: Path, run_command: Comman
     assert "epochs" in row, "a row for each budget, the cell named once"
     assert under.index("steps") == row.index("epochs")
     assert page.count("<svg") >= 5
+
+
+def test_the_cost_of_a_cell_is_what_its_runs_took_up_to_its_last_epoch(root: Path) -> None:
+    report = gather(root, ["sensitivity_runs", "sensitivity_E1"], name="cost")
+    runs = {run.key.seed: read_results(run.path)["cost"] for run in runs_of(root, "sensitivity_runs", "scoring")}
+    full = np.mean([cost["train_flops"] for cost in runs.values()])
+    checked = set()
+    for line in report["lines"]:
+        for cell in line["cells"]:
+            if cell["trained_epochs"] != 2:
+                continue
+            parts = ["train_flops", *(["clean_pass_flops"] if line["measured"] == "eval_pass" else [])]
+            spent = sum(runs[seed][part] for seed in cell["seeds"] for part in parts)
+            assert cell["full_runs"] == pytest.approx(spent * cell["E"] / 2 / full)
+            assert cell["full_runs"] == pytest.approx(cell["S"] * cell["E"] / 2, rel=0.05) or len(parts) > 1
+            checked.add(line["measured"])
+    assert checked == {"train_pass", "eval_pass"}
 
 
 def test_tickets_that_share_no_run_are_compared(root: Path, run_command: Command) -> None:
@@ -212,15 +260,17 @@ def test_wide_tables_are_broken_and_nothing_is_cut(root: Path, capsys: pytest.Ca
         line["tickets"] = None
         for cell in line["cells"]:
             cell["arms"] = [
-                {"budget": budget, "metric": "accuracy", "difference": gap, "difference_to_random": gap}
+                {**gap, "budget": budget, "metric": "accuracy", "difference": gap, "difference_to_random": gap}
                 for budget in ("epochs", "steps")
             ]
         line["cells"][0]["seeds"] = [11, 12, 13, 14, 15, 16]
         line["cells"][-1]["seeds"] = [21, 23]
+        line["cells"][-1 if len(line["cells"]) < 3 else 1]["seeds"] = [21, 23, 31, 32, 33, 41, 42, 43, 44]
     print_cells(report)
     out = capsys.readouterr().out
     assert "11..16" in out
     assert "21, 23" in out
+    assert "31..33," in out, "seeds are told in ranges, and those of many groups broken"
     assert out.count("[-35.0, -33.3]") == 4 * sum(len(line["cells"]) for line in report["lines"])
     assert "\u2026" not in out
     assert max(map(len, out.splitlines())) <= 100
@@ -246,4 +296,7 @@ def test_a_study_without_scores_says_what_to_do(root: Path, tiny: list[str], run
     assert code == 0, err
     code, _, err = run_command("sensitivity", "study=[unscored]", f"paths.root={root}")
     assert code == 1
-    assert "no H-score table in unscored: score them first (python -m hprune.score study=NAME)" in err
+    assert (
+        "no H-score table in unscored whose runs are complete: score them first (python -m hprune.score study=NAME)"
+        in err
+    )

@@ -106,11 +106,15 @@ def _compared(manifest: Manifest) -> dict[str, Any]:
     return {**settings, "trainer": trainer}
 
 
+def named_settings(manifest: Manifest, others: Sequence[Manifest]) -> dict[str, str]:
+    """The settings in which runs differ from one, by their dotted names, as `name=value` of that one."""
+    keys = [text.split(" (")[0] for other in others for text in differing_keys(manifest["settings"], other["settings"])]
+    return {key: f"{key}={_setting(manifest, key)}" for key in keys}
+
+
 def _label(name: str, manifest: Manifest, namesakes: Sequence[Manifest]) -> str:
-    keys = [
-        text.split(" (")[0] for other in namesakes for text in differing_keys(manifest["settings"], other["settings"])
-    ]
-    named = {key: f"{key}={_setting(manifest, key)}" for key in keys if key != "trainer.budget"}
+    named = named_settings(manifest, namesakes)
+    named.pop("trainer.budget", None)
     if "subset.scores" in named:
         named["subset.scores"] = str(_setting(manifest, "subset.scores"))  # a table says what it is
     shown = list(named.values())

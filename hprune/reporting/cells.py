@@ -2,9 +2,10 @@
 
 Schema of `sensitivity.json` (schema_version 1):
     name, studies, created, primary_metric
-    lines: [{task, model, data_hash, samples, measured, skip_epochs, trained_epochs, cells: [CELL], tickets}]
+    lines: [{task, model, data_hash, samples, measured, skip_epochs, trained_epochs, differs, cells: [CELL], tickets}]
         a line has one way of measuring on one set of samples. Its cells look at the first epochs of runs of
         `trained_epochs`; where that is null, each cell's runs were trained for just as many epochs as it looks at.
+        `differs`: the settings in which lines of this task and model differ, as this one has them, beside the data
         tickets: {count, S, E, jaccard: [low, high], kappa: [low, high], budget, difference: [low, high] | null}:
         between tickets of S runs and E epochs that share no run; the difference to the full set is that of arms of the
         same budget; null if there are none
@@ -12,7 +13,9 @@ Schema of `sensitivity.json` (schema_version 1):
            jaccard, kappa, full_runs, arms: [ARM]}
         `size` is that of the winning ticket, 0 < H < S, `share` its part of all. `jaccard` and `kappa` compare it with
         the ticket of the line's reference, the cell with the most epochs and runs. `full_runs` is what it takes to
-        score it, in units of a run of the most epochs in the line.
+        score it, training up to the last epoch that it looks at and judging by clean passes or folds included, in units
+        of the training of a full run of the most epochs in the line: in operations if all runs count them, else in
+        seconds; null where a run does not say what it took.
     ARM: {label, trained_epochs, budget, eval_set, metric, mean, low, high, difference, verdict, difference_to_random,
           verdict_to_random}
         the arm that was trained on the cell's ticket, as in report.json: one at equal epochs, one at equal steps, where
@@ -21,19 +24,21 @@ Schema of `sensitivity.json` (schema_version 1):
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hprune.reporting.arms import Arm, Manifest, arms_of, is_ticket
+from hprune.reporting.arms import Arm, Manifest, arms_of, is_ticket, named_settings
 from hprune.reporting.comparisons import Row, rows_of
+from hprune.reporting.ledger import scoring_cost, total
 from hprune.reporting.summary import margins_of
+from hprune.reporting.tickets import between_tickets
 from hprune.science.overlap import overlap
 from hprune.science.records import Measured, Scores
 from hprune.storage.files import sha256_of_json
@@ -41,6 +46,8 @@ from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import existing_study, runs_of
+
+log = logging.getLogger(__name__)
 
 LineKey = tuple[str, str, str, str, str, int, int | None]
 """Task, model, data, other settings, way of measuring, epochs skipped, epochs of the runs (None: as looked at)."""
@@ -57,7 +64,8 @@ class Cell:
     task: str
     model: str
     trained_epochs: int
-    settings: str  # a digest of what else shaped the runs
+    settings: Mapping[str, Any]  # what else shaped the runs
+    runs: Sequence[Manifest]
     ticket: NDArray[np.bool_]  # (N,) 0 < H < S
     digest: str
 
@@ -82,10 +90,12 @@ def gather(root: Path, studies: Sequence[str], *, name: str) -> dict[str, Any]:
     cells = [cell for study in studies for cell in _cells(root, study, manifests)]
     if not cells:
         raise ValueError(
-            f"no H-score table in {', '.join(studies)}: score them first (python -m hprune.score study=NAME)"
+            f"no H-score table in {', '.join(studies)} whose runs are complete: score them first "
+            "(python -m hprune.score study=NAME)"
         )
+    cells = list({(*_kind(cell), cell.trained_epochs, cell.digest): cell for cell in reversed(cells)}.values())[::-1]
     trained = _trained(root, studies, manifests)
-    lines = [_line(key, line, trained) for key, line in _lines(cells).items()]
+    lines = [_line(key, line, trained, _differs(cells, line[0])) for key, line in _lines(cells).items()]
     first = next(iter(manifests.values()))
     return {
         "schema_version": 1,
@@ -110,20 +120,34 @@ def _cells(root: Path, study: str, manifests: Mapping[Path, Manifest]) -> list[C
     for path in sorted((existing_study(root, study) / "scores").glob("*.parquet")):
         scores = load_scores(path)
         runs = [run for seed in scores.seeds if (run := scoring.get(seed)) is not None]
-        whole = np.issubdtype(scores.values.dtype, np.integer) and len(runs) == scores.runs
+        whole = np.issubdtype(scores.values.dtype, np.integer)
         if scores.conventions.get("score", scores.name) != "h_score" or not whole:
+            continue
+        if len(runs) != scores.runs:
+            log.warning("%s is left out: only %d of the %d runs behind it are complete", path, len(runs), scores.runs)
             continue
         epochs = int(runs[0]["settings"].get("trainer", {}).get("max_epochs", scores.epochs))
         key, ticket = runs[0]["key"], (scores.values > 0) & (scores.values < scores.runs)
         settings = _other_settings(runs[0]["settings"])
-        found.append(Cell(study, scores, key["task"], key["model"], epochs, settings, ticket, scores.digest))
+        found.append(Cell(study, scores, key["task"], key["model"], epochs, settings, runs, ticket, scores.digest))
     return found
 
 
-def _other_settings(settings: Mapping[str, Any]) -> str:
-    """A digest of what shaped a run, but for its epochs and what is recorded."""
+def _other_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What shaped a run, but for its epochs and what is recorded."""
     trainer = {key: value for key, value in settings.get("trainer", {}).items() if key != "max_epochs"}
-    return sha256_of_json({**settings, "trainer": trainer, "record": None})
+    return {**settings, "trainer": trainer, "record": None}
+
+
+def _differs(cells: Sequence[Cell], cell: Cell) -> list[str]:
+    """The settings in which runs of the same task and model differ, as those of a cell have them, but for the data."""
+    alike = [other.runs[0] for other in cells if (other.task, other.model) == (cell.task, cell.model)]
+    others = [{**run, "settings": _without_data(_other_settings(run["settings"]))} for run in alike]
+    return list(named_settings({**cell.runs[0], "settings": _without_data(cell.settings)}, others).values())
+
+
+def _without_data(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, "task": {key: value for key, value in settings.get("task", {}).items() if key != "data"}}
 
 
 def _lines(cells: Sequence[Cell]) -> dict[LineKey, list[Cell]]:
@@ -149,32 +173,33 @@ def _lines(cells: Sequence[Cell]) -> dict[LineKey, list[Cell]]:
 
 def _kind(cell: Cell) -> tuple[str, str, str, str, str, int]:
     scores = cell.scores
-    return cell.task, cell.model, scores.data_hash, cell.settings, scores.measured, cell.skipped
+    return cell.task, cell.model, scores.data_hash, sha256_of_json(cell.settings), scores.measured, cell.skipped
 
 
 def _size_of_grid(cell: Cell) -> tuple[int, int, tuple[int, ...]]:
     return cell.scores.epochs, cell.scores.runs, tuple(-seed for seed in cell.scores.seeds)
 
 
-def _line(key: LineKey, cells: Sequence[Cell], trained: Mapping[str, list[Row]]) -> dict[str, Any]:
-    reference = cells[-1]
-    longest = max(cell.trained_epochs for cell in cells)
-    told = [_told(cell, reference, longest, trained.get(cell.digest, [])) for cell in cells]
+def _line(
+    key: LineKey, cells: Sequence[Cell], trained: Mapping[str, list[Row]], differs: Sequence[str]
+) -> dict[str, Any]:
+    told = [_told(cell, cells, trained.get(cell.digest, [])) for cell in cells]
     return {
         "task": key[0],
         "model": key[1],
         "data_hash": key[2],
-        "samples": int(reference.scores.values.size),
+        "samples": int(cells[-1].scores.values.size),
         "measured": key[4],
         "skip_epochs": key[5],
         "trained_epochs": key[6],
+        "differs": list(differs),
         "cells": told,
-        "tickets": _tickets(cells, told),
+        "tickets": between_tickets([cell.scores for cell in cells], [cell.ticket for cell in cells], told),
     }
 
 
-def _told(cell: Cell, reference: Cell, longest: int, arms: list[Row]) -> dict[str, Any]:
-    scores, same = cell.scores, overlap(cell.ticket, reference.ticket)
+def _told(cell: Cell, line: Sequence[Cell], arms: list[Row]) -> dict[str, Any]:
+    scores, same = cell.scores, overlap(cell.ticket, line[-1].ticket)
     return {
         "study": cell.study,
         "table": scores.name,
@@ -187,41 +212,21 @@ def _told(cell: Cell, reference: Cell, longest: int, arms: list[Row]) -> dict[st
         "share": float(cell.ticket.mean()),
         "jaccard": same.jaccard,
         "kappa": same.kappa,
-        "full_runs": scores.runs * scores.epochs / longest,
+        "full_runs": _full_runs(cell, line),
         "arms": arms,
     }
 
 
-def _tickets(cells: Sequence[Cell], told: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What tickets of as many runs and epochs have in common that share no run; of the most that there are."""
-    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    distinct = {(cell.scores.epochs, cell.scores.seeds): i for i, cell in enumerate(cells)}  # the same runs once
-    for i, j in combinations(sorted(distinct.values()), 2):
-        one, other = cells[i].scores, cells[j].scores
-        size = (one.epochs, one.runs)
-        if size == (other.epochs, other.runs) and not set(one.seeds) & set(other.seeds):
-            pairs.setdefault(size, []).append((i, j))
-    if not pairs:
-        return None
-    apart = pairs[max(pairs)]
-    found = [overlap(cells[i].ticket, cells[j].ticket) for i, j in apart]
-    groups = sorted({i for pair in apart for i in pair})
-    arms = [arm for i in groups for arm in told[i]["arms"][:1] if arm["difference"]]
-    gaps = [arm["difference"]["mean"] for arm in arms if arm["budget"] == arms[0]["budget"]]
-    return {
-        "count": len(groups),
-        "S": max(pairs)[1],
-        "E": max(pairs)[0],
-        "jaccard": _range([one.jaccard for one in found]),
-        "kappa": _range([one.kappa for one in found]),
-        "budget": arms[0]["budget"] if len(gaps) > 1 else None,
-        "difference": _range(gaps) if len(gaps) > 1 else None,
-    }
-
-
-def _range(values: Sequence[float | None]) -> list[float] | None:
-    known = [value for value in values if value is not None]
-    return [min(known), max(known)] if known else None
+def _full_runs(cell: Cell, line: Sequence[Cell]) -> float | None:
+    """What it took to score a cell, in trainings of a full run of the most epochs in its line."""
+    longest = max(line, key=lambda other: other.trained_epochs).runs
+    folds = longest[0]["settings"].get("data", {}).get("folds") if cell.scores.measured == "out_of_fold" else None
+    for unit in ("flops", "seconds"):
+        spent, full = (scoring_cost(cell.runs, cell.scores.measured, unit), total(longest, f"train_{unit}"))
+        if spent is not None and full:
+            one = full / len(longest) / ((folds or 2) - 1)  # K folds train on K - 1 K-ths K times
+            return spent * cell.scores.epochs / cell.trained_epochs / one
+    return None
 
 
 def _trained(root: Path, studies: Sequence[str], manifests: Mapping[Path, Manifest]) -> dict[str, list[Row]]:

@@ -145,7 +145,8 @@ def cells_frame(root: Path, studies: Sequence[str]) -> pd.DataFrame:
             task, model, data_hash, samples, way (of measuring), study, table, S, E, seeds, and trained_epochs, of the
             runs behind it: a cell looks at the first E of these;
             histogram: samples with H = 0, .., S; size and share of the winning ticket; jaccard and kappa with that of
-            the line's last cell, which has the most epochs and runs; full_runs: what it takes to score it;
+            the line's last cell, which has the most epochs and runs; full_runs: what it takes to score it, in full
+            fine-tunings;
             budget, metric, and difference, low, high, difference_to_random, low_to_random, high_to_random: of the arm
             that was trained on the ticket, at equal epochs if there is one; missing where there is none.
 
@@ -156,7 +157,6 @@ def cells_frame(root: Path, studies: Sequence[str]) -> pd.DataFrame:
     frame = pd.DataFrame([row for at, line in enumerate(lines) for row in _rows(at, line)])
     if len(frame[["task", "model"]].drop_duplicates()) > 1:
         frame["title"] = frame["task"] + ", " + frame["model"] + ", " + frame["title"]
-    frame = frame.drop_duplicates(["line", "S", "E", "seeds", "histogram"], ignore_index=True)  # of shared runs
     for told_apart_by in ("seeds", "study", "table"):
         twice = frame.duplicated(["line", "cell"], keep=False)
         frame.loc[twice, "cell"] += ", " + frame.loc[twice, told_apart_by].map(_listed)
@@ -236,7 +236,7 @@ def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                                              "kappa", "full_runs")}  # fmt: skip
         yield {
             "line": at,
-            "title": f"{line['samples']:,} samples, {way(line)}, {kind}",
+            "title": ", ".join([f"{line['samples']:,} samples", way(line), kind, *line["differs"]]),
             "cell": f"S = {cell['S']}, E = {epochs(cell)}",
             **facts,
             **own,

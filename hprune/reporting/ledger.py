@@ -10,6 +10,7 @@ import numpy as np
 
 from hprune.reporting.arms import Arm, Manifest, budget_of, full_set_of, mean_seconds, trains_on_everything
 from hprune.science.cost import PayBack, pay_back
+from hprune.science.records import Measured
 
 Unit = Literal["seconds", "flops"]
 
@@ -23,7 +24,7 @@ def ledger_of(scoring: Sequence[Manifest], arms: Mapping[str, Arm], tables: Set[
         tables: digests of the study's own score tables.
     """
     return {
-        "scoring_seconds": _total(scoring, "train_seconds") or 0.0,
+        "scoring_seconds": total(scoring, "train_seconds") or 0.0,
         "scoring_runs": len(scoring),
         "stages": _stages(scoring, arms),
         "arms": [_arm(label, scoring, arms, tables) for label in arms],
@@ -60,12 +61,22 @@ def paid_back(
     if full is None or budget_of(arm[0]) == "steps" or arm[0]["settings"]["subset"].get("scores") not in tables:
         return None
     used = [manifest for manifest in scoring if manifest["key"]["seed"] in subset.get("seeds", [])]
-    costs = [_total(runs, f"train_{unit}") for runs in (used, arms[full], arm)]
+    of_runs = [total(runs, f"train_{unit}") for runs in (arms[full], arm)]
+    costs = [scoring_cost(used, subset.get("measured", "train_pass"), unit), *of_runs]
     if not used or None in costs:
         return None
-    judged = 0.0 if subset.get("measured", "train_pass") == "train_pass" else _total(used, f"clean_pass_{unit}")
     spent, of_full, of_arm = (float(cost or 0) for cost in costs)
-    return pay_back(scoring=spent + (judged or 0.0), full_run=of_full / len(arms[full]), subset_run=of_arm / len(arm))
+    return pay_back(scoring=spent, full_run=of_full / len(arms[full]), subset_run=of_arm / len(arm))
+
+
+def scoring_cost(runs: Sequence[Manifest], measured: Measured, unit: Unit) -> float | None:
+    """What runs took to score by: their training, and their clean passes where the score is made of them.
+
+    None if one does not say it.
+    """
+    stages = ("train",) if measured == "train_pass" else ("train", "clean_pass")
+    spent = [total(runs, f"{stage}_{unit}") for stage in stages]
+    return None if None in spent else sum(cost or 0.0 for cost in spent)
 
 
 def _stages(scoring: Sequence[Manifest], arms: Mapping[str, Arm]) -> list[dict[str, Any]]:
@@ -82,9 +93,9 @@ def _stages(scoring: Sequence[Manifest], arms: Mapping[str, Arm]) -> list[dict[s
     full = next((arm for arm in arms.values() if trains_on_everything(arm[0])), None)
     told = []
     for name, (runs, stage) in named.items():
-        seconds = _total(runs, f"{stage}_seconds")
+        seconds = total(runs, f"{stage}_seconds")
         if seconds:
-            told.append(_stage(name, len(runs), seconds, _total(runs, f"{stage}_flops"), full))
+            told.append(_stage(name, len(runs), seconds, total(runs, f"{stage}_flops"), full))
     counted = [stage["flops"] for stage in told if stage["stage"] != "checkpoints"]
     flops = None if None in counted else float(sum(counted))
     seconds = float(sum(stage["seconds"] for stage in told))
@@ -97,7 +108,7 @@ def _stage(name: str, runs: int, seconds: float, flops: float | None, full: Arm 
     return {"stage": name, "runs": runs, "seconds": seconds, "flops": flops, "full_runs": ratio}
 
 
-def _total(runs: Sequence[Manifest], name: str) -> float | None:
+def total(runs: Sequence[Manifest], name: str) -> float | None:
     """Over runs that all say it; None if one does not, as those of older versions."""
     values = [run["cost"].get(name) for run in runs]
     return None if None in values else float(np.sum(values))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +10,8 @@ from rich.text import Text
 
 from hprune.reporting import wording as words
 from hprune.reporting.console import plain_console, ruled_table
-from hprune.reporting.figure_cells import compositions, growth, heat_map
+from hprune.reporting.figure_cells import compositions, heat_map
+from hprune.reporting.growth import BUDGETS, arm_of, growth_figures
 from hprune.reporting.page import environment
 from hprune.reporting.visible import harmless
 
@@ -19,24 +19,27 @@ Report = Mapping[str, Any]
 Line = Mapping[str, Any]
 View = dict[str, Any]
 
-HEADS = ("runs", "epochs", "H = 0", "ticket", "H = S", "overlap", "kappa", "cost", "budget", "to full", "to random")
-TEXTS = ("judged", "budget", "to full", "to random")
+HEADS = ("runs", "epochs", "H = 0", "ticket", "H = S", "overlap", "kappa", "cost", "budget", "result",
+         "to full", "to random")  # fmt: skip
+TEXTS = ("judged", "budget", "result", "to full", "to random")
 """Columns of words and intervals."""
-BUDGETS = ("epochs", "steps")
 MEANINGS = (
     "ticket: the share of the samples with 0 < H < S. overlap, kappa: of that ticket with the one of the most runs and "
     "epochs in the table (Jaccard; Cohen's kappa, which is 0 for subsets of these sizes by chance).",
-    "cost: of scoring, in full fine-tunings of the most epochs in the table. to full, to random: the difference in "
-    "{metric} of the arm that was trained on the ticket; empty where none was. budget, where it is shown: whether it "
-    "took as many epochs or as many steps as the full set.",
+    "cost: of scoring, clean passes included, in full fine-tunings of the most epochs in the table. to full, to "
+    "random: the difference in {metric} of the arm that was trained on the ticket; empty where none was. budget, where "
+    "it is shown: whether it took as many epochs or as many steps as the full set.",
 )
+LONGEST_GROUP = 12
+"""Letters of the seeds of a group that stand on one line."""
+RESULT = "result: {metric} of that arm, the mean over its seeds with the 95% interval."
 
 
 def print_cells(report: Report) -> None:
     """Print the tables of the report, on stdout."""
     report = harmless(report)
     console = plain_console()
-    for shown in _tables(report):
+    for shown in _tables(report, tuple(head for head in HEADS if head != "result")):
         console.print(f"\n{shown['title']}", style="bold")
         table = ruled_table()
         for head in shown["heads"]:
@@ -44,7 +47,7 @@ def print_cells(report: Report) -> None:
         groups = any(len(row[shown["heads"].index("runs")]) > len("runs") for row in shown["rows"])
         wide = groups or {"judged", "budget"} & set(shown["heads"])
         for row in shown["rows"]:
-            cells = [_broken(text) for text in row] if wide else row
+            cells = [_broken(text, head) for text, head in zip(row, shown["heads"], strict=True)] if wide else row
             table.add_row(*map(Text, cells))
         console.print(table)
         console.print(*shown["sentences"], sep="\n", end="\n" if shown["sentences"] else "")
@@ -56,30 +59,34 @@ def render_cells(report: Report) -> str:
     report = harmless(report)
     view = {
         "report": report,
-        "tables": list(_tables(report)),
+        "tables": list(_tables(report, HEADS)),
         "texts": TEXTS,
-        "meanings": _meanings(report),
-        "growth": list(_growth(report)),
+        "meanings": [*_meanings(report), RESULT.format(metric=words.metric_name(report["primary_metric"]))],
+        "growth": list(growth_figures(report)),
     }
     return environment().get_template("sensitivity.html.jinja").render(view)
 
 
-def _tables(report: Report) -> Iterator[View]:
-    """A table for each line of several cells, and one of all the others."""
-    alone = [line for line in report["lines"] if len(line["cells"]) == 1]
+def _tables(report: Report, heads: Sequence[str]) -> Iterator[View]:
+    """A table for each line of several cells, and one of all the others of the same task and model."""
     steps = any(arm["budget"] == "steps" for line in report["lines"] for cell in line["cells"] for arm in cell["arms"])
-    heads = tuple(head for head in HEADS if head != "budget" or steps)
-    if len(alone) > 1:
-        own = ("samples", "judged", *(head for head in heads if head not in ("overlap", "kappa", "cost")))
-        yield {
-            "title": f"{alone[0]['task']}, {alone[0]['model']}: by samples and way of measuring",
-            "heads": own,
-            "rows": [_under(own, fields) for line in alone for fields in _fields(line["cells"][0], line)],
-            "sentences": [],
-            "figures": [],
-        }
+    heads = tuple(head for head in heads if head != "budget" or steps)
+    alone: dict[tuple[str, str], list[Line]] = {}
+    for line in report["lines"]:
+        if len(line["cells"]) == 1:
+            alone.setdefault((line["task"], line["model"]), []).append(line)
+    own = ("samples", "judged", *(head for head in heads if head not in ("overlap", "kappa", "cost")))
+    for (task, model), lines in alone.items():
+        if len(lines) > 1:
+            yield {
+                "title": f"{task}, {model}: by samples and way of measuring",
+                "heads": own,
+                "rows": [_under(own, fields) for line in lines for fields in _fields(line["cells"][0], line)],
+                "sentences": [],
+                "figures": [],
+            }
     for at, line in enumerate(report["lines"]):
-        if len(line["cells"]) > 1 or len(alone) == 1:
+        if len(line["cells"]) > 1 or len(alone[line["task"], line["model"]]) == 1:
             yield {
                 "title": _title(line),
                 "heads": heads,
@@ -89,9 +96,11 @@ def _tables(report: Report) -> Iterator[View]:
             }
 
 
-def _broken(text: str) -> str:
-    """The text on two lines, where a table has more columns."""
-    return text.replace(", without", ",\nwithout").replace(" [", "\n[")
+def _broken(text: str, head: str) -> str:
+    """The text on several lines, where a table has more columns."""
+    if head in ("to full", "to random"):
+        return text.replace(" [", "\n[")
+    return text.replace(", ", ",\n") if head == "judged" or len(text) > LONGEST_GROUP else text
 
 
 def _under(heads: Sequence[str], fields: Mapping[str, str]) -> list[str]:
@@ -103,7 +112,12 @@ def _title(line: Line) -> str:
     kind = "runs of as many epochs as are looked at" if epochs is None else f"the first epochs of runs of {epochs}"
     whole = all(cell["E"] == cell["trained_epochs"] for cell in line["cells"]) and epochs is not None
     of = f"runs of {words.count(epochs, 'epoch')}" if whole else kind
-    return f"{line['task']}, {line['model']}, {line['samples']:,} samples, {words.way(line)}: {of}"
+    return f"{line['task']}, {line['model']}, {line['samples']:,} samples, {_judged(line)}: {of}"
+
+
+def _judged(line: Line) -> str:
+    """The way of measuring, and the settings that other lines have otherwise."""
+    return ", ".join([words.way(line), *line["differs"]])
 
 
 def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
@@ -113,7 +127,7 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
     first = cell["seeds"] == sorted(cell["seeds"]) and _is_prefix(cell["seeds"], line)
     shared = {
         "samples": f"{line['samples']:,}",
-        "judged": words.way(line),
+        "judged": _judged(line),
         "runs": str(cell["S"]) if first else _listed(cell["seeds"]),
         "epochs": words.epochs(cell),
         "H = 0": words.share(histogram[0] / total),
@@ -121,10 +135,15 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
         "H = S": words.share(histogram[-1] / total),
         "overlap": "" if cell["jaccard"] is None else f"{cell['jaccard']:.2f}",
         "kappa": "" if cell["kappa"] is None else f"{cell['kappa']:.2f}",
-        "cost": f"{cell['full_runs']:.1f}",
+        "cost": "" if cell["full_runs"] is None else f"{cell['full_runs']:.1f}",
     }
     arms = [
-        {"budget": arm["budget"], "to full": _gap(arm, ""), "to random": _gap(arm, "_to_random")}
+        {
+            "budget": arm["budget"],
+            "result": words.mean_and_interval(arm),
+            "to full": _gap(arm, ""),
+            "to random": _gap(arm, "_to_random"),
+        }
         for arm in cell["arms"]
     ]
     not_again = dict.fromkeys(shared, " ")
@@ -132,9 +151,14 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
 
 
 def _listed(seeds: Sequence[int]) -> str:
-    """The seeds of a group; of more than two that follow each other, the first and the last."""
-    row = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-    return f"{seeds[0]}..{seeds[-1]}" if row else ", ".join(map(str, seeds))
+    """The seeds of a group; of more than two that follow each other, the first and the last: `1..6, 9, 11..16`."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(f"{row[0]}..{row[-1]}" if len(row) > 2 else ", ".join(map(str, row)) for row in parts)
 
 
 def _is_prefix(seeds: Sequence[int], line: Line) -> bool:
@@ -189,8 +213,8 @@ def _figures(line: Line, key: str) -> Iterator[View]:
     if len(cells) > 1:
         yield {
             "figure": Markup(compositions(cells, names, f"{key}-made-of")),
-            "caption": "What H is made of in each cell. More runs move samples from both ends into the ticket, more "
-            "epochs move them to H = 0.",
+            "caption": "What H is made of in each cell. Of the same runs, more of them move samples from both ends "
+            "into the ticket, and more epochs lower H: samples leave H = S, and come to H = 0.",
         }
     percent = any(arm["metric"] in words.PERCENT for cell in cells for arm in cell["arms"])
     form, better = "+.1f" if percent else "+.3f", "Lighter is better."
@@ -208,58 +232,8 @@ def _figures(line: Line, key: str) -> Iterator[View]:
             yield {"figure": Markup(svg), "caption": f"{title[:1].upper()}{title[1:]}, by runs and epochs. {caption}"}
 
 
-def _arm(cell: Mapping[str, Any], budget: str) -> Mapping[str, Any] | None:
-    return next((arm for arm in cell["arms"] if arm["budget"] == budget), None)
-
-
 def _mean_gap(cell: Mapping[str, Any], budget: str) -> float | None:
-    arm = _arm(cell, budget)
+    arm = arm_of(cell, budget)
     if arm is None or arm["difference"] is None:
         return None
     return float(arm["difference"]["mean"] * (100 if arm["metric"] in words.PERCENT else 1))
-
-
-def _growth(report: Report) -> Iterator[View]:
-    """Against the number of samples, where there are several: of each way of measuring the cell of the most runs."""
-    ways: dict[str, list[Line]] = {}
-    whose = list(dict.fromkeys((line["task"], line["model"]) for line in report["lines"]))
-    names = {one: "" if len(whose) == 1 else f"{' '.join(one)}, " for one in whose}
-    for line in report["lines"]:
-        ways.setdefault(f"{names[line['task'], line['model']]}{words.way(line)}", []).append(line)
-    several = {way: sorted(lines, key=lambda line: line["samples"]) for way, lines in ways.items()}
-    if len({line["samples"] for line in report["lines"]}) < 2:
-        return
-    shares = {way: [_point(line, line["cells"][-1]["share"]) for line in lines] for way, lines in several.items()}
-    hardest = {
-        way: [_point(line, line["cells"][-1]["histogram"][0] / line["samples"]) for line in lines]
-        for way, lines in several.items()
-    }
-    yield _curve(shares, "winning ticket, %", "growth-ticket", "The share of the samples in the winning ticket.")
-    yield _curve(hardest, "H = 0, %", "growth-hardest", "The share of the samples that no run had right throughout.")
-    scale = 100 if report["primary_metric"] in words.PERCENT else 1
-    axis = f"difference in {words.metric_name(report['primary_metric'])}" + (", points" if scale == 100 else "")
-    for budget, (end, other) in product(BUDGETS, (("", "the full set"), ("_to_random", "as many random samples"))):
-        gaps = {
-            way: [point for line in lines if (point := _gap_point(line, end, budget))] for way, lines in several.items()
-        }
-        known = {way: points for way, points in gaps.items() if points}
-        if known:
-            caption = f"The ticket against {other} at equal {budget}, with 95% intervals."
-            yield _curve(known, axis, f"growth-{budget}{end}", caption, scale)
-
-
-def _point(line: Line, value: float) -> tuple[float, float, float, float]:
-    return line["samples"], value, value, value
-
-
-def _gap_point(line: Line, end: str, budget: str) -> tuple[float, float, float, float] | None:
-    arm = _arm(line["cells"][-1], budget)
-    gap = arm[f"difference{end}"] if arm else None
-    if gap is None:
-        return None
-    low, high = (gap["mean"] if gap[side] is None else gap[side] for side in ("low", "high"))
-    return line["samples"], gap["mean"], low, high
-
-
-def _curve(curves: Mapping[str, Any], name: str, key: str, caption: str, scale: float = 100) -> View:
-    return {"figure": Markup(growth(curves, name, key, scale)), "caption": caption}

@@ -196,6 +196,8 @@ class Study:
     epochs: int = EPOCHS
     late: int = 0
     """How many samples each epoch but the first makes wrong."""
+    settings: tuple[tuple[str, Any], ...] = ()
+    """Further ones of its runs."""
 
     def runs(self, arm: str, seeds: Sequence[int], table: Scores | None = None, size: int | None = None) -> None:
         """Fabricate runs, of an arm that a score table chose where it is given."""
@@ -206,7 +208,7 @@ class Study:
 @pytest.fixture(scope="session")
 def study_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results folder of a study `toy`: three scoring runs, two arms beside the full set, a score table."""
-    toy = _study(tmp_path_factory.mktemp("project"), "toy", [f"sample {i}" + " very" * i for i in range(12)])
+    toy = study_of(tmp_path_factory.mktemp("project"), "toy", [f"sample {i}" + " very" * i for i in range(12)])
     toy.runs("full", SCORING)
     for arm in ("full", "random_like", "winning_ticket"):
         toy.runs(arm, COMPARISON)
@@ -218,8 +220,8 @@ def study_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cells_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Studies `long`, with cells, other scores, arms and a report; `short`, of one epoch; and `more`, of other data."""
     folder, texts = tmp_path_factory.mktemp("cells"), [f"sample {i} <script>run()</script>" for i in range(18)]
-    long = _study(folder, "long", texts[:12], late=1)
-    studies = [long, replace(long, name="short", epochs=1, late=0), _study(folder, "more", texts)]
+    long = study_of(folder, "long", texts[:12], late=1)
+    studies = [long, replace(long, name="short", epochs=1, late=0), study_of(folder, "more", texts)]
     for study in studies:
         study.runs("full", SCORING)
         for runs in (None, 2):
@@ -237,7 +239,7 @@ def cells_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return long.root
 
 
-def _study(folder: Path, name: str, texts: Sequence[str], late: int = 0) -> Study:
+def study_of(folder: Path, name: str, texts: Sequence[str], late: int = 0) -> Study:
     """A study of these texts, which lie in a file beside the results."""
     with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "label"), *((text, "yn"[i % 2]) for i, text in enumerate(texts))])
@@ -253,7 +255,8 @@ def _study(folder: Path, name: str, texts: Sequence[str], late: int = 0) -> Stud
 def _fabricate_run(study: Study, arm: str, seed: int, table: Scores | None, size: int) -> None:
     data, key = study.data, RunKey("own", "none", arm, seed)
     chosen = {"rule": ARMS[arm][0], "scores": None if table is None else table.digest}
-    settings = {"data": data.data_hash, "subset": chosen, "trainer": {"max_epochs": study.epochs}}
+    settings = {"task": {"data": data.data_hash}, "subset": chosen, "trainer": {"max_epochs": study.epochs},
+                **dict(study.settings)}  # fmt: skip
     folder = run_folder(study.root, key, settings)
     add_run(study.root, study.name, folder, "scoring" if seed in SCORING else "comparison", SCORING)
     start_run(folder)

@@ -1,6 +1,6 @@
 """Where `scoring.stop_when.open_share` stops, what it claims, and what was really left out, over orders of the runs.
 
-    python benchmarks/stop_early.py ROOT STUDY [STUDY ...] [--runs 8] [--orders 500]
+    python benchmarks/stop_early.py ROOT STUDY [STUDY ...] [--runs 8] [--from-seed 1] [--orders 500]
     python benchmarks/stop_early.py --simulated 20
 
 Goal: in no order does a study that stops leave out more of the samples that all runs keep than the share that it was
@@ -32,9 +32,10 @@ SHARES = (0.01, 0.02, 0.03, 0.05, 0.1)
 SHAPES = ((1.5, 0.3), (0.4, 0.3), (0.3, 2.0), (1.0, 1.0), (3.0, 0.15))
 
 
-def of_study(root: Path, study: str, most: int) -> Iterator[tuple[str, Patterns]]:
-    """The patterns of success of a study's complete scoring runs, for each way of measuring."""
-    paths = [run.path for run in runs_of(root, study, "scoring") if state_of(run.path) == "done"][:most]
+def of_study(root: Path, study: str, most: int, first: int) -> Iterator[tuple[str, Patterns]]:
+    """The patterns of success of a study's complete scoring runs from a seed on, for each way of measuring."""
+    runs = sorted(runs_of(root, study, "scoring"), key=lambda run: run.key.seed)
+    paths = [run.path for run in runs if run.key.seed >= first and state_of(run.path) == "done"][:most]
     for measured in get_args(Measured):
         if paths and (paths[0] / f"record.{measured}.parquet").exists():
             pieces = StoredDynamics.open(paths, measured).pieces()
@@ -97,7 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", nargs="?", type=Path)
     parser.add_argument("studies", nargs="*")
-    parser.add_argument("--runs", type=int, default=16, help="the first so many, at most")
+    parser.add_argument("--runs", type=int, choices=range(4, 17), default=16, help="the first so many, at most")
+    parser.add_argument("--from-seed", type=int, default=1, help="the first seed")
     parser.add_argument("--orders", type=int, default=500)
     parser.add_argument("--simulated", type=int, default=20, help="studies of each kind, where none is named")
     options = parser.parse_args()
@@ -108,7 +110,7 @@ def main() -> None:
         for name, studies in simulated(options.simulated):
             tell(name, studies, max(1, options.orders // options.simulated))
     for study in options.studies:
-        for name, patterns in of_study(options.root, study, options.runs):
+        for name, patterns in of_study(options.root, study, options.runs, options.from_seed):
             tell(name, [patterns], options.orders)
 
 

@@ -151,11 +151,12 @@ def _settings(row: Row) -> str:
 
 
 def _nothing_compared(report: Report) -> str:
-    values = report["histogram"].get("h_score", {}).get("values", [])
+    table = report["histogram"].get(report["main_score"], {})
+    values = table.get("values", [])
     start = "No arm has been retrained yet, so nothing can be said about accuracy"
     if not values:
         return f"{start}."
-    total, runs = sum(value["count"] for value in values), report["histogram"]["h_score"]["S"]
+    total, runs = sum(value["count"] for value in values), table["S"]
     kept = sum(value["count"] for value in values if 0 < value["value"] < runs)
     size = f"{kept:,} of {total:,} samples ({share(kept / total)})"
     return f"{start}; by the scores of {count(runs, 'run')} the winning ticket would keep {size}."

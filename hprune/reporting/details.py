@@ -85,7 +85,8 @@ def matrix_table(report: Report) -> View | None:
             for j, column in enumerate(labels)
         ]
         rows.append({"label": row, "fields": fields})
-    return {"caption": _of(matrix), "labels": labels, "rows": rows}
+    unit = "points" if matrix["metric"] in words.PERCENT else "the metric"
+    return {"caption": _of(matrix), "labels": labels, "rows": rows, "unit": unit}
 
 
 def _pair_gap(pair: Mapping[str, Any], metric: str) -> str:

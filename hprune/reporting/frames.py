@@ -131,30 +131,31 @@ def in_ticket(root: Path, study: str, table: str = "h_score") -> pd.Series:
     return pd.Series(inside, index=pd.Index(scores.sample_ids, name="sample_id"))
 
 
-def cells_frame(root: Path, studies: Sequence[str]) -> pd.DataFrame:
+def cells_frame(root: Path, studies: Sequence[str], budget: str | None = None) -> pd.DataFrame:
     """The H-score tables of studies, a row each, as `hprune.reporting.cells.gather` puts them into lines.
 
     Args:
         root: where results lie.
         studies: their names.
+        budget: of the arms that are shown, "epochs" or "steps"; None: at equal epochs where there is one.
 
     Returns:
         One row a cell, lines by their number of samples, the training pass first, with the columns
             line, title: the number of its line, and what all its cells have in common, in words;
             cell: its name, by its runs and epochs, unique in the line;
-            task, model, data_hash, samples, way (of measuring), study, table, S, E, seeds, and trained_epochs, of the
-            runs behind it: a cell looks at the first E of these;
+            task, model, data_hash, samples, way (of measuring), settings (that other lines have otherwise), study, table,
+            S, E, seeds, and trained_epochs, of the runs behind it: a cell looks at the first E of these;
             histogram: samples with H = 0, .., S; size and share of the winning ticket; jaccard and kappa with that of
             the line's last cell, which has the most epochs and runs; full_runs: what it takes to score it, in full
             fine-tunings;
             budget, metric, and difference, low, high, difference_to_random, low_to_random, high_to_random: of the arm
-            that was trained on the ticket, at equal epochs if there is one; missing where there is none.
+            that was trained on the ticket; missing where there is none.
 
     Raises:
         ValueError: as in `gather`.
     """
     lines = sorted(gather(root, studies, name="cells")["lines"], key=_order)
-    frame = pd.DataFrame([row for at, line in enumerate(lines) for row in _rows(at, line)])
+    frame = pd.DataFrame([row for at, line in enumerate(lines) for row in _rows(at, line, budget)])
     if len(frame[["task", "model"]].drop_duplicates()) > 1:
         frame["title"] = frame["task"] + ", " + frame["model"] + ", " + frame["title"]
     for told_apart_by in ("seeds", "study", "table"):
@@ -225,12 +226,13 @@ def _order(line: Mapping[str, Any]) -> tuple[Any, ...]:
     return line["task"], line["model"], line["samples"], [*WAYS].index(line["measured"]), line["skip_epochs"]
 
 
-def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _rows(at: int, line: Mapping[str, Any], budget: str | None) -> Iterator[dict[str, Any]]:
     """The rows of one line of `gather`."""
     of = line["trained_epochs"]
     whole = all(cell["E"] == cell["trained_epochs"] for cell in line["cells"])
     kind = "runs of E epochs" if of is None else f"runs of {of} epochs" if whole else f"the first E of {of} epochs"
     facts = {name: line[name] for name in ("task", "model", "data_hash", "samples")} | {"way": way(line)}
+    facts["settings"] = ", ".join(line["differs"])
     for cell in line["cells"]:
         own = {name: cell[name] for name in ("study", "table", "S", "E", "trained_epochs", "size", "share", "jaccard",
                                              "kappa", "full_runs")}  # fmt: skip
@@ -242,7 +244,7 @@ def _rows(at: int, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             **own,
             "seeds": tuple(cell["seeds"]),
             "histogram": tuple(cell["histogram"]),
-            **_gaps(next(iter(cell["arms"]), None)),
+            **_gaps(next((arm for arm in cell["arms"] if budget in (None, arm["budget"])), None)),
         }
 
 

@@ -24,6 +24,7 @@ from hprune.reporting.figure_convergence import convergence_figure
 from hprune.reporting.figure_cost import break_even_chart
 from hprune.reporting.figure_map import map_caption, map_figure
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
+from hprune.reporting.matrix import MOST_ARMS
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
 
@@ -83,6 +84,7 @@ def _view(report: Report) -> View:
         "gaps": list(_gap_figures(report)),
         "certainties": certainty_tables(report),
         "matrix": matrix_table(report),
+        "many_arms": arms if (arms := len({row["label"] for row in report["rows"]})) > MOST_ARMS else None,
         "examples": example_tables(report),
         "slices": slice_tables(report),
         "size_title": f"{_sentence_case(words.metric_name(primary))} against size",

@@ -37,9 +37,9 @@ def predict_sizes(
     what the variance of g exceeds its mean by, scaled down as gains fall; Student's t for the S - 1 degrees of freedom
     of that part. It assumes that runs are exchangeable, and samples independent with chances that are spread as one of
     the four forms says; without `gained` also that no run is better than another. In simulated studies of 2,000 samples
-    with 4, 6 or 8 runs, of five kinds, it covers 92% to 99%. Where runs differ (standard deviation 0.5
-    on the logit), 91% with `gained`, of 4 runs 84%, and 57% to 92% without.
-    On real records, 4 or 6 of 8 runs of MiniLM, 75% to 96% hold, least where one run is unlike the others.
+    with 4, 6 or 8 runs, of five kinds, it covers 92% to 99%. Where runs differ (standard deviation 0.5 on the logit),
+    90% to 98% with `gained`, but 84% of 4 runs only, and 57% to 92% without. On real records, 4 or 6 of 8 runs of
+    MiniLM, 75% to 96% hold, least where one run is unlike the others.
 
     Args:
         counts: (S + 1,) samples with H = 0..S, S >= 3.

@@ -187,6 +187,20 @@ def test_a_page_without(report: dict[str, Any], missing: str) -> None:
     assert expected.get(missing, "not distinguishable from full training") in text
 
 
+def test_the_size_that_would_be_kept_is_of_the_main_score(report: dict[str, Any]) -> None:
+    """As where scoring stopped early, or the study's own score is of the clean pass."""
+    report["rows"], report["main_score"] = [], "h_score-S5"
+    report["histogram"] = {"h_score-S5": report["histogram"]["h_score"] | {"S": 5}}
+    assert "by the scores of 5 runs the winning ticket would keep 120 of 245 samples" in Page(render_page(report)).text
+
+
+def test_arms_too_many_for_a_matrix_are_counted(report: dict[str, Any]) -> None:
+    said = "left out, as it could not be read: there are"
+    assert said not in render_page(report)
+    report["rows"] += [{**report["rows"][1], "label": f"arm {i}"} for i in range(10)]
+    assert f"{said} 13 arms" in render_page(report)
+
+
 def test_a_score_of_many_values_has_a_figure_and_no_endless_table(report: dict[str, Any]) -> None:
     values = [{"value": v, "count": 1, "by_class": {}} for v in range(500)]
     report["histogram"] = {

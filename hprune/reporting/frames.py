@@ -143,8 +143,8 @@ def cells_frame(root: Path, studies: Sequence[str], budget: str | None = None) -
         One row a cell, lines by their number of samples, the training pass first, with the columns
             line, title: the number of its line, and what all its cells have in common, in words;
             cell: its name, by its runs and epochs, unique in the line;
-            task, model, data_hash, samples, way (of measuring), settings (that other lines have otherwise), study, table,
-            S, E, seeds, and trained_epochs, of the runs behind it: a cell looks at the first E of these;
+            task, model, data_hash, samples, way (of measuring), settings (that other lines have otherwise), study,
+            table, S, E, seeds, and trained_epochs, of the runs behind it: a cell looks at the first E of these;
             histogram: samples with H = 0, .., S; size and share of the winning ticket; jaccard and kappa with that of
             the line's last cell, which has the most epochs and runs; full_runs: what it takes to score it, in full
             fine-tunings;

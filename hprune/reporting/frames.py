@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hprune.reporting.cells import gather
-from hprune.reporting.wording import WAYS, epochs, way
+from hprune.reporting.wording import WAYS, epochs, seeds, way
 from hprune.science.records import Scores
 from hprune.science.scores.confidence import confidence
 from hprune.science.scores.variability import variability
@@ -258,7 +258,7 @@ def _gaps(arm: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> str:
-    return f"seeds {', '.join(map(str, value))}" if isinstance(value, tuple) else str(value)
+    return f"seeds {seeds(value)}" if isinstance(value, tuple) else str(value)
 
 
 def _scored_data(root: Path, study: str) -> str | None:

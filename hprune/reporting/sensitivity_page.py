@@ -128,7 +128,7 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
     shared = {
         "samples": f"{line['samples']:,}",
         "judged": _judged(line),
-        "runs": str(cell["S"]) if first else _listed(cell["seeds"]),
+        "runs": str(cell["S"]) if first else words.seeds(cell["seeds"]),
         "epochs": words.epochs(cell),
         "H = 0": words.share(histogram[0] / total),
         "ticket": words.share(cell["share"]),
@@ -148,17 +148,6 @@ def _fields(cell: Mapping[str, Any], line: Line) -> list[dict[str, str]]:
     ]
     not_again = dict.fromkeys(shared, " ")
     return [{**shared, **(arms[0] if arms else {})}, *({**not_again, **arm} for arm in arms[1:])]
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    """The seeds of a group; of more than two that follow each other, the first and the last: `1..6, 9, 11..16`."""
-    parts: list[list[int]] = []
-    for seed in sorted(seeds):
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1].append(seed)
-        else:
-            parts.append([seed])
-    return ", ".join(f"{row[0]}..{row[-1]}" if len(row) > 2 else ", ".join(map(str, row)) for row in parts)
 
 
 def _is_prefix(seeds: Sequence[int], line: Line) -> bool:

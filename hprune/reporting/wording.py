@@ -5,7 +5,7 @@ Numbers are written with the ASCII hyphen as minus sign, so that any terminal an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hprune.reporting.duplicates import overlap_notes
@@ -223,6 +223,17 @@ def unit(metric: str, *, difference: bool = False) -> str:
 def share(fraction: float) -> str:
     """A share in whole percent; with a decimal where that says more."""
     return f"{fraction:.0%}" if 0.1 <= fraction <= 0.9 or fraction in (0, 1) else f"{fraction:.1%}"
+
+
+def seeds(listed: Sequence[int]) -> str:
+    """Seeds of runs; of more than two that follow each other, the first and the last: `1..6, 9, 11..16`."""
+    parts: list[list[int]] = []
+    for seed in sorted(listed):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(f"{row[0]}..{row[-1]}" if len(row) > 2 else ", ".join(map(str, row)) for row in parts)
 
 
 def count(number: int, noun: str) -> str:

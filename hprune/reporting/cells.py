@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hprune.reporting.arms import Arm, Manifest, arms_of, is_ticket, named_settings
 from hprune.reporting.comparisons import Row, rows_of
@@ -66,8 +65,6 @@ class Cell:
     trained_epochs: int
     settings: Mapping[str, Any]  # what else shaped the runs
     runs: Sequence[Manifest]
-    ticket: NDArray[np.bool_]  # (N,) 0 < H < S
-    digest: str
 
     @property
     def skipped(self) -> int:
@@ -93,7 +90,7 @@ def gather(root: Path, studies: Sequence[str], *, name: str) -> dict[str, Any]:
             f"no H-score table in {', '.join(studies)} whose runs are complete: score them first "
             "(python -m hprune.score study=NAME)"
         )
-    cells = list({(*_kind(cell), cell.trained_epochs, cell.digest): cell for cell in reversed(cells)}.values())[::-1]
+    cells = _once(cells)
     trained = _trained(root, studies, manifests)
     lines = [_line(key, line, trained, _differs(cells, line[0])) for key, line in _lines(cells).items()]
     first = next(iter(manifests.values()))
@@ -105,6 +102,14 @@ def gather(root: Path, studies: Sequence[str], *, name: str) -> dict[str, Any]:
         "primary_metric": first["primary_metric"],
         "lines": lines,
     }
+
+
+def _once(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells without those of runs and epochs that an earlier study has, too."""
+    found: dict[tuple[Any, ...], Cell] = {}
+    for cell in cells:
+        found.setdefault((*_kind(cell), cell.trained_epochs, cell.scores.epochs, cell.scores.seeds), cell)
+    return list(found.values())
 
 
 def _manifests(root: Path, studies: Sequence[str]) -> dict[Path, Manifest]:
@@ -119,17 +124,15 @@ def _cells(root: Path, study: str, manifests: Mapping[Path, Manifest]) -> list[C
     found = []
     for path in sorted((existing_study(root, study) / "scores").glob("*.parquet")):
         scores = load_scores(path)
-        runs = [run for seed in scores.seeds if (run := scoring.get(seed)) is not None]
-        whole = np.issubdtype(scores.values.dtype, np.integer)
-        if scores.conventions.get("score", scores.name) != "h_score" or not whole:
+        if not scores.is_h:
             continue
+        runs = [run for seed in scores.seeds if (run := scoring.get(seed)) is not None]
         if len(runs) != scores.runs:
             log.warning("%s is left out: only %d of the %d runs behind it are complete", path, len(runs), scores.runs)
             continue
         epochs = int(runs[0]["settings"].get("trainer", {}).get("max_epochs", scores.epochs))
-        key, ticket = runs[0]["key"], (scores.values > 0) & (scores.values < scores.runs)
-        settings = _other_settings(runs[0]["settings"])
-        found.append(Cell(study, scores, key["task"], key["model"], epochs, settings, runs, ticket, scores.digest))
+        key, settings = runs[0]["key"], _other_settings(runs[0]["settings"])
+        found.append(Cell(study, scores, key["task"], key["model"], epochs, settings, runs))
     return found
 
 
@@ -165,9 +168,8 @@ def _lines(cells: Sequence[Cell]) -> dict[LineKey, list[Cell]]:
             if len(prefixes) > 1 and all(cell.scores.epochs == cell.trained_epochs for cell in line):
                 del lines[key]  # whole runs only, which the other line has
     order = {way: at for at, way in enumerate(get_args(Measured))}
-    keys = sorted(
-        lines, key=lambda key: (*key[:2], lines[key][0].ticket.size, *key[2:4], order[key[4]], key[5], key[6] or 0)
-    )
+    samples = {key: line[0].scores.values.size for key, line in lines.items()}
+    keys = sorted(lines, key=lambda key: (*key[:2], samples[key], *key[2:4], order[key[4]], key[5], key[6] or 0))
     return {key: sorted(lines[key], key=_size_of_grid) for key in keys}
 
 
@@ -183,7 +185,7 @@ def _size_of_grid(cell: Cell) -> tuple[int, int, tuple[int, ...]]:
 def _line(
     key: LineKey, cells: Sequence[Cell], trained: Mapping[str, list[Row]], differs: Sequence[str]
 ) -> dict[str, Any]:
-    told = [_told(cell, cells, trained.get(cell.digest, [])) for cell in cells]
+    told = [_told(cell, cells, trained.get(cell.scores.digest, [])) for cell in cells]
     return {
         "task": key[0],
         "model": key[1],
@@ -194,12 +196,13 @@ def _line(
         "trained_epochs": key[6],
         "differs": list(differs),
         "cells": told,
-        "tickets": between_tickets([cell.scores for cell in cells], [cell.ticket for cell in cells], told),
+        "tickets": between_tickets([cell.scores for cell in cells], told),
     }
 
 
 def _told(cell: Cell, line: Sequence[Cell], arms: list[Row]) -> dict[str, Any]:
-    scores, same = cell.scores, overlap(cell.ticket, line[-1].ticket)
+    scores, ticket = cell.scores, cell.scores.in_ticket
+    same = overlap(ticket, line[-1].scores.in_ticket)
     return {
         "study": cell.study,
         "table": scores.name,
@@ -208,8 +211,8 @@ def _told(cell: Cell, line: Sequence[Cell], arms: list[Row]) -> dict[str, Any]:
         "trained_epochs": cell.trained_epochs,
         "seeds": list(scores.seeds),
         "histogram": np.bincount(scores.values, minlength=scores.runs + 1).tolist(),
-        "size": int(cell.ticket.sum()),
-        "share": float(cell.ticket.mean()),
+        "size": int(ticket.sum()),
+        "share": float(ticket.mean()),
         "jaccard": same.jaccard,
         "kappa": same.kappa,
         "full_runs": _full_runs(cell, line),

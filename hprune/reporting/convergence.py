@@ -39,7 +39,7 @@ def convergence_of(tables: Sequence[Scores], records: Records) -> dict[str, Fact
     Returns:
         By the name of the table, the shortest first, as `hprune.reporting.summary` says.
     """
-    of_h = _largest([table for table in tables if _is_h(table) and table.runs > 1])
+    of_h = _largest([table for table in tables if table.is_h and table.runs > 1])
     return {table.name: _facts(table, _patterns(table, records)) for table in of_h}
 
 
@@ -49,13 +49,6 @@ def _largest(tables: Sequence[Scores]) -> list[Scores]:
     for table in sorted(tables, key=lambda table: (-table.epochs, -table.runs, len(table.name), table.name)):
         ways.setdefault((table.measured, table.conventions.get("skip_epochs", 0)), table)
     return sorted(ways.values(), key=lambda table: (len(table.name), table.name))
-
-
-def _is_h(table: Scores) -> bool:
-    """Whether a table counts the runs behind it."""
-    whole = np.issubdtype(table.values.dtype, np.integer) and table.values.size > 0
-    named = table.conventions.get("score", table.name) == "h_score"
-    return bool(named and whole and table.values.min() >= 0 and table.values.max() <= table.runs)
 
 
 def _facts(table: Scores, patterns: Patterns | None) -> Facts:

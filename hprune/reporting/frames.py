@@ -127,8 +127,7 @@ def in_ticket(root: Path, study: str, table: str = "h_score") -> pd.Series:
     scores = load_scores(score_path(root, study, table))
     if not np.issubdtype(scores.values.dtype, np.integer) or scores.values.max() > scores.runs:
         raise ValueError(f"a winning ticket needs a score of 0..S, such as h_score; {table!r} of {study!r} is no such")
-    inside = (scores.values > 0) & (scores.values < scores.runs)
-    return pd.Series(inside, index=pd.Index(scores.sample_ids, name="sample_id"))
+    return pd.Series(scores.in_ticket, index=pd.Index(scores.sample_ids, name="sample_id"))
 
 
 def cells_frame(root: Path, studies: Sequence[str], budget: str | None = None) -> pd.DataFrame:

@@ -209,7 +209,7 @@ def _samples(scores: Scores | None, data: TaskData | None, per_group: int = 8) -
         return []
     groups = {
         "H = 0": scores.values == 0,
-        "0 < H < S": (scores.values > 0) & (scores.values < scores.runs),
+        "0 < H < S": scores.in_ticket,
         "H = S": scores.values == scores.runs,
     }
     rng = np.random.default_rng(0)

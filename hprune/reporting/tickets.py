@@ -6,21 +6,15 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hprune.science.overlap import overlap
 from hprune.science.records import Scores
 
 
-def between_tickets(
-    tables: Sequence[Scores], tickets: Sequence[NDArray[np.bool_]], told: Sequence[Mapping[str, Any]]
-) -> dict[str, Any] | None:
+def between_tickets(tables: Sequence[Scores], told: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """What tickets have in common that share no run, of the most runs and epochs that several have.
 
     Args:
         tables: the H-scores of a line's cells.
-        tickets: (N,) each, 0 < H < S.
         told: the cells as `sensitivity.json` holds them, with their arms.
 
     Returns:
@@ -36,7 +30,7 @@ def between_tickets(
     if not pairs:
         return None
     apart = pairs[max(pairs)]
-    found = [overlap(tickets[i], tickets[j]) for i, j in apart]
+    found = [overlap(tables[i].in_ticket, tables[j].in_ticket) for i, j in apart]
     groups = sorted({i for pair in apart for i in pair})
     arms = [arm for i in groups for arm in told[i]["arms"][:1] if arm["difference"]]
     gaps = [arm["difference"]["mean"] for arm in arms if arm["budget"] == arms[0]["budget"]]

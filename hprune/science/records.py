@@ -208,6 +208,18 @@ class Scores:
         return len(self.seeds)
 
     @property
+    def is_h(self) -> bool:
+        """Whether it is an H-score: one of that name that counts runs, 0..S."""
+        whole = np.issubdtype(self.values.dtype, np.integer) and self.values.size > 0
+        named = self.conventions.get("score", self.name) == "h_score"
+        return bool(named and whole and self.values.min() >= 0 and self.values.max() <= self.runs)
+
+    @property
+    def in_ticket(self) -> NDArray[np.bool_]:
+        """(N,) the winning ticket, 0 < H < S, of a score that counts runs."""
+        return np.asarray((self.values > 0) & (self.values < self.runs))
+
+    @property
     def digest(self) -> str:
         """Hex digest of the samples and their numbers."""
         content = self.sample_ids.tobytes() + self.values.tobytes()

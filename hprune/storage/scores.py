@@ -187,7 +187,7 @@ def main_h(root: Path, study: str, tables: Sequence[Scores]) -> Scores | None:
 
     Of those that its winning tickets were chosen by, or else of all, `h_score`, or the one of the most epochs and runs.
     """
-    of_h = [table for table in tables if table.conventions.get("score", table.name) == "h_score"]
+    of_h = [table for table in tables if table.is_h]
     tickets = [run.path for run in runs_of(root, study, "comparison") if run.key.subset == "winning_ticket"]
     chosen = {
         read_identity(path)["settings"].get("subset", {}).get("scores")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -101,8 +102,18 @@ def _interrupts_told() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has left, as `head` does when it has enough."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
 def _fail(name: str, error: Exception) -> None:
     """Tell a failure that a user can mend; in a sweep the other jobs go on, and Hydra raises the first at the end."""
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        sys.exit(128 + signal.SIGPIPE)
     text = visible(told(error))
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error

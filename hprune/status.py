@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from hprune.command import command
+from hprune.reporting.console import PlainConsole
 from hprune.reporting.visible import shortened
 from hprune.root import root_of
 from hprune.storage.manifests import read_failure, read_results
@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> None:
     """Print a table of the studies and one of the runs; `study=NAME` for the runs of one study only."""
     root = root_of(cfg)
     studies = [cfg.study] if cfg.study else studies_in(root)
-    console = Console(width=None if Console().is_terminal else 140, markup=False, emoji=False)
+    console = PlainConsole(140)
     if not studies:
         console.print(f"no study under {root} yet; start with: python -m hprune.study +experiment=demo")
         return

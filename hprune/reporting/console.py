@@ -10,11 +10,16 @@ WIDTH = 100
 """Columns at most, and where there is no terminal."""
 
 
-def plain_console() -> Console:
+class PlainConsole(Console):
     """Standard output, where no text is taken for markup, emoji or numbers to colour."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
-    return console
+
+    def __init__(self, width: int = WIDTH) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False)
+        self.width = min(self.width, width) if self.is_terminal else width
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command, as where something else prints; rich would end the process with code 1."""
+        raise BrokenPipeError
 
 
 def ruled_table() -> Table:

@@ -69,9 +69,9 @@ class Forecast:
 
 def print_forecast(forecast: Forecast) -> None:
     """Print it on stdout."""
-    from hprune.reporting.console import plain_console, ruled_table  # rich: a tenth of a second
+    from hprune.reporting.console import PlainConsole, ruled_table  # rich: a tenth of a second
 
-    console = plain_console()
+    console = PlainConsole()
     console.print(shortened(f"study {forecast.study}: task {forecast.task}, model {forecast.model}"))
     table = ruled_table()
     for head in ("stage", "runs", "complete", "time of what is left", "disk"):

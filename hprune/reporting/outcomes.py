@@ -37,9 +37,9 @@ def first_line(error: BaseException) -> str:
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print one line for each planned run, on stdout."""
-    from hprune.reporting.console import plain_console, ruled_table  # rich: a tenth of a second
+    from hprune.reporting.console import PlainConsole, ruled_table  # rich: a tenth of a second
 
-    console = plain_console()
+    console = PlainConsole()
     table = ruled_table()
     for head in ("run", "outcome", "error"):
         table.add_column(head, overflow="fold")

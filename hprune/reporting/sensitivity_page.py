@@ -9,7 +9,7 @@ from markupsafe import Markup
 from rich.text import Text
 
 from hprune.reporting import wording as words
-from hprune.reporting.console import plain_console, ruled_table
+from hprune.reporting.console import PlainConsole, ruled_table
 from hprune.reporting.figure_cells import compositions, heat_map
 from hprune.reporting.growth import BUDGETS, arm_of, growth_figures
 from hprune.reporting.page import environment
@@ -38,7 +38,7 @@ RESULT = "result: {metric} of that arm, the mean over its seeds with the 95% int
 def print_cells(report: Report) -> None:
     """Print the tables of the report, on stdout."""
     report = harmless(report)
-    console = plain_console()
+    console = PlainConsole()
     for shown in _tables(report, tuple(head for head in HEADS if head != "result")):
         console.print(f"\n{shown['title']}", style="bold")
         table = ruled_table()

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hprune.reporting.answer import headline
-from hprune.reporting.console import WIDTH, plain_console, ruled_table
+from hprune.reporting.console import WIDTH, PlainConsole, ruled_table
 from hprune.reporting.convergence import convergence_line
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import (
@@ -38,7 +38,7 @@ NAME = 14
 def print_table(report: Report) -> None:
     """Print the primary metric of every arm, on every evaluation set, and what it means, on stdout."""
     report = harmless(report)
-    console = plain_console()
+    console = PlainConsole()
     console.print(f"study {report['study']}: task {report['task']}, model {report['model']}")
     for eval_set in eval_sets(report):
         rows = rows_of(report, eval_set, report["primary_metric"])

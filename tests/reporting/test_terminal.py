@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +16,7 @@ import pytest
 from hprune.reporting.answer import headline
 from hprune.reporting.terminal import print_table
 from hprune.reporting.wording import duration, share
+from tests.conftest import ROOT
 
 HEAD = "arm             samples   share  [95% interval]     [95% interval]      p     verdict"
 
@@ -155,3 +162,20 @@ def test_signs_are_named_once_and_overlap_is_told(report: dict[str, Any], capsys
     assert "moved." not in out
     print_table(report)
     assert "Signs" not in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_is_no_failure(study_root: Path, tmp_path: Path) -> None:
+    """As `head` does: the command ends in silence, with the code that a shell gives for it."""
+    shutil.copytree(study_root, tmp_path / "r")
+    for command, whole in (("status", []), ("report", ["study=toy"])):
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"hprune.{command}", *whole, f"paths.root={tmp_path}/r"],
+            cwd=study_root.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate()
+        assert process.returncode == 128 + signal.SIGPIPE, err
+        assert "rror" not in err
+        assert "interrupted" not in err

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from joblib import cpu_count
 
@@ -124,8 +124,16 @@ def _spread(asked: Any, per_device: Any, cards: Sequence[str]) -> int:
     return per_device * len(cards)
 
 
-Train = Callable[[Iterable[Planned]], Iterator[Ended]]
-"""Trains runs in the order given, and last those that another process is at; says of each what became of it."""
+class Train(Protocol):
+    """Trains runs in the order given, and last those that another process is at; says of each what became of it."""
+
+    def __call__(self, runs: Iterable[Planned], enough: Callable[[], bool] = ...) -> Iterator[Ended]:
+        """Not waited for once there are enough: those that another process is at."""
+
+
+def _never() -> bool:
+    """All runs are needed."""
+    return False
 
 
 @contextmanager
@@ -145,8 +153,10 @@ def training(place: StudyPlace, data: TaskData, *, at_once: int, cards: Sequence
         yield functools.partial(_several, place, data, free)
 
 
-def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> Iterator[Ended]:
-    left = _Left(place, data, runs)
+def _one_by_one(
+    place: StudyPlace, data: TaskData, runs: Iterable[Planned], enough: Callable[[], bool] = _never
+) -> Iterator[Ended]:
+    left = _Left(place, data, runs, enough)
     while (found := left.take()) != "none":
         if found is None:
             time.sleep(WAIT)
@@ -158,8 +168,10 @@ def _one_by_one(place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> I
             left.put_off(*found)
 
 
-def _several(place: StudyPlace, data: TaskData, free: list[Worker], runs: Iterable[Planned]) -> Iterator[Ended]:
-    left, working = _Left(place, data, runs), dict[Future[State], tuple[Planned, RunFolder, Worker]]()
+def _several(
+    place: StudyPlace, data: TaskData, free: list[Worker], runs: Iterable[Planned], enough: Callable[[], bool] = _never
+) -> Iterator[Ended]:
+    left, working = _Left(place, data, runs, enough), dict[Future[State], tuple[Planned, RunFolder, Worker]]()
     while True:
         found = left.take() if free else None  # none is taken before it can start
         if isinstance(found, Ended):
@@ -187,8 +199,8 @@ class _Left:
     So studies that share runs may be under way at the same time, and share the work.
     """
 
-    def __init__(self, place: StudyPlace, data: TaskData, runs: Iterable[Planned]) -> None:
-        self.runs, self.later = _registered(place, data, runs), list[tuple[Planned, RunFolder]]()
+    def __init__(self, place: StudyPlace, data: TaskData, runs: Iterable[Planned], enough: Callable[[], bool]) -> None:
+        self.runs, self.later, self.enough = _registered(place, data, runs), list[tuple[Planned, RunFolder]](), enough
 
     def take(self) -> tuple[Planned, RunFolder] | Ended | Literal["none"] | None:
         """The next run to train, or what became of it already; None: later; "none" is left."""
@@ -198,7 +210,7 @@ class _Left:
             if folder.complete or not at_work(folder.path):
                 del self.later[at]
                 return run, folder
-        return None if self.later else "none"
+        return None if self.later and not self.enough() else "none"
 
     def put_off(self, run: Planned, folder: RunFolder) -> None:
         """Another process is at it."""

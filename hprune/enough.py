@@ -129,10 +129,14 @@ class StopEarly:
     def until(self, runs: Iterable[RunSpec]) -> Iterator[RunSpec]:
         """Hand out runs in the order of their seeds until those that are complete suffice."""
         for spec in runs:
-            if self.found() is not None:
+            if self.suffice():
                 return
             self.handed_out += 1
             yield spec
+
+    def suffice(self) -> bool:
+        """Whether the complete runs do."""
+        return self.found() is not None
 
     def found(self) -> Stopped | None:
         """The fewest runs that suffice; None if the complete ones do not. A run that failed is waited for.

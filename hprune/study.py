@@ -60,7 +60,7 @@ def main(cfg: DictConfig) -> None:
     with progress.told():
         with training(place, data, at_once=at_once, cards=made.cards) as train:
             runs, stop = made.scoring_runs(), StopEarly(root, study, scoring, made.open_share, made.score)
-            progress.watch(train(progress.started(stop.until(runs), "scoring")))
+            progress.watch(train(progress.started(stop.until(runs), "scoring"), stop.suffice))
             if (stopped := stop.found()) is not None:
                 log.info("%s", stopped)
                 progress.not_needed(len(stopped.seeds), len(scoring))

@@ -138,6 +138,18 @@ def test_what_another_process_is_at_comes_last(
     assert f"[1] {place.register(first, None).path} is being worked on by process" in caplog.text  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_another_process_is_at_is_not_waited_for_once_there_are_enough(
+    at_once: int, compose_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """As where scoring stops early: it never ends here."""
+    place, (first, *others) = OneAtATime(tmp_path, "s", (1,)), runs_of(compose_run(), 1, 2, 4)
+    ended: list[int] = []
+    with training(place, None, at_once=at_once) as train, locked(place.register(first, None).path):  # type: ignore[arg-type]
+        ended += [end.run.spec.seed for end in train([first, *others], lambda: (tmp_path / "4").exists())]
+    assert sorted(ended) == [2, 4]
+
+
 def test_a_folder_that_cannot_be_locked_is_told(
     compose_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

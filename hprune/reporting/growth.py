@@ -38,7 +38,7 @@ def growth_figures(report: Report) -> Iterator[View]:
             for name, curve in curves.items()
         }
         known = {name: points for name, points in gaps.items() if points}
-        if known:
+        if len({size for points in known.values() for size, *_ in points}) > 1:
             caption = f"The ticket against {other} at equal {budget}, with 95% intervals."
             yield _curve(known, axis, f"growth-{budget}{end}", caption, scale)
 

@@ -116,10 +116,20 @@ def _label(name: str, manifest: Manifest, namesakes: Sequence[Manifest]) -> str:
     named = named_settings(manifest, namesakes)
     named.pop("trainer.budget", None)
     if "subset.scores" in named:
-        named["subset.scores"] = str(_setting(manifest, "subset.scores"))  # a table says what it is
+        named["subset.scores"] = _table(manifest, namesakes)
     shown = list(named.values())
     shown += ["steps"] if budget_of(manifest) == "steps" else []
     return f"{name} [{', '.join(shown)}]" if shown else name
+
+
+def _table(manifest: Manifest, namesakes: Sequence[Manifest]) -> str:
+    """The score table, which says what it is, but for one that another study called the same: `h_score of 6 runs`."""
+    name, digest = _setting(manifest, "subset.scores"), manifest["settings"]["subset"].get("scores")
+    called_alike = any(
+        _setting(other, "subset.scores") == name and other["settings"]["subset"].get("scores") != digest
+        for other in namesakes
+    )
+    return f"{name} of {len(manifest['subset'].get('seeds', ()))} runs" if called_alike else str(name)
 
 
 def _setting(manifest: Manifest, key: str) -> Any:

@@ -62,6 +62,14 @@ def test_arms_that_share_a_name_are_told_apart_by_what_differs() -> None:
     assert any("optim.lr=2.0" in label and "table-y" in label for label in arms)
 
 
+def test_tables_of_one_name_are_told_apart_by_their_runs() -> None:
+    """As where a group of runs is the whole of another study, which trained on its table."""
+    one, two = run("winning_ticket", 1, 0.9, scores="x"), run("winning_ticket", 1, 0.8, scores="y")
+    one["subset"] |= {"scores": "h_score"}
+    two["subset"] |= {"scores": "h_score", "seeds": [1, 2, 3]}
+    assert set(grouped(one, two)) == {"winning_ticket [h_score of 2 runs]", "winning_ticket [h_score of 3 runs]"}
+
+
 def test_no_arm_is_lost_when_labels_collide() -> None:
     one, two = run("winning_ticket", 1, 0.9, scores="x"), run("winning_ticket", 1, 0.8, scores="y")
     two["subset"]["scores"] = one["subset"]["scores"]

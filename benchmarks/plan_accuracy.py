@@ -1,6 +1,6 @@
 """How near `hprune.plan` comes to what a study takes: time, disk and memory, predicted before and after, and actual.
 
-    python benchmarks/plan_accuracy.py +experiment=demo scoring.seeds=[1,2] comparison.seeds=[101,102]
+    python benchmarks/plan_accuracy.py +experiment=demo
     python benchmarks/plan_accuracy.py +experiment=sst2_minilm model.path=MINILM task.data_dir=SST2 ...
 
 Takes the overrides of a study. The study is planned, run in a process of its own, and planned again in an empty folder,
@@ -37,7 +37,9 @@ def planned(root: Path, overrides: list[str]) -> Forecast:
         script.write(code)
         script.flush()
         command = [sys.executable, script.name, *overrides, f"paths.root={root}"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONPATH": "."})
+        done = subprocess.run(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."})
+    if done.returncode:
+        raise SystemExit(done.returncode)
     found: Forecast = pickle.loads(done.stdout)
     return found
 

@@ -75,8 +75,10 @@ def place(
 
 
 def shrunk(module: str, arguments: list[str]) -> list[str]:
-    """The command with local files for the hub and one epoch; what it asks for by itself stays, but for jobs of Submitit,
-    which start a process each, of seeds 1 and 2 only."""
+    """The command with local files for the hub and one epoch; what it asks for by itself stays.
+
+    But for jobs of Submitit, which start a process each: seeds 1 and 2 only.
+    """
     if module not in ("hprune.train", "hprune.study", "hprune.plan"):
         return arguments
     if "hydra/launcher=submitit_local" in arguments:

@@ -28,6 +28,7 @@ def test_minilm_learns_sst2(tmp_path: Path, run_command: Callable[..., tuple[int
         f"model.path={Path(PACKAGE.origin).parent / 'model'}",
         f"task.data_dir={SST2}",
         "task.max_train_samples=1000",
+        "record=both",
         f"paths.root={tmp_path}",
     )
     assert code == 0, err

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 SMALL = {
     "step_speed.py": ["--models", "tiny", "--batches", "2", "--batch-size", "8", "--rounds", "1",
-                      "--lengths", "sst2", "24", "--threads", "1", "--at-once", "2"],
+                      "--lengths", "sst2", "24", "--threads", "1", "--at-once", "1", "2"],
     "recording_scale.py": ["10000"],
     "scoring_scale.py": ["--largest", "10000"],
     "all_scores.py": ["--samples", "10000", "--stored", "1000"],

@@ -75,14 +75,9 @@ def place(
 
 
 def shrunk(module: str, arguments: list[str]) -> list[str]:
-    """The command with local files for the hub and one epoch; what it asks for by itself stays.
-
-    But for jobs of Submitit, which start a process each: seeds 1 and 2 only.
-    """
+    """The command with local files for the hub and one epoch; what it asks for by itself stays."""
     if module not in ("hprune.train", "hprune.study", "hprune.plan"):
         return arguments
-    if "hydra/launcher=submitit_local" in arguments:
-        arguments = ["seed=1,2" if argument.startswith("seed=") else argument for argument in arguments]
     given = {argument.split("=")[0].lstrip("+"): argument.partition("=")[2] for argument in arguments}
     task = given.get("task") or given["experiment"].rpartition("_")[0].removesuffix("_v2") or given["experiment"]
     local = ["model.path=models/roberta-large", "trainer.threads=1", "optim.lr=5e-3", "data.batch_size=16"]

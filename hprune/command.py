@@ -22,13 +22,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from hprune.data.checks import check_number
+from hprune.data.checks import check_number, check_seeds
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
 from hprune.storage.places import local_path
 from hprune.sweep import sweep_told
+from hprune.tickets import ticket_groups
 
 if TYPE_CHECKING:  # torch is imported when a command has checked its config, not before
     from hprune.training.settings import RunSpec
@@ -204,6 +205,20 @@ def margin_of(cfg: DictConfig) -> float | None:
     return margin
 
 
+def comparison_of(cfg: DictConfig) -> dict[str, Any]:
+    """What a run's stored config says about the comparison: the margin, and whose ticket its seed belongs to.
+
+    Raises:
+        ValueError: naming the key that is not what it should be.
+    """
+    told: dict[str, Any] = {"margin": margin_of(cfg)}
+    asked = plain(cfg.comparison.get("tickets")) if "comparison" in cfg else None
+    if asked is not None:
+        scoring = check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
+        told |= {"tickets": ticket_groups(asked, scoring), "seeds": plain(cfg.comparison.seeds)}
+    return told
+
+
 def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:
     """The typed description of one run; `subset` and `seed` replace those of the config."""
     from hprune.training.settings import RunSpec
@@ -214,7 +229,7 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}; for several runs use -m and seed=1,2,3")
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
-    config["comparison"] = {"margin": margin_of(cfg)}
+    config["comparison"] = comparison_of(cfg)
     made = {part: instantiate(cfg[part]) for part in parts} | {"subset": instantiate(subset)}
     for part, kind in _types().items():
         if not isinstance(made[part], kind):

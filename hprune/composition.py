@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,23 @@ from hprune.grid import grid_of, of_cell
 from hprune.root import root_of
 from hprune.science.keep import keep_values
 from hprune.science.records import Measured
-from hprune.science.subset import SubsetSpec
 from hprune.score import ScoreSpec, instantiate_spec
+from hprune.tickets import Ticket, by_tables, ticket_groups, tickets_of
 
 if TYPE_CHECKING:
     from hprune.training.settings import RunSpec
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One comparison run: an arm and a seed."""
+
+    arm: RunSpec
+    seed: int
+    chosen: RunSpec
+    """The arm by the full names of its score tables."""
+    ticket: int | None = None
+    """Whose arm it is, from 1, in a study of several tickets."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class Composed:
     open_share: float | None  # scoring stops when no more of the samples can be missing
     at_once: int
     cards: Sequence[str]
+    tickets: Sequence[Ticket] = ()
+    """Several, for a verdict on the method; none: the one ticket of all scoring runs."""
 
     def scoring_runs(self) -> list[RunSpec]:
         """The full set, once a scoring seed."""
@@ -49,15 +63,35 @@ class Composed:
         """The study with the scores of those runs that suffice."""
         return replace(self, score=by.narrow(self.score), others=[by.narrow(other) for other in self.others])
 
-    def comparison_runs(self) -> list[RunSpec]:
-        """Every arm, once a comparison seed, chosen by the tables of the study."""
+    def compared(self) -> list[Compared]:
+        """Every arm with each of its seeds, in the order in which they are trained."""
         tables = {spec.name: spec.table for spec in (*self.others, self.score)}
-        chosen = [replace(arm, subset=by_tables(arm.subset, self.score.table, tables)) for arm in self.arms]
-        return [
-            replace(arm, seed=seed, config={**arm.config, "seed": seed})
-            for arm in (*chosen, *self.cell_arms)
-            for seed in self.comparison
+        made = [
+            Compared(arm, seed, replace(arm, subset=by_tables(arm.subset, self.score.table, tables)))
+            for arm in self.arms
+            for seed in ([] if self.tickets else self.comparison)
         ]
+        made += [
+            Compared(arm, seed, ticket.arm(arm), number)
+            for number, ticket in enumerate(self.tickets, start=1)
+            for arm in self.arms
+            for seed in ticket.comparison
+        ]
+        return made + [Compared(arm, seed, arm) for arm in self.cell_arms for seed in self.comparison]
+
+    def comparison_runs(self, *, margin: float | None = None) -> list[RunSpec]:
+        """The runs of all arms.
+
+        Args:
+            margin: for their stored configs, where it was fixed after the config was composed.
+        """
+        fixed = {} if margin is None else {"margin": margin}
+
+        def of_seed(run: RunSpec, seed: int) -> RunSpec:
+            comparison = {**run.config.get("comparison", {}), **fixed}
+            return replace(run, seed=seed, config={**run.config, "seed": seed, "comparison": comparison})
+
+        return [of_seed(one.chosen, one.seed) for one in self.compared()]
 
 
 def composed(cfg: DictConfig) -> Composed:
@@ -83,6 +117,14 @@ def composed(cfg: DictConfig) -> Composed:
     check_stop(open_share, score, list(cells.values()))
     tables = grid.retrained(score, epochs=full.trainer.max_epochs)
     check_keeps(arms, score)
+    groups = ticket_groups(plain(cfg.comparison.get("tickets")), scoring)
+    if groups and open_share is not None:
+        raise ValueError(
+            "comparison.tickets says which runs score each ticket: leave scoring.stop_when.open_share null"
+        )
+    tickets = tickets_of(groups, comparison, score=score, others=others, arms=arms)
+    for ticket in tickets:
+        check_keeps(arms, replace(ticket.score, by_seeds=False))
     cell_arms = [arm for table in tables for arm in check_keeps(of_cell(arms, table), cells[table])]
     check_measured([score, *others, *cells.values()], full.ways)
 
@@ -107,6 +149,7 @@ def composed(cfg: DictConfig) -> Composed:
         open_share=open_share,
         at_once=at_once,
         cards=cards,
+        tickets=tickets,
     )
 
 
@@ -158,17 +201,6 @@ def check_measured(scores: Sequence[ScoreSpec], ways: Sequence[Measured]) -> Non
                 f"score {score.name} is to be measured by {score.measured}, but the scoring runs record "
                 f"{' and '.join(ways)}: leave its measured null, or set {asked}"
             )
-
-
-def by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:
-    """The subset with score tables by their full names, which say the runs, the epochs and the way of measuring."""
-
-    def named(table: str | None) -> str:
-        return tables.get(table or "", own if table in (None, "h_score") else table)
-
-    return replace(
-        subset, scores=named(subset.scores), sized_by=None if subset.sized_by is None else named(subset.sized_by)
-    )
 
 
 def check_keeps(arms: Sequence[RunSpec], score: ScoreSpec) -> Sequence[RunSpec]:

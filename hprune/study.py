@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from hprune.command import command
-from hprune.composition import composed
+from hprune.composition import Composed, composed
 from hprune.enough import StopEarly
+from hprune.margin import fix_margin
 from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.score import ScoreSpec, score_study
 
@@ -37,8 +38,8 @@ log = logging.getLogger(__name__)
 def main(cfg: DictConfig) -> None:
     """Run every stage of a study."""
     made = composed(cfg)
-    root, study, full, arms = made.root, made.study, made.full, [*made.arms, *made.cell_arms]
-    scoring, comparison, at_once = made.scoring, made.comparison, made.at_once
+    root, study, full, compared = made.root, made.study, made.full, made.compared()
+    scoring, at_once = made.scoring, made.at_once
 
     from hprune.at_once import Planned, StudyPlace, training
     from hprune.report import write_report
@@ -46,16 +47,16 @@ def main(cfg: DictConfig) -> None:
 
     data, place = load_samples(full, root=root), StudyPlace(root, study, scoring)
     log.info(
-        "study %s: %d scoring runs, then %d arms x %d seeds%s; results in %s",
+        "study %s: %d scoring runs, then %d comparison runs of %s%s; results in %s",
         study,
         len(scoring),
-        len(arms),
-        len(comparison),
+        len(compared),
+        _shape(made),
         f", {at_once} at once" if at_once > 1 else "",
         root / "studies" / study,
     )
     planned = [_title("scoring", full, seed) for seed in scoring]
-    planned += [_title("comparison", arm, seed) for arm in arms for seed in comparison]
+    planned += [_title("comparison", one.arm, one.seed, one.ticket) for one in compared]
     progress = _Progress(planned)
     with progress.told():
         with training(place, data, at_once=at_once, cards=made.cards) as train:
@@ -70,9 +71,14 @@ def main(cfg: DictConfig) -> None:
                 score_study(root, study, replace(made.score, measured=way))
             for cell in made.cells:
                 score_study(root, study, cell)
+            used = _tables_of([one.arm for one in compared])
             for other in made.others:
-                _make_table(root, study, other, data, needed=other.name in _tables_of(arms))
-            comparisons = made.comparison_runs()
+                _make_table(root, study, other, data, needed=not made.tickets and other.name in used)
+            for ticket in made.tickets:
+                score_study(root, study, ticket.score)
+                for other in ticket.others:
+                    _make_table(root, study, other, data, needed=True)
+            comparisons = made.comparison_runs(margin=fix_margin(root, study, full, made.comparison, made.tickets))
             progress.watch(train(progress.started(comparisons, "comparison", stopped.seeds if stopped else None)))
         if not progress.failed:
             print_outcomes(progress.outcomes)
@@ -98,10 +104,19 @@ def _make_table(root: Path, study: str, spec: ScoreSpec, data: TaskData, *, need
         log.warning("the score table %s was not made, and no arm needs it: %s", spec.table, error)
 
 
-def _title(purpose: Purpose, spec: RunSpec, seed: int) -> str:
+def _shape(made: Composed) -> str:
+    """What is compared: so many arms and seeds, of several tickets where there are."""
+    arms, seeds = len(made.arms) + len(made.cell_arms), len(made.comparison)
+    if not made.tickets:
+        return f"{arms} arms x {seeds} seeds"
+    return f"{arms} arms x {seeds} seeds, dealt out to {len(made.tickets)} tickets"
+
+
+def _title(purpose: Purpose, spec: RunSpec, seed: int, ticket: int | None = None) -> str:
     steps = ", steps of the full set" if spec.steps_of_full_set else ""
     by = f" of {spec.subset.sized_by or spec.subset.scores}" if spec.subset.sized_by or spec.subset.scores else ""
-    return f"{'scoring run' if purpose == 'scoring' else f'arm {spec.subset.name}{by}{steps}'}, seed {seed}"
+    whose = f", ticket {ticket}" if ticket is not None and spec.subset.select is not None else ""
+    return f"{'scoring run' if purpose == 'scoring' else f'arm {spec.subset.name}{by}{whose}{steps}'}, seed {seed}"
 
 
 class _Progress:
@@ -128,7 +143,7 @@ class _Progress:
             if self.trained == 0:
                 self.since = time.perf_counter()
             label = f"{self.number} of {self.total}"
-            log.info("[%s] %s%s", label, _title(purpose, spec, spec.seed), self._left())
+            log.info("[%s] %s%s", label, self.outcomes[self.number - 1].run, self._left())
             yield Planned(label, spec, purpose, scoring_seeds)
 
     def not_needed(self, used: int, planned: int) -> None:

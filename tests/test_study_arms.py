@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hprune.composition import by_tables
+from hprune.tickets import by_tables
 from hprune.science.select import highest
 from hprune.science.subset import SubsetSpec
 from hprune.storage.runs import read_manifest

@@ -1,0 +1,136 @@
+"""Several winning tickets in one study, each of scoring runs of its own: the verdict on the method rests on them.
+
+`comparison.tickets` says which scoring runs make which ticket, and `comparison.seeds` are dealt out to the tickets in
+equal parts. So no two tickets share a run, random subsets are drawn anew for each, and the spread between tickets says
+what other scoring runs would have chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hprune.data.checks import check_seeds, check_whole
+from hprune.science.subset import SubsetSpec
+from hprune.science.tickets import seeds_of_tickets
+
+if TYPE_CHECKING:
+    from hprune.score import ScoreSpec
+    from hprune.training.settings import RunSpec
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One of several winning tickets of a study: its scoring runs, and the seeds that its arms are compared by."""
+
+    scoring: tuple[int, ...]
+    comparison: tuple[int, ...]
+    score: ScoreSpec  # of its scoring runs, in a table named by them
+    others: Sequence[ScoreSpec]  # those that its arms are chosen by
+
+    def arm(self, arm: RunSpec) -> RunSpec:
+        """An arm of the study as this ticket's, chosen and sized by its own tables."""
+        tables = {spec.name: spec.table for spec in (*self.others, self.score)}
+        return replace(arm, subset=by_tables(arm.subset, self.score.table, tables))
+
+
+def ticket_groups(asked: Any, scoring: Sequence[int]) -> list[list[int]]:
+    """The scoring seeds of each ticket, by `comparison.tickets`; none where a study has one ticket of all its runs.
+
+    Args:
+        asked: null; groups of scoring seeds; or a number, by which the scoring seeds are dealt out in equal parts.
+        scoring: the scoring seeds of the study.
+
+    Raises:
+        ValueError: if it is neither a number from 2 that divides the scoring seeds, nor disjoint groups of these, each
+            of two or more.
+    """
+    if asked is None:
+        return []
+    if type(asked) is int:
+        check_whole("comparison.tickets", asked, low=2)
+        each, rest = divmod(len(scoring), asked)
+        if rest or each < 2:
+            raise ValueError(
+                f"comparison.tickets={asked} deals out {len(scoring)} scoring.seeds, two or more to each ticket and as "
+                f"many to all: give {asked * max(each, 2)} of them, or the groups, as in [[1, 2, 3], [4, 5, 6]]"
+            )
+        return [list(scoring[at * each : (at + 1) * each]) for at in range(asked)]
+    if not isinstance(asked, list) or len(asked) < 2:
+        raise ValueError(
+            "comparison.tickets must be null, a number from 2, or groups of scoring seeds, as in "
+            f"[[1, 2, 3], [4, 5, 6]], got {asked!r}"
+        )
+    groups = [list(check_seeds(group, "comparison.tickets")) for group in asked]
+    _check_groups(groups, scoring)
+    return groups
+
+
+def _check_groups(groups: Sequence[Sequence[int]], scoring: Sequence[int]) -> None:
+    everyone = [seed for group in groups for seed in group]
+    unknown = sorted(set(everyone) - set(scoring))
+    if unknown:
+        raise ValueError(
+            f"comparison.tickets names the scoring runs {unknown}, but scoring.seeds are {list(scoring)}: "
+            "list them there, too"
+        )
+    shared = sorted({seed for seed in everyone if everyone.count(seed) > 1})
+    if shared:
+        raise ValueError(
+            f"comparison.tickets must share no scoring run, as tickets that do are not independent: {shared} "
+            "stand in several groups"
+        )
+    small = [list(group) for group in groups if len(group) < 2]
+    if small:
+        raise ValueError(f"a winning ticket needs two scoring runs or more, comparison.tickets has {small[0]}")
+
+
+def tickets_of(
+    groups: Sequence[Sequence[int]],
+    comparison: Sequence[int],
+    *,
+    score: ScoreSpec,
+    others: Sequence[ScoreSpec],
+    arms: Sequence[RunSpec],
+) -> list[Ticket]:
+    """The tickets of a study that has several, each with the score tables that its arms need.
+
+    Args:
+        groups: the scoring seeds of each.
+        comparison: the seeds that arms are compared by, which are dealt out.
+        score: the study's own, of all scoring runs.
+        others: its other scores.
+        arms: of the study.
+
+    Raises:
+        ValueError: if the seeds cannot be dealt out, or the score says otherwise which runs it is of.
+    """
+    if not groups:
+        return []
+    if score.runs is not None:
+        raise ValueError(f"comparison.tickets says which runs score: leave score.runs={score.runs} null")
+    used = {table for arm in arms for table in (arm.subset.scores, arm.subset.sized_by)}
+    needed = [other for other in others if other.name in used]
+
+    def of(spec: ScoreSpec, group: Sequence[int]) -> ScoreSpec:
+        """A score of the same runs as the study's own; others, and those of texts, are what they are for all."""
+        of_own_runs = spec.seeds == score.seeds and not spec.of_texts
+        return replace(spec, seeds=list(group), by_seeds=True) if of_own_runs else spec
+
+    parts = seeds_of_tickets(comparison, len(groups))
+    return [
+        Ticket(tuple(group), part, of(score, group), [of(other, group) for other in needed])
+        for group, part in zip(groups, parts, strict=True)
+    ]
+
+
+def by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:
+    """The subset with score tables by their full names, which say the runs, the epochs and the way of measuring."""
+
+    def named(table: str | None) -> str:
+        return tables.get(table or "", own if table in (None, "h_score") else table)
+
+    return replace(
+        subset, scores=named(subset.scores), sized_by=None if subset.sized_by is None else named(subset.sized_by)
+    )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hprune.science.scores.h_score import h_score
 
 __all__ = ["Dynamics", "RunKey", "RunRecord", "Scores", "Subset", "h_score"]
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,172 @@
+"""A study that 0.1.0 left behind (`fixtures/study-0.1.0`) is read, reported, exported and continued by today's code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from hprune.storage.dynamics import StoredDynamics, records_behind
+from hprune.storage.manifests import read_results
+from hprune.storage.runs import differing_keys, state_of
+from hprune.storage.scores import load_scores
+from hprune.storage.studies import planned_seeds, runs_of
+from tests.golden import STUDY, stored_values
+
+Command = Callable[..., "tuple[int, str, str]"]
+FROZEN: dict[str, Any] = json.loads(STUDY.with_name("study-0.1.0.json").read_text())
+CONFIG = (
+    "task=demo", "task.generate.num_samples={train:120,validation:40,test:40}", "task.generate.flipped=0.1",
+    "task.generate.ambiguous=0.1", "task.generate.shares={plain: 1}", "model=tiny_roberta",
+    "model.config.hidden_size=32", "model.config.num_hidden_layers=1", "model.config.num_attention_heads=2",
+    "model.config.intermediate_size=64", "+model.config.initializer_range=0.2",
+    "+model.config.hidden_dropout_prob=0.0", "+model.config.attention_probs_dropout_prob=0.0", "model.vocab_size=400",
+    "trainer.threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu", "trainer.precision=32",
+    "trainer.progress=false", "optim.lr=3e-3", "data.batch_size=4", "scoring.seeds=[1,2,3]",
+    "comparison.seeds=[11,12]", "study=stored",
+)  # fmt: skip
+"""The arguments of `hprune.study` that the fixture was made by, but for `paths.root`."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of the root that 0.1.0 left."""
+    return Path(shutil.copytree(STUDY, tmp_path / "root"))
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The plain values in nested dictionaries and lists, by their dotted names."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        yield f"{path}.length", len(value)
+        for at, inner in enumerate(value):
+            yield from leaves(inner, f"{path}.{at}")
+    else:
+        yield path, value
+
+
+def check_alike(found: Any, frozen: Any, *, but: tuple[str, ...] = ()) -> None:
+    """Whatever stands in `frozen` stands in `found`, numbers to the sixth digit; what is new may stand beside it."""
+    there, expected = dict(leaves(found)), dict(leaves(frozen))
+    expected = {name: value for name, value in expected.items() if not any(part in name.split(".") for part in but)}
+    assert expected
+    assert not expected.keys() - there.keys()
+    for name, value in expected.items():
+        assert there[name] == (pytest.approx(value, rel=1e-6, abs=1e-9) if type(value) is float else value), name
+
+
+def test_the_numbers_of_a_stored_study_are_read_as_ever(root: Path) -> None:
+    assert len(FROZEN["settings"]) == 9
+    assert 0 < len(FROZEN["ticket"]) < len(FROZEN["h_score"]["values"])
+    check_alike(stored_values(root), FROZEN)
+
+
+def test_the_records_of_a_stored_study_give_its_h_table(root: Path) -> None:
+    scores = load_scores(root / "studies" / "stored" / "scores" / "h_score.parquet")
+    opened = [
+        records_behind(root, "stored", scores),
+        StoredDynamics.open([run.path for run in runs_of(root, "stored", "scoring")], "train_pass"),
+    ]
+    for stored in opened:
+        assert (stored.runs, stored.epochs, stored.samples) == (3, 2, 120)
+        (piece,) = stored.pieces(("correct", "true_prob"))
+        assert piece.correct.all(axis=1).sum(axis=0).tolist() == FROZEN["h_score"]["values"]
+        assert piece.seeds == (1, 2, 3)
+
+
+def test_every_run_of_a_stored_study_is_complete(root: Path) -> None:
+    runs = runs_of(root, "stored")
+    assert [state_of(run.path) for run in runs] == ["done"] * 9
+    assert planned_seeds(root, "stored") == [1, 2, 3]
+    for run in runs:
+        manifest = read_results(run.path)
+        assert manifest["settings_hash"] == run.settings_hash
+        assert manifest["key"]["seed"] == run.key.seed
+
+
+def test_a_stored_study_is_reported_as_ever(root: Path, run_command: Command) -> None:
+    """Every key that report.json had is there, with the number it had; sentences may be said in other words."""
+    before = json.loads((root / "studies" / "stored" / "report.json").read_text())
+    code, out, err = run_command("report", f"paths.root={root}", "study=stored")
+    assert code == 0, err
+    assert "winning_ticket" in out
+    after = json.loads((root / "studies" / "stored" / "report.json").read_text())
+    for report in (before, after):
+        report["rows"] = {f"{row['label']}, {row['eval_set']}, {row['metric']}": row for row in report["rows"]}
+        report["diagnosis"] = {sign["sign"]: "" for sign in report["diagnosis"]}
+    told = ("created", "hprune", "verdict", "verdict_to_random", "verdict_to_ticket", "told", "advice")
+    check_alike(after, before, but=told)
+
+
+def test_status_shows_a_stored_study(root: Path, run_command: Command) -> None:
+    code, out, err = run_command("status", f"paths.root={root}")
+    assert code == 0, err
+    assert "3 done" in out
+    assert "6 done" in out
+    for key, metrics in FROZEN["metrics"].items():
+        line = next(line for line in out.splitlines() if f"{key.split()[1]} " in line)
+        assert f"validation accuracy {metrics['validation']['accuracy']:.4f}" in line
+
+
+def test_a_stored_study_exports_its_ticket(root: Path, tmp_path: Path, run_command: Command) -> None:
+    out = tmp_path / "pruned.parquet"
+    code, _, err = run_command("export", f"paths.root={root}", "study=stored", "subset=winning_ticket", f"out={out}")
+    assert code == 0, err
+    assert pq.read_table(out)["sample_id"].to_pylist() == FROZEN["ticket"]
+
+
+def test_the_same_scores_are_made_of_the_stored_records(root: Path, run_command: Command) -> None:
+    table = root / "studies" / "stored" / "scores" / "h_score.parquet"
+    table.unlink()
+    code, _, err = run_command("score", f"paths.root={root}", "study=stored")
+    assert code == 0, err
+    assert load_scores(table).digest == FROZEN["h_score"]["digest"]
+
+
+def test_the_study_finds_its_stored_runs_complete(root: Path) -> None:
+    """Nothing is trained that 0.1.0 has trained."""
+    from hydra import compose, initialize_config_dir
+
+    from hprune.collect import folder_of
+    from hprune.command import CONF
+    from hprune.composition import composed
+    from hprune.training.units import load_samples
+
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        made = composed(compose("study", overrides=[*CONFIG, f"paths.root={root}"]))
+    data = load_samples(made.full, root=root)
+    planned = [*made.scoring_runs(), *made.comparison_runs()]
+    folders = [folder_of(spec, data, root=root, study="stored") for spec in planned]
+    stored = {run.path: run for run in runs_of(root, "stored")}
+    for folder in folders:
+        assert folder.complete, folder.path
+        assert differing_keys(read_results(folder.path)["settings"], folder.settings) == []
+    assert {folder.path for folder in folders} == set(stored)
+
+
+def test_training_a_stored_run_again_gives_its_record(root: Path, tmp_path: Path) -> None:
+    """A scoring run of 0.1.0, trained by today's code from its stored config."""
+    from omegaconf import OmegaConf
+
+    from hprune.command import run_spec
+    from hprune.storage.runs import load_record
+    from hprune.training.run import fine_tune
+    from hprune.training.units import load_samples
+
+    run = runs_of(root, "stored", "scoring")[0]
+    spec = run_spec(OmegaConf.create(read_results(run.path)["config"]))
+    folder = fine_tune(spec, load_samples(spec, root=tmp_path), None, root=tmp_path / "again")
+    assert folder.settings_hash == run.settings_hash
+    again, stored = load_record(folder.path, "train_pass"), load_record(run.path, "train_pass")
+    np.testing.assert_allclose(again.true_prob, stored.true_prob, atol=5e-3)
+    clear = np.abs(stored.margin) > 0.02
+    assert clear.mean() > 0.7
+    assert (again.correct == stored.correct)[clear].all()

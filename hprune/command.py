@@ -189,18 +189,21 @@ def _types() -> dict[str, type]:
     return parts | {"record": RecordSpec, "subset": SubsetSpec}
 
 
-def margin_of(cfg: DictConfig) -> float | None:
+def margin_of(cfg: DictConfig) -> float | str | None:
     """How much of the metric two arms may differ in and still be called equivalent, said before they are compared.
 
+    Returns:
+        A number, `auto` (found and fixed before the first comparison run), or None: no margin.
+
     Raises:
-        ValueError: if it is no number between 0 and 1, nor null.
+        ValueError: if it is none of these.
     """
     if "comparison" not in cfg:  # the stored config of an older run
         return None
     check_sections(cfg, "comparison")
-    margin: float | None = cfg.comparison.get("margin")
-    if margin is not None:
-        rule = "a number above 0 and below 1, in the metric's own unit (0.01 is one point of accuracy)"
+    margin: float | str | None = cfg.comparison.get("margin")
+    if margin is not None and margin != "auto":
+        rule = "a number above 0 and below 1, in the metric's own unit (0.01 is one point of accuracy), or auto"
         check_number("comparison.margin", margin, rule=rule, open_low=True, high=1.0)
     return margin
 

@@ -79,6 +79,14 @@ class Composed:
         ]
         return made + [Compared(arm, seed, arm) for arm in self.cell_arms for seed in self.comparison]
 
+    def fixed_margin(self) -> float | None:
+        """The margin that arms are compared by; `auto` is found now, and fixed, if it was not before."""
+        from hprune.margin import fix_margin  # scipy and pyarrow, which a config error does not wait for
+
+        asked, metric = self.full.config["comparison"]["margin"], self.full.task.kind.primary_metric
+        place = {"metric": metric, "seeds": self.comparison, "tickets": len(self.tickets)}
+        return fix_margin(self.root, self.study, asked, **place)
+
     def comparison_runs(self, *, margin: float | None = None) -> list[RunSpec]:
         """The runs of all arms.
 

@@ -11,21 +11,23 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from hprune.command import check_sections, command
+from hprune.command import check_sections, command, plain
 from hprune.composition import Composed, composed
 from hprune.data.checks import check_number
 from hprune.enough import StopEarly
 from hprune.reporting.forecast import Forecast, Stage, Trials, print_forecast
 from hprune.science.cost import PayBack, makespan, pay_back
 from hprune.science.forecast import Amounts, Prices
+from hprune.science.split import Split, best_split
 from hprune.science.subset import choose
+from hprune.science.tickets import Components
 
 if TYPE_CHECKING:
     from hprune.tasks.spec import TaskData
@@ -38,6 +40,10 @@ TABLE_ROW = 4
 """Bytes of a row of a score table, about: a number of four bytes that hardly shrinks, an id that takes next to none."""
 REPORT = 500_000
 """Bytes of report.html and report.json, about, most of which are figures."""
+
+SPREAD = {"ticket": 0.006, "seed": 0.009, "disagreement": 0.08}
+"""Of differences to the full set: standard deviations between tickets and between seeds, in the metric's own unit, and the
+share of the examples on which arm and full set disagree."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +67,39 @@ def main(cfg: DictConfig) -> None:
     share, seconds = cfg.plan.keep_share, cfg.plan.seconds
     check_number("plan.keep_share", share, rule="a share of the samples in (0, 1)", open_low=True, high=1.0)
     check_number("plan.seconds", seconds, rule="a finite number above 0", open_low=True)
+    spread = _spread_of(plain(cfg.plan.spread))
 
     from hprune.training.units import load_samples
 
     data = load_samples(made.full, root=made.root)
     starting = time.perf_counter() - began
-    print_forecast(forecast(made, data, keep_share=float(share), seconds=float(seconds), starting=starting))
+    times = {"seconds": float(seconds), "starting": starting}
+    print_forecast(forecast(made, data, keep_share=float(share), spread=spread, **times))
 
 
-def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: float, starting: float) -> Forecast:
+def _spread_of(given: Any) -> dict[str, float]:
+    """`plan.spread`, checked.
+
+    Raises:
+        ValueError: naming the key that is not known, or is no share.
+    """
+    if not isinstance(given, dict) or set(given) != set(SPREAD):
+        raise ValueError(f"plan.spread must have the keys {', '.join(SPREAD)}, got {given!r}")
+    for name, value in given.items():
+        rule = "a number from 0, below 1, in the metric's own unit (0.01 is one point of accuracy)"
+        check_number(f"plan.spread.{name}", value, rule=rule, high=1.0)
+    return {name: float(value) for name, value in given.items()}
+
+
+def forecast(
+    made: Composed,
+    data: TaskData,
+    *,
+    keep_share: float,
+    seconds: float,
+    starting: float,
+    spread: Mapping[str, float] = SPREAD,
+) -> Forecast:
     """What is left of a study, and what it will take.
 
     Args:
@@ -78,6 +108,7 @@ def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: floa
         keep_share: of the samples that a subset chosen by a score keeps, where no score says it.
         seconds: of timed steps, about; nothing is tried if nothing is left.
         starting: seconds that a command takes until it has the data.
+        spread: of differences to the full set, by `plan.spread`.
 
     Raises:
         ValueError: whatever would refuse the study, or its runs.
@@ -114,6 +145,29 @@ def forecast(made: Composed, data: TaskData, *, keep_share: float, seconds: floa
         assumed=keep_share if any(run.assumed for run in left) else None,
         may_stop=made.open_share is not None and any(run.scoring for run in left),
         pays=_pays(made, runs, trials[0], prices) if trials else None,
+        splits=_splits(made, runs, data, spread),
+    )
+
+
+def _splits(made: Composed, runs: Sequence[_Planned], data: TaskData, spread: Mapping[str, float]) -> list[Split]:
+    """What the cost of the whole study buys, in tickets and seeds, for a verdict on the method; none without arms.
+
+    Costs are in runs of the full set: an arm's is its share of the samples, or 1 at equal steps.
+    """
+    pruned = [run for run in runs if not run.scoring and run.spec.subset.select is not None]
+    if not pruned:
+        return []
+    costs = [1.0 if run.spec.steps_of_full_set else run.share for run in pruned]
+    full = sum(not run.scoring and run.spec.subset.select is None for run in runs)
+    scoring = len(made.tickets[0].scoring) if made.tickets else len(made.scoring)
+    examples = data.evaluation["validation"].num_rows
+    return best_split(
+        budget=sum(run.scoring for run in runs) + full + sum(costs),
+        share=sum(costs) / len(costs),
+        scoring_runs=scoring,
+        arms=max(1, round(len(pruned) / max(full, 1))),
+        components=Components(spread["ticket"], spread["seed"], (spread["disagreement"] / examples) ** 0.5),
+        examples=examples,
     )
 
 

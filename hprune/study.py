@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 from hprune.command import command
 from hprune.composition import Composed, composed
 from hprune.enough import StopEarly
-from hprune.margin import fix_margin
 from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.score import ScoreSpec, score_study
 
@@ -78,7 +77,7 @@ def main(cfg: DictConfig) -> None:
                 score_study(root, study, ticket.score)
                 for other in ticket.others:
                     _make_table(root, study, other, data, needed=True)
-            comparisons = made.comparison_runs(margin=fix_margin(root, study, full, made.comparison, made.tickets))
+            comparisons = made.comparison_runs(margin=made.fixed_margin())
             progress.watch(train(progress.started(comparisons, "comparison", stopped.seeds if stopped else None)))
         if not progress.failed:
             print_outcomes(progress.outcomes)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hprune.data.checks import check_seeds, check_whole
 from hprune.science.subset import SubsetSpec
-from hprune.science.tickets import seeds_of_tickets
+from hprune.science.tickets import seeds_of_tickets, ticket_of_seed
 
 if TYPE_CHECKING:
     from hprune.score import ScoreSpec
@@ -57,7 +57,7 @@ def ticket_groups(asked: Any, scoring: Sequence[int]) -> list[list[int]]:
                 f"many to all: give {asked * max(each, 2)} of them, or the groups, as in [[1, 2, 3], [4, 5, 6]]"
             )
         return [list(scoring[at * each : (at + 1) * each]) for at in range(asked)]
-    if not isinstance(asked, list) or len(asked) < 2:
+    if not isinstance(asked, list) or not asked:
         raise ValueError(
             "comparison.tickets must be null, a number from 2, or groups of scoring seeds, as in "
             f"[[1, 2, 3], [4, 5, 6]], got {asked!r}"
@@ -123,6 +123,28 @@ def tickets_of(
         Ticket(tuple(group), part, of(score, group), [of(other, group) for other in needed])
         for group, part in zip(groups, parts, strict=True)
     ]
+
+
+def of_ticket(
+    subset: SubsetSpec, seed: int, groups: Sequence[Sequence[int]], comparison: Sequence[int]
+) -> SubsetSpec:
+    """A subset by H, chosen and sized by the table of the ticket that a comparison seed belongs to.
+
+    Other scores, and tables that are named in full, are left as they are.
+
+    Args:
+        subset: of the run.
+        seed: of the run.
+        groups: the scoring seeds of each ticket.
+        comparison: the seeds that are dealt out to them.
+
+    Raises:
+        ValueError: if the seed is none of these, or they cannot be dealt out.
+    """
+    if subset.select is None:
+        return subset
+    group = groups[ticket_of_seed(seed, comparison, len(groups))]
+    return by_tables(subset, f"h_score-seeds{'+'.join(map(str, group))}", {})
 
 
 def by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:

@@ -7,6 +7,10 @@ Collecting records and training an arm are this one command: they differ in `sub
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -14,6 +18,10 @@ from hprune.command import check_sections, command, plain, run_spec, sweeps_here
 from hprune.data.checks import check_seeds
 from hprune.reporting.outcomes import State
 from hprune.root import root_of
+from hprune.tickets import of_ticket
+
+if TYPE_CHECKING:
+    from hprune.training.settings import RunSpec
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +31,7 @@ def main(cfg: DictConfig) -> State:
     """Compose one run, register it with its study, train it unless it is complete; what became of it."""
     check_sections(cfg, "scoring", "comparison")
     root, seeds = root_of(cfg), check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
+    planned = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
     spec = run_spec(cfg)
 
     from hprune.collect import collect_run, purpose_of
@@ -34,11 +43,23 @@ def main(cfg: DictConfig) -> State:
     purpose = purpose_of(spec, seeds, allow_seed_overlap=cfg.comparison.allow_seed_overlap)
     if purpose == "comparison" and spec.whole() != spec:
         log.info("this run compares and is not scored: it records the training pass only, and no folds")
-    spec = spec.scored() if purpose == "scoring" else spec.whole()
+    spec = spec.scored() if purpose == "scoring" else _of_its_ticket(spec.whole(), root, cfg.study, planned)
     data = load_samples(spec, root=root)
     folder, state = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)
     log.info("results: %s", folder.path)
     return state
+
+
+def _of_its_ticket(spec: RunSpec, root: Path, study: str, planned: Sequence[int]) -> RunSpec:
+    """A comparison run by the score table of the ticket that its seed belongs to, and with the margin of its study."""
+    from hprune.margin import fix_margin
+
+    comparison = spec.config["comparison"]
+    groups = comparison.get("tickets", [])
+    subset = of_ticket(spec.subset, spec.seed, groups, planned) if groups else spec.subset
+    metric = spec.task.kind.primary_metric
+    margin = fix_margin(root, study, comparison["margin"], metric=metric, seeds=planned, tickets=len(groups))
+    return replace(spec, subset=subset, config={**spec.config, "comparison": {**comparison, "margin": margin}})
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from hprune.reporting.visible import shortened
 from hprune.reporting.wording import count, duration, full_runs
 from hprune.science.cost import PayBack
+from hprune.science.split import Split
+
+MOST_SPLITS = 3
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Forecast:
     assumed: float | None
     """The share that subsets keep whose score is not there yet; None if every size is known."""
     pays: PayBack | None
+    splits: Sequence[Split] = ()
+    """What the cost of the whole study buys otherwise, in tickets and seeds, the narrowest interval first."""
     may_stop: bool = False
     """Whether scoring may end before all its runs (scoring.stop_when): then it takes at most so much."""
 
@@ -96,7 +101,7 @@ def sentences(forecast: Forecast) -> list[str]:
     """What stands under the table."""
     if forecast.trials is None:
         return ["Every run is complete: the study costs nothing more."]
-    return [*_measured(forecast, forecast.trials), *_assumed(forecast), *_pays(forecast)]
+    return [*_measured(forecast, forecast.trials), *_assumed(forecast), *_pays(forecast), *_splits(forecast)]
 
 
 def _measured(forecast: Forecast, trials: Trials) -> list[str]:
@@ -135,6 +140,20 @@ def _pays(forecast: Forecast) -> list[str]:
     if paid.break_even is None:
         return [f"{scoring}, so it is never paid back."]
     return [f"{scoring}, so it is paid back after {count(paid.break_even, 'later run')}."]
+
+
+def _splits(forecast: Forecast) -> list[str]:
+    """How the same cost would serve a verdict on the method."""
+    if not forecast.splits:
+        return []
+    told = [
+        f"{split.tickets} tickets x {count(split.seeds_per_ticket, 'seed')} (+-{100 * split.half_width:.1f} points)"
+        for split in forecast.splits[:MOST_SPLITS]
+    ]
+    return [
+        "For a verdict on the method, not on one ticket, spend the same cost on several tickets (comparison.tickets); "
+        f"expected 95% interval of the difference to the full set: {', '.join(told)}, by plan.spread."
+    ]
 
 
 def in_bytes(size: float) -> str:

@@ -264,6 +264,9 @@ def _table(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -> 
     path = local_path(name, f"subset.{key}") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():
         own = "" if name == "h_score" or name.endswith(".parquet") else f" score={name}"
+        if name.startswith("h_score-seeds"):
+            runs = name.removeprefix("h_score-seeds").partition("-")[0].replace("+", ",")
+            own = f" score.seeds=[{runs}] score.by_seeds=true"
         others = sorted(other.stem for other in path.parent.glob(f"{path.stem}-*.parquet"))
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "

@@ -1,0 +1,127 @@
+"""The margin of a study: how much two arms may differ and still count as equal, fixed before the first is compared.
+
+`comparison.margin: auto` takes what the scoring runs say: the smallest margin that the planned seeds, tickets and
+evaluation examples resolve (`hprune.science.margin`), at least one point, rounded up. It is written to
+`studies/<study>/margin.json` before the first comparison run, and never changed after that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hprune.reporting.predicted import contributions_of
+from hprune.science.margin import LEAST, resolvable_margin, rounded_margin
+from hprune.storage import shapes
+from hprune.storage.files import read_json, write_json
+from hprune.storage.manifests import read_results
+from hprune.storage.places import below
+from hprune.storage.runs import state_of
+from hprune.storage.studies import runs_of, study_folder
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+
+
+def _margin(value: Any) -> bool:
+    """A number above 0 and below 1."""
+    return shapes.number(value) and 0 < value < 1
+
+
+FACTS: shapes.Shape = {"margin": _margin, "why": shapes.text}
+
+
+def fix_margin(
+    root: Path, study: str, asked: float | str | None, *, metric: str, seeds: Sequence[int], tickets: int
+) -> float | None:
+    """The margin of a study, which is fixed now unless it was fixed before.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        asked: `comparison.margin`: a number and None are what they say, `auto` is found.
+        metric: the primary one.
+        seeds: that arms are compared by, over all tickets.
+        tickets: how many there are.
+
+    Returns:
+        The margin in the metric's own unit; None: no margin is tested.
+
+    Raises:
+        ValueError: if what was fixed before cannot be read.
+    """
+    if not isinstance(asked, str):
+        return asked
+    file = study_folder(root, study) / "margin.json"
+    if not file.exists():
+        facts = _found(root, study, metric, len(seeds), max(tickets, 1))
+        if _write_once(file, facts):
+            log.info("margin of the comparison: %g, fixed now; %s", facts["margin"], facts["why"])
+    facts = read_json(below(file.parent, file.name))
+    shapes.check_shape(file, facts, FACTS)
+    return float(facts["margin"])
+
+
+def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dict[str, Any]:
+    """The margin by the runs that there are, and what it rests on."""
+    stated = _stated_before(root, study)
+    if stated is not None:
+        return {"margin": stated, "why": "the comparison runs that are there were trained with it"}
+    full = _full_runs(root, study, metric)
+    if full is None or seeds < max(2, tickets):
+        return {"margin": LEAST, "why": "too few scoring runs or seeds say what they resolve"}
+    (runs, n), found = full.shape, resolvable_margin(full, seeds=seeds, tickets=tickets)
+    by = f"{seeds} seeds" if tickets == 1 else f"{seeds} seeds of {tickets} tickets"
+    why = f"{by} and {n:,} examples resolve {found:.2g} in four of five studies, by {runs} scoring runs"
+    facts = {"resolvable": found, "examples": n, "seeds": seeds, "tickets": tickets, "scoring_runs": runs}
+    return {"margin": rounded_margin(found), "why": why, "metric": metric, **facts}
+
+
+def _stated_before(root: Path, study: str) -> float | None:
+    """The smallest margin that complete comparison runs of the study were trained with."""
+    stated = []
+    for run in _complete(root, study, "comparison"):
+        comparison = read_results(run).get("config", {}).get("comparison")
+        margin = comparison.get("margin") if isinstance(comparison, dict) else None
+        stated += [float(margin)] if shapes.number(margin) and margin > 0 else []
+    return min(stated, default=None)
+
+
+def _full_runs(root: Path, study: str, metric: str) -> NDArray[np.float64] | None:
+    """(S, n) what each example of the validation set contributes to the metric of each scoring run."""
+    found = [contributions_of(run, "validation", metric) for run in _complete(root, study, "scoring")]
+    known = [one for one in found if one is not None]
+    if len(known) < 2 or len({one.size for one in known}) > 1 or known[0].size < 2:
+        return None
+    return np.stack(known)
+
+
+def _complete(root: Path, study: str, purpose: Any) -> list[Path]:
+    if not (study_folder(root, study) / "runs").is_dir():
+        return []
+    return [run.path for run in runs_of(root, study, purpose) if state_of(run.path) == "done"]
+
+
+def _write_once(file: Path, facts: dict[str, Any]) -> bool:
+    """Write a file unless there is one, also if several processes do it at once; whether it was this one."""
+    mine = file.with_name(f".{file.name}.{os.getpid()}")
+    write_json(mine, {**facts, "fixed": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    try:
+        os.link(mine, file)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if file.exists():
+            return False
+        os.replace(mine, file)
+    finally:
+        mine.unlink(missing_ok=True)
+    return True

@@ -280,7 +280,7 @@ def _told(trials: Sequence[Trial], prices: Prices, made: Composed) -> Trials:
 def _pays(made: Composed, runs: Sequence[_Planned], trial: Trial, prices: Prices) -> PayBack | None:
     """Break-even of the winning ticket, or else of the first arm that a score chooses: S / (1 - p) for a share p."""
     chosen = [run for run in runs if run.spec.subset.by_score and run.spec.subset.select is not None]
-    chosen = [run for run in chosen if not run.spec.steps_of_full_set]
+    chosen = [run for run in chosen if not run.spec.subset.at_random and not run.spec.steps_of_full_set]
     asked = next((run for run in chosen if run.spec.subset.name == "winning_ticket"), next(iter(chosen), None))
     if asked is None:
         return None

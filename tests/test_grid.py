@@ -70,6 +70,25 @@ def test_a_cell_that_is_called_h_score_keeps_its_own_table(tiny: list[str]) -> N
         assert tickets == random == [own] * 2 + ["h_score"] * 2
 
 
+def test_arms_of_given_classes_are_chosen_by_the_table_of_their_cell(tiny: list[str]) -> None:
+    names = ("random_same_classes", "random_stratified", "winning_ticket_stratified", "keep_2_5", "ambiguous")
+    options = [f"+subset@arms.{name}={name}" for name in names]
+    options += ["arms.keep_2_5.keep=1..S-1", "arms.keep_2_5.balance=equal", "sensitivity.runs=[2]"]
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        made = composed(compose("study", overrides=[*tiny, *options]))
+    of_table = {arm.subset.name: (arm.subset.scores, arm.subset.sized_by) for arm in made.cell_arms}
+    assert of_table == {
+        **dict.fromkeys(("winning_ticket", *names[:1], *names[2:4]), ("h_score-S2", None)),
+        **dict.fromkeys(("random_like", "random_stratified"), (None, "h_score-S2")),
+    }
+    kept = {arm.subset.name: arm.subset.balance for arm in made.cell_arms}
+    assert (kept["winning_ticket_stratified"], kept["keep_2_5"], kept["random_stratified"]) == (
+        "share",
+        "equal",
+        "share",
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -113,6 +132,10 @@ def test_groups_are_measured_against_all_that_the_score_asks_for() -> None:
     [
         (["sensitivity.runs=[1,2]"], "arm winning_ticket by h_score-S1, of 1 scoring run: keep=1..S-1 is empty"),
         (["+subset@arms.narrow=keep_2_5"], "arm keep_2_5 by h_score, of 3 scoring runs: keep=2..5 asks for [4, 5]"),
+        (
+            ["+subset@arms.same=random_same_classes", "arms.same.keep=2..5"],
+            "arm random_same_classes by h_score, of 3 scoring runs: keep=2..5 asks for [4, 5]",
+        ),
         (["scoring.seeds=[1]"], "arm winning_ticket by h_score, of 1 scoring run: keep=1..S-1 is empty"),
     ],
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +59,73 @@ def test_arms_are_as_large_as_the_ticket_and_trained_in_both_budgets(
     assert random == {"rule": "hprune.science.select.random_like", "size": sizes.pop(), "scores": ""}
 
 
+@pytest.fixture(scope="module")
+def by_classes(
+    tmp_path_factory: pytest.TempPathFactory, tiny: list[str], run_command: Command
+) -> tuple[Path, list[str], str]:
+    """A study with arms of given classes, by the tables of two and of three runs: its root, options and output."""
+    root = tmp_path_factory.mktemp("classes")
+    names = ("winning_ticket", "random_like", "random_same_classes", "random_stratified", "winning_ticket_stratified")
+    options = [f"+subset@arms.{name}={name}" for name in names[2:]]
+    options += ["+subset@arms.matched=random_same_classes", "arms.matched.name=matched", "arms.matched.balance=share"]
+    options += [f"arms.{name}.keep=0..1" for name in (*names, "matched")]
+    options += [f"arms.{name}.allow_missing_class=true" for name in names[:3]]
+    options += ["trainer.max_epochs=1", "sensitivity.runs=[2,3]", "sensitivity.retrain=all"]
+    options = [*tiny, *options, f"paths.root={root}", "study=s"]
+    code, out, err = run_command("study", *options)
+    assert code == 0, err
+    return root, options, out
+
+
+def classes_of(run: dict[str, Any]) -> dict[str, int]:
+    return {name: kept for name, (kept, _) in run["subset"]["label"].items()}
+
+
+def have_shares(run: dict[str, Any]) -> bool:
+    """Whether the classes of a run have the shares of the full set, to within one sample."""
+    every = {name: sum(pair) for name, pair in run["subset"]["label"].items()}
+    wanted = {name: run["samples"] * count / run["full_samples"] for name, count in every.items()}
+    return all(abs(count - wanted[name]) < 1 for name, count in classes_of(run).items())
+
+
+def test_arms_have_the_classes_of_the_ticket_or_of_all(by_classes: tuple[Path, list[str], str]) -> None:
+    chosen: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in runs_of(by_classes[0], "s", "comparison"):
+        manifest = read_manifest(run.path)
+        behind = manifest["subset"].get("scores") or str(manifest["samples"])  # random arms have the size alone
+        chosen.setdefault((run.key.subset, behind), []).append(manifest)
+    tables = {table for arm, table in chosen if arm == "winning_ticket"}
+    assert tables == {"h_score", "h_score-S2"}
+    for table in tables:
+        ticket = chosen["winning_ticket", table][0]
+        same = chosen["random_same_classes", table]
+        assert [classes_of(run) for run in same] == [classes_of(ticket)] * 2, "of each table its own counts"
+        assert all(map(have_shares, chosen["random_stratified", str(ticket["samples"])]))
+        thin = [*chosen["winning_ticket_stratified", table], *chosen["matched", table]]
+        assert len({str(classes_of(run)) for run in thin}) == 1
+        assert all(map(have_shares, thin))
+        assert all(count <= classes_of(ticket)[name] for name, count in classes_of(thin[0]).items())
+
+
+def test_random_arms_of_given_classes_are_compared_with_the_plain_one(by_classes: tuple[Path, list[str], str]) -> None:
+    report = json.loads((by_classes[0] / "studies/s/report.json").read_text())
+    gaps = {row["label"]: row["difference_to_random"] for row in report["rows"]}
+    compared = ("random_same_classes", "random_stratified", "winning_ticket [")
+    arms = [gap for label, gap in gaps.items() if label.startswith(compared)]
+    assert len(arms) == 6
+    assert all(gap["to"].startswith("random_like") for gap in arms)
+    assert not any(gap for label, gap in gaps.items() if label.startswith(("random_like", "full")))
+    paid = {arm["label"]: arm["pay_back"] for arm in report["cost"]["arms"]}
+    assert not any(paid[label] for label in paid if label.startswith(("random", "matched")))
+    assert "random_same_classes: as many of each class as the ticket has" in " ".join(by_classes[2].split())
+
+
+def test_a_plan_knows_arms_of_given_classes(by_classes: tuple[Path, list[str], str], run_command: Command) -> None:
+    code, out, err = run_command("plan", *by_classes[1])
+    assert code == 0, err
+    assert "Every run is complete" in out
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -69,7 +138,6 @@ def test_arms_are_as_large_as_the_ticket_and_trained_in_both_budgets(
         ("comparison.margin=wide", "(0.01 is one point of accuracy), got 'wide'"),
         ("score.measured=eval_pass", "score h_score is to be measured by eval_pass, but the scoring runs record"),
         ("scores.aum.measured=out_of_fold", "record train_pass: leave its measured null, or set data.folds=5"),
-        ("arms.winning_ticket.balance=equal", "subset.balance=equal shares out a size, but subset 'winning_ticket'"),
         ("arms.full.balance=share", "subset.balance=share shares out a size, but subset 'full' keeps every sample"),
         ("trainer.budget=hours", "trainer.budget must be epochs or steps, got 'hours'"),
         ("scores=null", "scores must hold keys of its own"),

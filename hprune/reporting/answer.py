@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hprune.reporting.arms import drawn_at_random
 from hprune.reporting.wording import (
     GAPS,
     MOST_TICKETS,
@@ -33,7 +34,7 @@ def headline(report: Report) -> list[str]:
         return [_nothing_compared(report)]
     main = rows_of(report, sets[0], metric)
     asked = [row for row in main if row["arm"] == "winning_ticket"] or [
-        row for row in main if row["arm"] not in ("full", "random_like")
+        row for row in main if row["arm"] not in ("full", "random_like") and not drawn_at_random(row["rule"])
     ]
     if not asked:
         return ["No arm but the full set and random subsets was trained, so there is no winning ticket to judge yet."]

@@ -20,14 +20,17 @@ Arm = Sequence[Manifest]
 def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dict[str, Arm]:
     """Group comparison runs by subset and settings: the full set first, then by budget, random subsets last.
 
+    Of these plain random ones come after those with given classes.
+
     Returns:
         The arms by their labels: the subset's name, and where several arms share it, the settings that differ.
     """
     groups: dict[tuple[str, str], list[Manifest]] = {}
 
-    def order(run: StudyRun) -> tuple[bool, str, bool, RunKey]:
+    def order(run: StudyRun) -> tuple[bool, str, bool, bool, RunKey]:
         manifest = manifests[run.path]
-        return not trains_on_everything(manifest), budget_of(manifest), is_random(manifest), run.key
+        random = drawn_at_random(rule_of(manifest)), is_random(manifest)
+        return not trains_on_everything(manifest), budget_of(manifest), *random, run.key
 
     for run in sorted(runs, key=order):
         groups.setdefault((run.key.subset, run.settings_hash), []).append(manifests[run.path])
@@ -51,7 +54,10 @@ def full_set_of(manifest: Manifest, arms: Mapping[str, Arm]) -> str | None:
 
 
 def random_like_of(manifest: Manifest, arms: Mapping[str, Arm]) -> str | None:
-    """The random arm of the same size, settings and budget; None for the full set and for a random arm."""
+    """The random arm of the same size, settings and budget; None for the full set and for a random arm.
+
+    Random samples with given classes (`random_stratified`, `random_same_classes`) are arms that are compared with it.
+    """
     return None if is_random(manifest) else _of_its_size(manifest, arms, is_random)
 
 
@@ -82,12 +88,22 @@ def is_ticket(manifest: Manifest) -> bool:
 
 def trains_on_everything(manifest: Manifest) -> bool:
     """Whether a run was trained on the full set."""
-    return bool(manifest["settings"]["subset"]["rule"] == "everything")
+    return rule_of(manifest) == "everything"
+
+
+def rule_of(manifest: Manifest) -> str:
+    """The rule that chose the samples of a run."""
+    return str(manifest["settings"]["subset"]["rule"])
 
 
 def is_random(manifest: Manifest) -> bool:
-    """Whether the samples of a run were drawn at random: a score gave their number only."""
-    return str(manifest["settings"]["subset"]["rule"]).endswith(".random_like")
+    """Whether the samples of a run were drawn at random whatever their class: a score gave their number only."""
+    return rule_of(manifest).endswith(".random_like") and manifest["settings"]["subset"].get("balance") is None
+
+
+def drawn_at_random(rule: str) -> bool:
+    """Whether a rule draws samples at random: a score says how many, of all or of each class, at most."""
+    return rule.endswith((".random_like", ".random_same_classes"))
 
 
 def mean_seconds(arm: Arm) -> float:

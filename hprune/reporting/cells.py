@@ -270,5 +270,5 @@ def _main_rows(arms: Mapping[str, Arm]) -> dict[str, Row]:
 def _chosen_by(arm: Arm) -> str | None:
     """The digest of the score table whose winning ticket an arm was trained on."""
     subset = arm[0]["settings"]["subset"]
-    whole = is_ticket(arm[0]) and subset.get("keep", "1..S-1") == "1..S-1"
+    whole = is_ticket(arm[0]) and subset.get("keep", "1..S-1") == "1..S-1" and subset.get("balance") is None
     return str(subset["scores"]) if whole and subset.get("scores") else None

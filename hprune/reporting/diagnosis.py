@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hprune.reporting import wording as words
+from hprune.reporting.arms import drawn_at_random
 from hprune.reporting.duplicates import MANY, overlap_told
 
 Report = Mapping[str, Any]
@@ -58,8 +59,12 @@ def _main_rows(report: Report) -> list[Row]:
     return words.rows_of(report, sets[0], report["primary_metric"]) if sets else []
 
 
+def _at_random(row: Row) -> bool:
+    return bool(row["arm"] == "random_like") or drawn_at_random(row["rule"])
+
+
 def _worse_than_random(report: Report) -> Iterator[Finding]:
-    chosen = [row for row in _main_rows(report) if row["difference_to_random"] is not None]
+    chosen = [row for row in _main_rows(report) if row["difference_to_random"] and not _at_random(row)]
     if not chosen or any(row["verdict_to_random"] != "worse" for row in chosen):
         return
     arms = "The arm that a score chose is" if len(chosen) == 1 else f"All {len(chosen)} arms that a score chose are"
@@ -110,10 +115,10 @@ def _saturated(report: Report) -> Iterator[Finding]:
     if not small:
         return
     least = min(small, key=lambda row: row["n"])
-    random = [row for row in small if row["arm"] == "random_like" and row["n"] <= least["n"]]
+    random = [row for row in small if _at_random(row) and row["n"] <= least["n"]]
     told = f"{least['label']}, {words.share(least['fraction'])} of the samples, does as well as all of them"
     if random:
-        chosen = any(row["arm"] != "random_like" and row["n"] == least["n"] for row in small)
+        chosen = any(not _at_random(row) and row["n"] == least["n"] for row in small)
         yield Finding(
             "saturated",
             f"{told}, and so do as many that a score chose." if chosen else f"{told}.",
@@ -179,7 +184,8 @@ def _classes_moved(report: Report) -> Iterator[Finding]:
             "classes_moved",
             f"The classes moved: {name} is {now} of the winning ticket, and {then} of all samples.",
             "A model that is trained on it expects other classes than it will meet: look at the accuracy by class, and "
-            "compare with an arm that keeps their shares (subset=ambiguous subset.balance=share).",
+            "compare with the ticket thinned to the shares of all samples (subset=winning_ticket_stratified) and with "
+            "random samples of the ticket's classes (subset=random_same_classes), which show what the classes do.",
         )
 
 

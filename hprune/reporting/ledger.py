@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hprune.reporting.arms import Arm, Manifest, budget_of, full_set_of, mean_seconds, trains_on_everything
+from hprune.reporting.arms import (
+    Arm,
+    Manifest,
+    budget_of,
+    drawn_at_random,
+    full_set_of,
+    mean_seconds,
+    rule_of,
+    trains_on_everything,
+)
 from hprune.science.cost import PayBack, pay_back
 from hprune.science.records import Measured
 
@@ -54,11 +63,13 @@ def paid_back(
 ) -> PayBack | None:
     """What an arm saves, against the runs behind its score; their clean passes count where the score is made of them.
 
-    None for arms that no run of the study scored, that take as many steps as the full set, or whose cost in this unit
-    is not known.
+    None for arms that no run of the study scored, that are random but for their classes, that take as many steps as the
+    full set, or whose cost in this unit is not known.
     """
     full, subset = full_set_of(arm[0], arms), arm[0]["subset"]
-    if full is None or budget_of(arm[0]) == "steps" or arm[0]["settings"]["subset"].get("scores") not in tables:
+    if full is None or budget_of(arm[0]) == "steps" or drawn_at_random(rule_of(arm[0])):
+        return None
+    if arm[0]["settings"]["subset"].get("scores") not in tables:
         return None
     used = [manifest for manifest in scoring if manifest["key"]["seed"] in subset.get("seeds", [])]
     of_runs = [total(runs, f"train_{unit}") for runs in (arms[full], arm)]

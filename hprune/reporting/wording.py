@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hprune.reporting.arms import drawn_at_random
 from hprune.reporting.duplicates import overlap_notes
 
 Report = Mapping[str, Any]
@@ -28,6 +29,14 @@ NAMES = {
 """Metrics as a reader knows them, where that is not how they are called."""
 PERCENT = ("accuracy", *(name for name in NAMES if name != "mcc"))
 """Metrics in 0..1 that are shown in percent, their differences in points."""
+ARMS = {
+    "winning_ticket": "samples that some, but not all, scoring runs got right in every epoch (0 < H < S).",
+    "winning_ticket_stratified": "of these as many as have the class shares of all samples, thinned for each seed.",
+    "random_like": "as many samples, drawn at random for each seed.",
+    "random_stratified": "as many samples with the class shares of all, drawn at random for each seed.",
+    "random_same_classes": "as many of each class as the ticket has, drawn at random for each seed.",
+}
+"""Arms, explained."""
 WAYS = {"train_pass": "training pass", "eval_pass": "clean pass", "out_of_fold": "out of fold"}
 """Ways of measuring."""
 MOST_TICKETS = 3
@@ -83,7 +92,7 @@ def notes(report: Report) -> list[str]:
             "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
             "verdicts are corrected for the number of arms compared with the same one (Holm)."
         )
-    if any(row["S"] is not None and len(row["seeds"]) > 1 for row in rows):
+    if any(row["S"] is not None and len(row["seeds"]) > 1 and not drawn_at_random(row["rule"]) for row in rows):
         found.append(
             "Seeds train anew on what a score chose once: intervals hold for these subsets. Scoring runs with other "
             "seeds would choose others; random subsets alone are drawn anew for each seed."
@@ -128,13 +137,7 @@ def meanings(report: Report) -> list[str]:
     """The words of the table, explained; only those that occur."""
     rows = [row for row in report["rows"] if row["metric"] == report["primary_metric"]]
     arms = {row["arm"] for row in rows}
-    found = []
-    if "winning_ticket" in arms:
-        found.append(
-            "winning_ticket: samples that some, but not all, scoring runs got right in every epoch (0 < H < S)."
-        )
-    if "random_like" in arms:
-        found.append("random_like: as many samples, drawn at random for each seed.")
+    found = [f"{arm}: {meaning}" for arm, meaning in ARMS.items() if arm in arms]
     if any(row["budget"] == "steps" for row in rows):
         found.append("[steps]: trained for as many steps of the optimiser as the full set, so for more epochs.")
     margins = [margin_of(row["difference"], row["metric"]) for row in rows if row["verdict"] == "equivalent"]

@@ -7,8 +7,9 @@ trained on the selection, so anew for each run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +54,28 @@ def random_like(pool: Pool) -> Positions:
     """Draw a random subset: the baseline of equal size."""
     rng = np.random.default_rng([pool.seed, 0x5E1EC7])
     return np.sort(rng.choice(pool.labels.size, size=pool.size, replace=False))
+
+
+def random_same_classes(pool: Pool, *, kept: Selection = by_value) -> Positions:
+    """Draw as many samples of each class as a keep-set has, from all samples of that class.
+
+    The score says how many samples of a class are drawn, and has no part in which: what a model gains from the keep-set
+    beyond this comes from the samples, not from their classes.
+
+    Args:
+        pool: what to choose from, with the keep-set.
+        kept: the selection whose classes are counted.
+
+    Raises:
+        ValueError: if the keep-set is missing, as where `subset.sized_by` turned it into a size, or cannot be read.
+    """
+    if pool.keep is None:
+        raise ValueError(
+            "random_same_classes takes the number of each class from a keep-set: give subset.keep, such as 1..S-1, "
+            "with subset.sized_by, fraction and size null; subset.scores names the table that it counts in"
+        )
+    classes, counts = np.unique(pool.labels[kept(pool)], return_counts=True)
+    return _drawn(pool, np.arange(pool.labels.size), dict(zip(classes.tolist(), counts.tolist(), strict=True)), 0xC1A55)
 
 
 def highest(pool: Pool) -> Positions:
@@ -118,6 +141,55 @@ def per_class(pool: Pool, select: Selection, balance: Balance) -> Positions:
     return np.sort(np.concatenate(kept))
 
 
+def thinned(pool: Pool, *, balance: Balance) -> Positions:
+    """Keep the largest part of a keep-set in which the classes have the shares of the full set, or equal ones.
+
+    With m_k samples of class k in the keep-set and c_k of N in all, `share` keeps n = floor(N min_k m_k / c_k), shared
+    out in proportion to c_k by largest remainders; `equal` keeps min_k m_k of each. Classes that have too many are
+    thinned at random by seed.
+
+    Args:
+        pool: what to choose from, with the keep-set.
+        balance: `share` or `equal`.
+
+    Returns:
+        The positions; none if the keep-set lacks a class altogether.
+
+    Raises:
+        ValueError: if `keep` is missing or cannot be read, or the scores are not integers in 0..S.
+
+    Example:
+        >>> labels = np.repeat([0, 1], [60, 30])
+        >>> values = np.repeat([0, 1, 0, 1], [40, 20, 14, 16])  # the keep-set has 20 and 16
+        >>> pool = Pool(values, labels, runs=2, higher_is="easier", size=0, keep="1..S-1", seed=1)
+        >>> [np.bincount(labels[thinned(pool, balance=balance)]).tolist() for balance in ("share", "equal")]
+        [[20, 10], [16, 16]]
+    """
+    kept = by_value(pool)
+    classes, counts = np.unique(pool.labels, return_counts=True)
+    there = np.array([np.count_nonzero(pool.labels[kept] == label) for label in classes])
+    quotas = np.full_like(counts, there.min())
+    if balance == "share":
+        quotas = _shares(counts, int((there * counts.sum() // counts).min()))
+    return _drawn(pool, kept, dict(zip(classes.tolist(), quotas.tolist(), strict=True)), 0x7417)
+
+
+def balanced(pool: Pool, select: Selection, balance: Balance) -> Positions:
+    """Apply a selection so that its classes have the shares of the full set, or equal ones.
+
+    A size is shared out over the classes (`per_class`); a keep-set is thinned (`thinned`), and `random_same_classes`
+    takes its counts from the thinned one.
+
+    Raises:
+        ValueError: if `balance` is neither share nor equal.
+    """
+    if getattr(select, "func", select) is by_value:
+        return thinned(pool, balance=balance)
+    if getattr(select, "func", select) is random_same_classes:
+        return random_same_classes(pool, kept=partial(thinned, balance=balance))
+    return per_class(pool, select, balance)
+
+
 def subset_size(
     values: Values, *, runs: int, keep: KeepSpec | None = None, fraction: float | None = None, size: int | None = None
 ) -> int:
@@ -167,6 +239,17 @@ def _first(values: NDArray[np.float64], pool: Pool) -> Positions:
     """The positions of the smallest values."""
     ties = np.random.default_rng([pool.seed, 0x71E5]).permutation(values.size)
     return np.sort(np.lexsort((ties, values))[: pool.size])
+
+
+def _drawn(pool: Pool, among: Positions, quotas: Mapping[int, int], salt: int) -> Positions:
+    """So many of each class, at random among some positions; classes are drawn apart."""
+    parts = [
+        np.random.default_rng([pool.seed, label, salt]).choice(
+            among[pool.labels[among] == label], size=quota, replace=False
+        )
+        for label, quota in quotas.items()
+    ]
+    return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
 
 
 def _strata(values: NDArray[np.float64], number: int) -> list[Positions]:

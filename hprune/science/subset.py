@@ -15,9 +15,11 @@ from hprune.science.select import (
     Pool,
     Positions,
     Selection,
+    balanced,
     by_value,
     kept_by_value_and_class,
-    per_class,
+    random_like,
+    random_same_classes,
     subset_size,
 )
 
@@ -42,7 +44,8 @@ class SubsetSpec:
     size: int | None = None
     """The number that is kept."""
     balance: Balance | None = None
-    """Choose within each class: `share` keeps their proportions, `equal` makes them as equal as can be."""
+    """Choose within each class: `share` keeps their proportions, `equal` makes them as equal as can be; a keep-set is
+    thinned to that."""
     allow_missing_class: bool = False
     """Train although a class is gone."""
 
@@ -60,11 +63,22 @@ class SubsetSpec:
                 raise ValueError(f"subset.{key} must be true or false, got {getattr(self, key)!r}")
         if self.balance not in (None, "share", "equal"):
             raise ValueError(f"subset.balance must be share, equal or null, got {self.balance!r}")
-        if self.balance is not None and getattr(self.select, "func", self.select) in (None, by_value):
+        if self.balance is not None and self.select is None:
             raise ValueError(
-                f"subset.balance={self.balance} shares out a size, but subset {self.name!r} keeps every sample of a "
-                "value, whatever its class; balance one that has a size, such as ambiguous or highest, or leave it null"
+                f"subset.balance={self.balance} shares out a size, but subset {self.name!r} keeps every sample, "
+                "whatever its class; balance one that has a size or a keep-set, such as random_stratified, or leave "
+                "it null"
             )
+
+    @property
+    def function(self) -> Selection | None:
+        """The selection without its parameters."""
+        return getattr(self.select, "func", self.select)
+
+    @property
+    def at_random(self) -> bool:
+        """Whether its samples are drawn at random: a score says how many, of all or of each class, at most."""
+        return self.function in (random_like, random_same_classes)
 
 
 def choose(
@@ -104,6 +118,7 @@ def choose(
     values = scores.values if scores is not None and spec.by_score else None
     counts = kept_by_value_and_class(values, labels, positions)
     if positions.size == 0:
+        _check_thinned(spec, scores, labels, label_names)
         shown = ", ".join(f"{value}: {removed:,}" for value, (_, removed) in counts.get("score", {}).items())
         raise ValueError(
             f"subset {spec.name!r} keeps none of {sample_ids.size:,} samples "
@@ -134,11 +149,16 @@ def check_scored(scores: Scores, sample_ids: NDArray[np.int64], data_hash: str) 
 
 def _select(spec: SubsetSpec, scores: Scores | None, labels: NDArray[np.int64], seed: int) -> Positions:
     assert spec.select is not None, "everything was kept already"
+    pool = _pool(spec, scores, labels, seed)
+    return spec.select(pool) if spec.balance is None else balanced(pool, spec.select, spec.balance)
+
+
+def _pool(spec: SubsetSpec, scores: Scores | None, labels: NDArray[np.int64], seed: int) -> Pool:
     values = (
         np.zeros(labels.size, dtype=np.int16) if scores is None else scores.values
     )  # of a selection that looks at none
     runs = 0 if scores is None else scores.runs
-    pool = Pool(
+    return Pool(
         values,
         labels,
         runs=runs,
@@ -147,7 +167,24 @@ def _select(spec: SubsetSpec, scores: Scores | None, labels: NDArray[np.int64], 
         keep=spec.keep,
         seed=seed,
     )
-    return spec.select(pool) if spec.balance is None else per_class(pool, spec.select, spec.balance)
+
+
+def _check_thinned(
+    spec: SubsetSpec, scores: Scores | None, labels: NDArray[np.int64], label_names: tuple[str, ...]
+) -> None:
+    """Say that a keep-set which is to be balanced lacks a class, where that is why nothing is left of it."""
+    if spec.balance is None or spec.function not in (by_value, random_same_classes):
+        return
+    there = labels[by_value(_pool(spec, scores, labels, 0))]
+    if not there.size:
+        return
+    counts = {name: int((there == k).sum()) for k, name in enumerate(label_names) if (labels == k).any()}
+    lacking = [name for name, count in counts.items() if not count]
+    raise ValueError(
+        f"subset {spec.name!r} with subset.balance={spec.balance} keeps nothing: its keep-set {spec.keep!r} has no "
+        f"sample of class {', '.join(lacking)} ({', '.join(f'{name}: {count:,}' for name, count in counts.items())}); "
+        "choose a wider keep-set, such as 0..S-1, or set subset.balance=null"
+    )
 
 
 def _score_facts(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:

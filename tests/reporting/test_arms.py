@@ -20,6 +20,8 @@ SUBSETS: dict[str, dict[str, Any]] = {
     "full": {"rule": "everything"},
     "winning_ticket": {"rule": "m.by_value", "keep": "1..5", "scores": "x"},
     "random_like": {"rule": "m.random_like", "keep": "1..5", "scores": "x"},
+    "random_stratified": {"rule": "m.random_like", "keep": "1..5", "balance": "share", "scores": "x"},
+    "random_same_classes": {"rule": "m.random_same_classes", "keep": "1..5", "scores": "x"},
     "el2n": {"rule": "m.highest", "size": 30, "scores": "y"},
 }
 
@@ -94,6 +96,19 @@ def test_the_reference_shares_everything_but_the_samples_and_how_they_are_record
     assert random_like_of(manifests[3], arms) is None
 
 
+def test_only_plain_random_samples_are_the_random_arm() -> None:
+    names = ("random_same_classes", "random_stratified", "random_like", "el2n", "winning_ticket", "full")
+    arms = grouped(*(run(name, 1, 0.9) for name in names))
+    assert list(arms) == ["full", "el2n", "winning_ticket", "random_same_classes", "random_stratified", "random_like"]
+    assert {name: random_like_of(arm[0], arms) for name, arm in arms.items()} == {
+        "full": None, "random_like": None,
+        **dict.fromkeys(("el2n", "winning_ticket", "random_same_classes", "random_stratified"), "random_like"),
+    }  # fmt: skip
+    assert ticket_of(arms["random_same_classes"][0], arms) == "winning_ticket"
+    without = {name: arm for name, arm in arms.items() if name != "random_like"}
+    assert random_like_of(arms["winning_ticket"][0], without) is None, "given classes are no plain random subset"
+
+
 def row_of(arms: Any, label: str, metric: str = "accuracy", eval_set: str = "validation", **options: Any) -> Any:
     rows = rows_of(arms, primary_metric="accuracy", margin=options.get("margin"))
     return next(row for row in rows if (row["label"], row["metric"], row["eval_set"]) == (label, metric, eval_set))
@@ -102,7 +117,7 @@ def row_of(arms: Any, label: str, metric: str = "accuracy", eval_set: str = "val
 def test_scoring_is_paid_back_only_where_the_studys_runs_chose_what_is_faster() -> None:
     arms = grouped(
         run("full", 11, 0.9), run("winning_ticket", 11, 0.8), run("winning_ticket", 11, 0.8, budget="steps"),
-        run("el2n", 11, 0.8), run("random_like", 11, 0.8, scores=""),
+        run("el2n", 11, 0.8), run("random_like", 11, 0.8, scores=""), run("random_same_classes", 11, 0.8),
     )  # fmt: skip
     scoring = [run("full", seed, 0.9) for seed in (1, 2)]
     for arm in arms.values():

@@ -40,6 +40,8 @@ def test_arms_that_are_all_worse_than_random(report: dict[str, Any]) -> None:
     assert signs(report)["worse_than_random"].startswith("All 2 arms that a score chose are worse")
     report["rows"][-1]["verdict_to_random"] = "not distinguishable"
     assert "worse_than_random" not in signs(report)
+    report["rows"][-1]["rule"] = "hprune.science.select.random_same_classes"
+    assert signs(report)["worse_than_random"].startswith("The arm that a score chose is"), "no score chose the other"
 
 
 def test_a_large_drop_names_the_slices_that_lost_most(report: dict[str, Any]) -> None:

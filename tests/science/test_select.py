@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,17 @@ from hypothesis import strategies as st
 from hprune.science.select import (
     Pool,
     Selection,
+    balanced,
     by_value,
     highest,
     kept_by_value_and_class,
     lowest,
     per_class,
     random_like,
+    random_same_classes,
     stratified,
     subset_size,
+    thinned,
 )
 
 H = np.random.default_rng(0).integers(0, 7, size=1000).astype(np.int16)
@@ -132,6 +136,96 @@ def test_classes_are_drawn_apart() -> None:
     kept = per_class(pairs, random_like, "share")
     together = np.isin(kept[kept % 2 == 0] + 1, kept).mean()
     assert 0.35 < together < 0.65, "pairs of neighbours, one of each class, are not kept or removed as one"
+
+
+LABELLED = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=80)
+"""Samples by their H, S = 4, and their class."""
+
+
+def labelled(samples: list[tuple[int, int]], seed: int = 3) -> Pool:
+    values, labels = np.array(samples).T
+    return pool(values.astype(np.int16), 0, labels=labels, runs=4, keep="1..S-1", seed=seed)
+
+
+def counts_of(made: Pool, kept: np.ndarray) -> dict[int, int]:
+    return {int(label): int((made.labels[kept] == label).sum()) for label in np.unique(made.labels)}
+
+
+@given(LABELLED, st.integers(0, 9))
+def test_random_of_the_same_classes_has_the_counts_of_the_keep_set(samples: list[tuple[int, int]], seed: int) -> None:
+    made = labelled(samples, seed)
+    kept = random_same_classes(made)
+    assert (np.diff(kept) > 0).all()
+    assert counts_of(made, kept) == counts_of(made, by_value(made))
+    others = replace(made, values=np.random.default_rng(0).permutation(made.values))
+    if counts_of(others, by_value(others)) == counts_of(made, by_value(made)):
+        assert random_same_classes(others).tolist() == kept.tolist(), "the score says how many, not which"
+
+
+def test_random_of_the_same_classes_is_drawn_anew_from_all_of_a_class() -> None:
+    hits = np.zeros(H.size)
+    for seed in range(300):
+        hits[random_same_classes(pool(keep="2..S-3", seed=seed))] += 1
+    ticket = (H >= 2) & (H <= 3)
+    for label in range(3):
+        inside = label == LABELS
+        share = (ticket & inside).sum() / inside.sum()
+        assert hits[inside].mean() == pytest.approx(300 * share)
+        for h in (0, 6):  # out of the keep-set, and drawn like the others
+            assert hits[inside & (h == H)].mean() == pytest.approx(300 * share, rel=0.12)
+    one, other = (random_same_classes(pool(keep="1..S-1", seed=seed)) for seed in (3, 4))
+    assert one.tolist() != other.tolist()
+    assert one.tolist() == random_same_classes(pool(keep="1..S-1")).tolist()
+
+
+def test_random_of_the_same_classes_needs_a_keep_set() -> None:
+    with pytest.raises(
+        ValueError, match=r"from a keep-set: give subset\.keep, such as 1\.\.S-1, with subset\.sized_by"
+    ):
+        random_same_classes(pool())
+
+
+@given(LABELLED, st.integers(0, 9))
+def test_a_thinned_keep_set_is_the_largest_with_the_shares_of_all(samples: list[tuple[int, int]], seed: int) -> None:
+    made = labelled(samples, seed)
+    ticket, kept = by_value(made), thinned(made, balance="share")
+    there, every = counts_of(made, ticket), counts_of(made, np.arange(made.labels.size))
+    assert np.isin(kept, ticket).all()
+    assert (np.diff(kept) > 0).all()
+    total = sum(every.values())
+    for label, count in counts_of(made, kept).items():
+        assert abs(count - kept.size * every[label] / total) < 1
+    more = kept.size + 1
+    assert any(more * every[label] > there[label] * total for label in every), "some class has no more to give"
+
+
+@given(LABELLED)
+def test_a_thinned_keep_set_of_equal_classes_has_as_many_of_each_as_the_smallest(
+    samples: list[tuple[int, int]],
+) -> None:
+    made = labelled(samples)
+    there = counts_of(made, by_value(made))
+    assert counts_of(made, thinned(made, balance="equal")) == dict.fromkeys(there, min(there.values()))
+
+
+@pytest.mark.parametrize("balance", ["share", "equal"])
+def test_what_has_too_many_is_thinned_at_random(balance: Any) -> None:
+    made = pool(keep="1..S-1", seed=3)
+    kept = thinned(made, balance=balance)
+    assert kept.tolist() == thinned(made, balance=balance).tolist()
+    assert kept.tolist() != thinned(pool(keep="1..S-1", seed=4), balance=balance).tolist()
+    random = balanced(made, random_same_classes, balance)
+    assert counts_of(made, random) == counts_of(made, kept), "a random arm for what is left of the keep-set"
+    assert not np.isin(random, by_value(made)).all()
+    assert balanced(made, partial(by_value), balance).tolist() == kept.tolist()
+    sized = pool(size=200)
+    assert balanced(sized, random_like, balance).tolist() == per_class(sized, random_like, balance).tolist()
+
+
+def test_a_keep_set_that_has_the_shares_already_stays_whole() -> None:
+    labels, values = np.arange(40) % 2, np.repeat([0, 1], 20)
+    made = pool(values, 0, labels=labels, runs=2, keep="1")
+    assert thinned(made, balance="share").tolist() == thinned(made, balance="equal").tolist() == list(range(20, 40))
 
 
 def test_size_is_given_once() -> None:

@@ -98,6 +98,7 @@ def test_keep_sets_need_no_quotes(text: str, value: object) -> None:
         ("optim.lr=fast", r"optim\.lr must be a finite number above 0, got 'fast'"),
         ("optim.lr=inf", r"optim\.lr must be a finite number above 0, got inf"),
         ("optim.lr=nan", r"optim\.lr must be a finite number above 0, got nan"),
+        ("model.pooling=first", r"model\.pooling must be one of own, mean, max, got 'first'"),
         ("optim.lr=null", r"optim\.lr must be a finite number above 0, got None"),
         ("optim.pruned_lr=0", r"optim\.pruned_lr must be a finite number above 0, got 0"),
         ("optim.eps=0", r"optim\.eps must be a finite number above 0, got 0"),
@@ -177,6 +178,13 @@ def test_whole_numbers_and_their_floats_are_one_setting(task: str, override: str
     plain, spelled = run_spec(composed("train", f"task={task}")), run_spec(composed("train", f"task={task}", override))
     assert repr(plain.optim) == repr(spelled.optim)
     assert repr(plain.task.kind) == repr(spelled.task.kind)
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])
+def test_what_a_head_reads_is_an_option_of_every_model(option: str) -> None:
+    for pooling in ("own", "mean", "max"):
+        given = [] if pooling == "own" else [f"model.pooling={pooling}"]
+        assert run_spec(composed("study", f"model={option}", "+subset=full", *given)).model.pooling == pooling
 
 
 def test_whole_numbers_of_an_adapter_are_its_floats() -> None:

@@ -15,7 +15,7 @@ from hprune.training.spec import LoraSpec
 def with_adapter(model: PreTrainedModel, spec: LoraSpec | None) -> PreTrainedModel:
     """The model with LoRA adapters beside its frozen weights; without a spec, the model itself.
 
-    What is not pre-trained (the head, a pooler in front of it) is trained as a whole.
+    What is not pre-trained (the head, a pooler that it reads) is trained as a whole.
 
     Raises:
         ValueError: if `peft` is not installed, or the model has none of the layers that were asked for.
@@ -30,6 +30,7 @@ def with_adapter(model: PreTrainedModel, spec: LoraSpec | None) -> PreTrainedMod
     head = {name: getattr(model, name) for name in names}
     if getattr(model.base_model, "pooler", None) is not None:
         head["pooler"] = model.base_model.pooler
+    trained = [module for module in head.values() if any(weight.requires_grad for weight in module.parameters())]
     config = peft.LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,  # type: ignore[arg-type]
@@ -45,7 +46,7 @@ def with_adapter(model: PreTrainedModel, spec: LoraSpec | None) -> PreTrainedMod
             f"model.adapter.targets={spec.targets} names no layer of this model outside its head; "
             "use all-linear, or names of its linear layers, such as [query, value] or [q_proj, v_proj]"
         ) from error
-    for module in head.values():
+    for module in trained:
         module.requires_grad_(True)
     return adapted  # type: ignore[return-value]
 

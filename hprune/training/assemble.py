@@ -21,6 +21,7 @@ from hprune.training.adapter import with_adapter
 from hprune.training.build import is_causal, load_model, longest_input
 from hprune.training.module import FineTuner
 from hprune.training.packing import pack
+from hprune.training.pooling import KEY
 from hprune.training.settings import RunSpec
 from hprune.training.tokenizer import load_tokenizer
 from hprune.training.units import tokens_of
@@ -78,7 +79,8 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     if data.uncut is not None:
         train = train.each_sequence()
     assert train.samples == data.train.num_rows, "samples and tokens are cut alike"
-    packed = spec.data.packed and not spec.data.pads_all and pack(model, pooled=spec.task.kind.pooled)
+    first_only = spec.task.kind.pooled and not hasattr(model.config, KEY)
+    packed = spec.data.packed and not spec.data.pads_all and pack(model, pooled=first_only)
     datamodule = FineTuningData(
         Encoded(train, data.train["label"].to_numpy()),
         np.searchsorted(data.train["sample_id"].to_numpy(), subset.sample_ids),

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from transformers import (
@@ -24,7 +24,8 @@ from transformers.models.auto.modeling_auto import (
 
 from hprune.storage.files import sha256_of_file
 from hprune.tasks.spec import TaskKind
-from hprune.training.spec import ModelSpec
+from hprune.training.pooling import KEY, check_read, pool
+from hprune.training.spec import ModelSpec, Pooling
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,12 @@ def load_model(
     """The model with the head of this kind of task, in float32 and in training mode. Seed before: the head is random.
 
     Raises:
+        ValueError: if the model does not fit the tokenizer, the classes or `model.pooling`.
         OSError: if there is no such model here and the hub cannot be reached.
     """
-    loader, names = kind.head(config_of(spec, tokenizer).model_type, label_names)
+    config = config_of(spec, tokenizer)
+    pooling = _pooling_for(spec, kind, config)
+    loader, names = kind.head(config.model_type, label_names)
     head = {
         "num_labels": len(names),
         "id2label": dict(enumerate(names)),
@@ -56,6 +60,12 @@ def load_model(
         )
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.use_cache = False  # of keys and values, for text that is yet to come
+    if pooling != "own":
+        check_read(pool(model, pooling), kind, pooling)
+        if not hasattr(config, KEY) and type(model).__name__ in (config.architectures or ()):
+            log.warning("%s: the checkpoint's head was not trained on model.pooling=%s", spec.name, pooling)
+    elif hasattr(model.config, KEY):  # every token is read: no pooling is to be saved
+        delattr(model.config, KEY)
     return model.train()  # from_pretrained returns it in evaluation mode, without dropout
 
 
@@ -76,19 +86,65 @@ def is_causal(model_type: str) -> bool:
 
 def model_identity(spec: ModelSpec) -> dict[str, Any]:
     """What the model is, by content: a hash of a folder's files, a hub commit, or the configuration itself."""
-    return _weights(spec) | ({} if spec.adapter is None else {"adapter": asdict(spec.adapter)})
+    found, saved = _weights(spec)
+    if spec.adapter is not None:
+        found["adapter"] = asdict(spec.adapter)
+    if (pooling := _pooling(spec, saved)) != "own":  # which was all there was: older runs keep their names
+        found["pooling"] = pooling
+    return found
 
 
-def _weights(spec: ModelSpec) -> dict[str, Any]:
+def _weights(spec: ModelSpec) -> tuple[dict[str, Any], Any]:
+    """What the weights are, and the pooling that they were saved with, None if it is not said."""
     if spec.path is None:
-        return {"config": dict(spec.config or {}), "vocab_size": spec.vocab_size}
+        return {"config": dict(spec.config or {}), "vocab_size": spec.vocab_size}, None
     folder = Path(spec.path)
     if folder.is_dir():
         files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"))
         stamps = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-        return {"sha256": _digest_of_files(stamps)}
+        said = (
+            from_hub_or_folder(spec, PreTrainedConfig.get_config_dict)[0] if (folder / "config.json").is_file() else {}
+        )
+        return {"sha256": _digest_of_files(stamps)}, said.get(KEY)
     config = from_hub_or_folder(spec, AutoConfig.from_pretrained)
-    return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}
+    return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}, getattr(config, KEY, None)
+
+
+def _pooling(spec: ModelSpec, saved: Any) -> Pooling:
+    """What the head reads: as `model.pooling` says, or as a model was saved by a run with another.
+
+    Raises:
+        ValueError: if both say something, and not the same.
+    """
+    if saved not in (*get_args(Pooling), None) or (saved is not None and spec.pooling not in ("own", saved)):
+        raise ValueError(
+            f"model.pooling={spec.pooling}, but the model in {spec.path} was saved with {KEY}: {saved!r:.40} in its "
+            "config.json: its head reads that; leave out model.pooling, or take the checkpoint that it was trained from"
+        )
+    return spec.pooling if saved is None else saved
+
+
+def _pooling_for(spec: ModelSpec, kind: TaskKind, config: PreTrainedConfig) -> Pooling:
+    """What the head of this kind of task reads of this architecture.
+
+    Raises:
+        ValueError: if it cannot be given a pooled vector.
+    """
+    saved = getattr(config, KEY, None)
+    if not kind.pooled and spec.pooling == "own":
+        return "own"  # a body is a body, whatever was once on top
+    pooling = _pooling(spec, saved)
+    if pooling != "own" and not kind.pooled:
+        raise ValueError(
+            f"model.pooling={pooling} is for classification and multiple choice; {type(kind).__name__} reads every "
+            "token: set model.pooling=own"
+        )
+    if pooling != "own" and (is_causal(config.model_type) or getattr(config, "is_encoder_decoder", False)):
+        raise ValueError(
+            f"model.pooling={pooling} is for encoders, and {config.model_type} is none: its head reads the last token "
+            "of a decoder; set model.pooling=own"
+        )
+    return pooling
 
 
 @functools.lru_cache(maxsize=8)

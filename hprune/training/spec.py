@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hprune.data.checks import check_number, check_whole
 from hprune.science.records import Measured
@@ -17,6 +17,7 @@ PRECISIONS = (
 )  # fmt: skip
 SHORT_PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 """What Lightning makes of the short names: equal settings are then equal values."""
+Pooling = Literal["own", "mean", "max"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,13 @@ class ModelSpec:
     """With `config` only: size of the tokenizer that is trained on the task's train texts."""
     adapter: LoraSpec | None = None
     """Train adapters and the head only; null: all weights."""
+    pooling: Pooling = "own"
+    """What an encoder's head reads of a sequence: `own`, what its architecture's head reads (the first token, or the
+    checkpoint's pooler); `mean` or `max` of the last layer's states over its real tokens."""
 
     def __post_init__(self) -> None:
+        if self.pooling not in get_args(Pooling):
+            raise ValueError(f"model.pooling must be one of {', '.join(get_args(Pooling))}, got {self.pooling!r}")
         check_whole("model.vocab_size", self.vocab_size, low=260)  # the bytes and the special tokens
         if self.path is not None:
             folder = str(local_path(self.path, "model.path"))

@@ -83,9 +83,14 @@ class Composed:
         """The margin that arms are compared by; `auto` is found now, and fixed, if it was not before."""
         from hprune.margin import fix_margin  # scipy and pyarrow, which a config error does not wait for
 
-        asked, metric = self.full.config["comparison"]["margin"], self.full.task.kind.primary_metric
-        place = {"metric": metric, "seeds": self.comparison, "tickets": len(self.tickets)}
-        return fix_margin(self.root, self.study, asked, **place)
+        return fix_margin(
+            self.root,
+            self.study,
+            self.full.config["comparison"]["margin"],
+            metric=self.full.task.kind.primary_metric,
+            seeds=self.comparison,
+            tickets=len(self.tickets),
+        )
 
     def comparison_runs(self, *, margin: float | None = None) -> list[RunSpec]:
         """The runs of all arms.

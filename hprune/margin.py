@@ -91,7 +91,7 @@ def _stated_before(root: Path, study: str) -> float | None:
     for run in _complete(root, study, "comparison"):
         comparison = read_results(run).get("config", {}).get("comparison")
         margin = comparison.get("margin") if isinstance(comparison, dict) else None
-        stated += [float(margin)] if shapes.number(margin) and margin > 0 else []
+        stated += [float(margin)] if _margin(margin) else []
     return min(stated, default=None)
 
 

@@ -83,7 +83,7 @@ def test_a_later_ticket_leaves_the_runs_of_the_first_what_they_are(tiny: list[st
     two = study_of(*tiny, *TWO)
 
     def named(made: Composed) -> list[tuple[object, ...]]:
-        return [(run.subset, run.seed) for run in made.comparison_runs()]
+        return [(run.subset.name, run.subset.scores, run.subset.sized_by, run.seed) for run in made.comparison_runs()]
 
     assert named(one) == named(two)[: len(named(one))]
 

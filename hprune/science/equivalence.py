@@ -14,7 +14,7 @@ POINTS = 2000
 
 @dataclass(frozen=True)
 class Equivalence:
-    """The test of "they differ by the margin or more", over seeds."""
+    """The test of "they differ by the margin or more"."""
 
     margin: float
     p_value: float
@@ -26,40 +26,39 @@ class Equivalence:
     shown: bool
 
 
-def equivalence_of(mean: float, *, spread: float, seeds: int, margin: float, alpha: float = 0.05) -> Equivalence:
-    """Test a mean gap over seeds against a margin, by two one-sided t tests at alpha.
+def equivalence_of(mean: float, *, error: float, df: float, margin: float, alpha: float = 0.05) -> Equivalence:
+    """Test an observed difference against a margin, by two one-sided t tests at alpha.
 
     Args:
-        mean: of the gaps.
-        spread: their standard deviation, above 0.
-        seeds: n, at least 2.
-        margin: the smallest difference that matters, above 0, stated before the gaps were seen.
+        mean: the observed difference.
+        error: its standard error, above 0.
+        df: degrees of freedom of that error.
+        margin: the smallest difference that matters, above 0, stated before the differences were seen.
         alpha: level of each test, and so of both.
     """
     from scipy.stats import t
 
-    error = spread / np.sqrt(seeds)
-    p = float(t.sf((margin - abs(mean)) / error, seeds - 1))  # of the nearer end
-    half = float(t.ppf(1 - alpha, seeds - 1) * error)
-    power = equivalence_power(spread=spread, seeds=seeds, margin=margin, alpha=alpha)
+    p = float(t.sf((margin - abs(mean)) / error, df))  # of the nearer end
+    half = float(t.ppf(1 - alpha, df) * error)
+    power = equivalence_power(error=error, df=df, margin=margin, alpha=alpha)
     return Equivalence(margin, p, mean - half, mean + half, power, p < alpha)
 
 
-def equivalence_power(*, spread: float, seeds: int, margin: float, alpha: float) -> float:
+def equivalence_power(*, error: float, df: float, margin: float, alpha: float) -> float:
     """The chance to show equivalence if the true difference is 0.
 
-    E_s max(0, 2 Phi((margin - t s / sqrt(n)) sqrt(n) / spread) - 1), over the distribution of the observed standard
-    deviation s; the mean over `POINTS` quantiles of it.
+    E_s max(0, 2 Phi((margin - t s) / error) - 1), over the distribution of the observed standard error s; the mean over
+    `POINTS` quantiles of it.
     """
     from scipy.stats import norm, t
 
-    reach = margin * np.sqrt(seeds) / spread - t.ppf(1 - alpha, seeds - 1) * _deviations(seeds)
+    reach = margin / error - t.ppf(1 - alpha, df) * _deviations(df)
     return float(np.maximum(0, 2 * norm.cdf(reach) - 1).mean())
 
 
-@lru_cache
-def _deviations(seeds: int) -> NDArray[np.float64]:
-    """Quantiles of s / spread, (POINTS,), each as likely as the others."""
+@lru_cache(maxsize=256)
+def _deviations(df: float) -> NDArray[np.float64]:
+    """Quantiles of the observed over the true standard error, (POINTS,), each as likely as the others."""
     from scipy.stats import chi2
 
-    return np.sqrt(chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, seeds - 1) / (seeds - 1))
+    return np.sqrt(chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, df) / df)

@@ -1,0 +1,88 @@
+"""What each example contributes to a metric: its value if the metric is a mean, else the jackknife's pseudovalue.
+
+The mean of the contributions is the metric, and their spread is that of the metric over evaluation sets (Tukey 1958;
+Dorfman, Berbaum and Metz 1992 cross them with a second factor). For a metric m of n examples the pseudovalue of example
+e is n m - (n - 1) m(without e), shifted so that their mean is m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def accuracy(confusion: NDArray[np.float64]) -> float:
+    """Share of right answers, 0..1; `confusion[i, j]` counts examples of class i that were taken for class j."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def macro_f1(confusion: NDArray[np.float64]) -> float:
+    """Mean F1 of the classes that occur, as labels or as predictions; 0..1."""
+    both = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return float((2 * np.diag(confusion)[both > 0] / both[both > 0]).mean())
+
+
+def f1(confusion: NDArray[np.float64]) -> float:
+    """F1 of the second of two classes, 0..1; 0 if it does not occur."""
+    both = confusion[1].sum() + confusion[:, 1].sum()
+    return float(2 * confusion[1, 1] / both) if both else 0.0
+
+
+def mcc(confusion: NDArray[np.float64]) -> float:
+    """Matthews' correlation of labels and predictions (Gorodkin 2004), -1..1; 0 if one is constant."""
+    n, label, pred = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+    spread = (n**2 - (label**2).sum()) * (n**2 - (pred**2).sum())
+    return float((n * np.trace(confusion) - label @ pred) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+METRICS: Mapping[str, Callable[[NDArray[np.float64]], float]] = {
+    "accuracy": accuracy,
+    "macro_f1": macro_f1,
+    "f1": f1,
+    "mcc": mcc,
+}
+"""Metrics of a confusion matrix, by the names that runs store them under."""
+
+
+def contributions(
+    metric: Callable[[NDArray[np.float64]], float], label: NDArray[np.integer], pred: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """What each example contributes to a metric of the confusion matrix: (n,), with the metric as their mean.
+
+    Examples of one label and one prediction contribute the same, so K^2 evaluations of the metric do for K classes.
+
+    Args:
+        metric: takes the (K, K) matrix of counts, labels by rows.
+        label: (n,) classes from 0, n at least 2.
+        pred: (n,) likewise.
+
+    Example:
+        >>> contributions(accuracy, np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])).tolist()
+        [1.0, 1.0, 0.0, 1.0]
+    """
+    classes, n = int(max(label.max(), pred.max())) + 1, label.size
+    classes = max(classes, 2)
+    confusion = np.bincount(label * classes + pred, minlength=classes**2).astype(np.float64).reshape(classes, classes)
+    whole = metric(confusion)
+    without = np.full(confusion.shape, whole)
+    for cell in zip(*np.nonzero(confusion), strict=True):
+        confusion[cell] -= 1
+        without[cell] = metric(confusion)
+        confusion[cell] += 1
+    values = (n * whole - (n - 1) * without)[label, pred]
+    return np.asarray(values - values.mean() + whole)
+
+
+def part_contributions(values: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The same for the mean over a part of the examples, such as the questions with an answer: (n,).
+
+    The number of examples inside is random, too: m + (n / n_inside) (value - m) inside, m elsewhere.
+
+    Args:
+        values: (n,) of each example.
+        inside: (n,) whether it is of the part; at least one is.
+    """
+    mean = float(values[inside].mean())
+    return np.asarray(mean + np.where(inside, (values - mean) / inside.mean(), 0.0))

@@ -1,0 +1,98 @@
+"""How to spend a budget on a verdict on the method: how many tickets, and how many seeds for each?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hprune.science.crossed import blended_df
+from hprune.science.tickets import Components
+
+POINTS = 400
+"""Observed variances that an expected interval is the mean over."""
+MOST_TICKETS = 50
+
+
+@dataclass(frozen=True)
+class Split:
+    """One way to spend a budget."""
+
+    tickets: int
+    seeds_per_ticket: int
+    cost: float
+    """In the unit of the budget."""
+    half_width: float
+    """Expected half of the method's 95% interval, in the unit of the metric."""
+
+
+def best_split(
+    *,
+    budget: float,
+    share: float,
+    scoring_runs: int,
+    arms: int,
+    components: Components,
+    full_run: float = 1.0,
+    scoring_run: float | None = None,
+    examples: int = 1000,
+    level: float = 0.95,
+) -> list[Split]:
+    """All ways to spend a budget on T tickets with K seeds each, the narrowest expected interval first.
+
+    T tickets cost T scoring_runs scoring runs, T K runs of the full set and T K runs of each arm:
+    cost = T (scoring_runs scoring_run + K full_run (1 + arms share)).
+
+    Of each T only the largest K that the budget allows is listed: more seeds never widen the interval.
+
+    Args:
+        budget: what may be spent, in full runs.
+        share: cost of a run of an arm over that of a full run: the share of samples kept, at equal epochs.
+        scoring_runs: S for each ticket.
+        arms: how many arms are trained beside the full set.
+        components: standard deviations between tickets and between seeds, and the standard error of examples, as a
+            study before this one found them; what is None counts as 0.
+        full_run: cost of a run of the full set.
+        scoring_run: cost of a scoring run; None: that of a full run.
+        examples: n of the evaluation set.
+        level: of the interval.
+
+    Returns:
+        The splits, of at most `MOST_TICKETS` tickets; empty if the budget is not enough for two tickets of one seed.
+
+    Raises:
+        ValueError: if a cost is not positive, or a number not a count.
+    """
+    if min(budget, full_run, share) <= 0 or scoring_runs < 1 or arms < 1:
+        raise ValueError(
+            "budget, full_run and share must be above 0, scoring_runs and arms at least 1, "
+            f"got {budget}, {full_run}, {share}, {scoring_runs}, {arms}"
+        )
+    scoring = scoring_runs * (full_run if scoring_run is None else scoring_run)
+    of_seed = full_run * (1 + arms * share)
+    splits = []
+    for tickets in range(2, MOST_TICKETS + 1):
+        each = int((budget / tickets - scoring) / of_seed + 1e-9)
+        if each < 1:
+            break
+        half = expected_half_width(tickets, each, components, examples=examples, level=level)
+        splits.append(Split(tickets, each, tickets * (scoring + each * of_seed), half))
+    return sorted(splits, key=lambda split: split.half_width)
+
+
+def expected_half_width(
+    tickets: int, seeds_per_ticket: int, components: Components, *, examples: int = 1000, level: float = 0.95
+) -> float:
+    """The mean half-width of the method's interval: a t quantile times the standard error, as a study will find them.
+
+    The variance of the mean is A + B, A = ticket^2 / T + seed^2 / (T K) observed with T - 1 degrees of freedom, B =
+    example^2; see `hprune.science.crossed`.
+    """
+    from scipy.stats import chi2, t
+
+    nu = tickets - 1
+    part = (components.ticket or 0.0) ** 2 / tickets + (components.seed or 0.0) ** 2 / (tickets * seeds_per_ticket)
+    fixed = (components.example or 0.0) ** 2
+    observed = part * chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, nu) / nu  # (POINTS,)
+    df = np.array([blended_df(nu, own, fixed, max(examples - 1, nu)) for own in observed])
+    return float((t.ppf((1 + level) / 2, df) * np.sqrt(observed + fixed)).mean())

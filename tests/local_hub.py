@@ -60,6 +60,7 @@ def paragraphs(size: int, unanswerable: bool) -> pa.Table:
 NLI = ("premise", "hypothesis")
 MADE: dict[str, Callable[[int, bool], pa.Table]] = {
     "sst2": classified(["sentence"], 2),
+    "sst2_sentences": classified(["sentence"], 2),
     "cola": classified(["sentence"], 2),
     "snli": classified(NLI, 3),
     "mnli": classified(NLI, 3),

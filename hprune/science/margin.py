@@ -22,8 +22,8 @@ def resolvable_margin(full_runs: NDArray[np.generic], *, seeds: int, tickets: in
 
     To resolve it is both: to show equivalence within it, were there no difference, and to find a difference as large,
     were there one; each at 5%, with `power`. What is known are runs of the full set, f[s, e], seed s and example e.
-    Their two-way table gives the variance between seeds and the variance within an example, v = mean of p (1 - p) for right
-    answers with chance p; two such runs disagree on 2 v of the examples. We assume of the arm, which nobody has
+    Their two-way table gives the variance between seeds, and the variance within an example, v = mean of p (1 - p) for
+    right answers with chance p; two such runs disagree on 2 v of the examples. We assume of the arm, which nobody has
     trained yet:
 
     - Its runs vary as those of the full set, and independently of them: the difference of two runs has twice the

@@ -1,14 +1,15 @@
-"""How sure are we? Intervals over seeds, and arms compared with a reference seed by seed."""
+"""How sure are we? Intervals over seeds, and arms compared with a reference over seeds and examples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hprune.science.crossed import NO_SPREAD, Estimate, crossed, over_seeds, welch, welch_over_seeds
 from hprune.science.equivalence import Equivalence, equivalence_of
 from hprune.science.power import detectable_difference, power_against
 from hprune.science.sign_flip import sign_flip_p_value
@@ -16,9 +17,8 @@ from hprune.science.sign_flip import sign_flip_p_value
 Verdict = Literal[
     "better", "worse", "equivalent", "not distinguishable", "no verdict (one seed)", "no verdict (no spread)"
 ]
-
-NO_SPREAD = 1e-9
-"""Gaps that differ by less over seeds are the same but for rounding: t tests have nothing to go by."""
+ByExample = Mapping[int, NDArray[np.floating]]
+"""By seed, (n,) what each example contributes to a metric: `hprune.science.pseudovalues`."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,41 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class OverSeeds:
+    """The same difference with the examples taken as they are: the paired t test over seeds alone."""
+
+    low: float
+    high: float
+    p_value: float | None
+    p_welch: float | None
+    error: float
+    df: float
+
+
+@dataclass(frozen=True)
 class Difference:
     """A paired difference, arm minus reference, over the seeds that both have."""
 
     interval: Interval
     p_value: float | None
-    """Of the paired t test, two-sided: the primary test."""
+    """Of the primary test, two-sided: over seeds and examples where it is known what each example contributes, else
+    over seeds."""
     verdict: Verdict
     test: str
     spread: float | None = None
     """Standard deviation of the gaps over seeds."""
+    error: float | None = None
+    """Standard error of the difference, and the degrees of freedom of that error: what all tests below go by."""
+    df: float | None = None
+    examples: int | None = None
+    """Examples whose chance is in the error; None: it is of the seeds alone."""
     p_holm: float | None = None
-    """The same, corrected for the number of arms: what the verdict goes by."""
+    """The p value corrected for the number of arms: what the verdict goes by."""
+    p_welch: float | None = None
+    """Of the same test with the seeds of the two taken as unrelated."""
     p_sign_flip: float | None = None
-    """Of the exact sign-flip test, which assumes no distribution; with K seeds it is at least 2^(1-K)."""
+    """Of the exact sign-flip test over seeds, which assumes no distribution; with K seeds it is at least 2^(1-K)."""
+    over_seeds: OverSeeds | None = None
     detectable: float | None = None
     """The smallest true difference that the test would find in 4 of 5 studies like this one, at its strictest level."""
     power: float | None = None
@@ -78,11 +99,9 @@ def t_interval(values: Mapping[int, float], *, level: float = 0.95) -> Interval:
         raise ValueError(f"an interval needs at least one finite value a seed, got {dict(values)}")
     if sample.size == 1:
         return Interval(float(sample[0]), None, None, 1)
-    from scipy.stats import t  # half a second: not paid by `--help`
-
-    half = float(t.ppf((1 + level) / 2, sample.size - 1) * sample.std(ddof=1) / np.sqrt(sample.size))
-    mean = float(sample.mean())
-    return Interval(mean, mean - half, mean + half, int(sample.size))
+    found = over_seeds(sample)
+    low, high = found.interval(level)
+    return Interval(found.mean, low, high, int(sample.size))
 
 
 def compare(
@@ -92,11 +111,15 @@ def compare(
     higher_is_better: bool = True,
     level: float = 0.95,
     margin: float | None = None,
+    by_example: Mapping[str, ByExample] | None = None,
+    reference_by_example: ByExample | None = None,
 ) -> dict[str, Difference]:
     """Compare a family of arms with one reference, seed by seed.
 
-    An arm is better or worse if the paired t test, corrected by Holm's method for the number of arms, says so; else
-    equivalent if two one-sided t tests (TOST) show a difference within the margin; else not distinguishable.
+    An arm is better or worse if the test, corrected by Holm's method for the number of arms, says so; else equivalent
+    if two one-sided tests (TOST) show a difference within the margin; else not distinguishable. All go by one standard
+    error: over seeds and examples (`hprune.science.crossed`) where it is known of every common seed of the two what
+    each example contributes, else over seeds (the paired t test).
 
     Args:
         arms: by their names, the metric for each seed: all the arms that are compared on one evaluation set.
@@ -104,18 +127,39 @@ def compare(
         higher_is_better: direction of the metric.
         level: one minus the level of the tests.
         margin: the largest difference that does not matter, stated before looking; None: equivalence is not tested.
+        by_example: by the names of arms, what each example contributes to the metric for each seed.
+        reference_by_example: the same of the reference, of the same examples.
 
     Raises:
         ValueError: if an arm shares no seed with the reference.
     """
-    found = {name: _paired(values, reference, level) for name, values in arms.items()}
-    tested = {name: gap for name, gap in found.items() if gap.interval.seeds > 1}
+    known = by_example or {}
+    found = {
+        name: _paired(values, reference, known.get(name, {}), reference_by_example or {}, level)
+        for name, values in arms.items()
+    }
+    return judged(found, higher_is_better=higher_is_better, level=level, margin=margin)
+
+
+def judged(
+    found: Mapping[str, Difference], *, higher_is_better: bool = True, level: float = 0.95, margin: float | None = None
+) -> dict[str, Difference]:
+    """A family of differences with what it takes several of them to say: Holm's p values, power, verdicts.
+
+    Args:
+        found: by the names of arms, as `difference_of` gives them.
+        higher_is_better: direction of the metric.
+        level: one minus the level of the tests.
+        margin: the largest difference that does not matter; None: equivalence is not tested.
+    """
+    done = dict(found)
+    tested = {name: gap for name, gap in found.items() if gap.error is not None}
     p_values = [1.0 if gap.p_value is None else gap.p_value for gap in tested.values()]  # an arm that has none counts
     for (name, gap), p in zip(tested.items(), holm(np.array(p_values)), strict=True):
         if gap.p_value is not None:
             gap = _with_power(replace(gap, p_holm=float(p)), level=level, arms=len(tested), margin=margin)
-            found[name] = replace(gap, verdict=_verdict(gap, level, higher_is_better))
-    return found
+            done[name] = replace(gap, verdict=_verdict(gap, level, higher_is_better))
+    return done
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,38 +178,88 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     return corrected
 
 
-def _paired(arm: Mapping[int, float], reference: Mapping[int, float], level: float) -> Difference:
-    """The gaps of one arm, tested by themselves."""
-    common = sorted(set(arm) & set(reference))
-    if not common:
-        raise ValueError(f"arms must share seeds to be compared, got {sorted(arm)} and {sorted(reference)}")
-    gaps = np.array([arm[seed] - reference[seed] for seed in common])
-    interval = t_interval(dict(zip(common, gaps, strict=True)), level=level)
-    test = f"paired t test, two-sided, n = {len(common)} seeds"
-    if len(common) == 1:
-        return Difference(interval, None, "no verdict (one seed)", test)
-    spread, flips = float(gaps.std(ddof=1)), sign_flip_p_value(gaps)
-    if spread < NO_SPREAD and abs(interval.mean) >= NO_SPREAD:
-        return Difference(interval, None, "no verdict (no spread)", test, spread, p_sign_flip=flips)
-    from scipy.stats import ttest_1samp
+def difference_of(estimate: Estimate, test: str, *, seeds: int, level: float = 0.95) -> Difference:
+    """A difference by itself, from its estimate: without what it takes a family to say.
 
-    p = 1.0 if spread < NO_SPREAD else float(ttest_1samp(gaps, 0.0).pvalue)
-    return Difference(interval, p, "not distinguishable", test, spread, p_sign_flip=flips)
+    Args:
+        estimate: of the difference.
+        test: what the primary test is called.
+        seeds: how many seeds stand behind it.
+        level: of the interval.
+    """
+    low, high = estimate.interval(level)
+    p = estimate.p_value
+    verdict: Verdict = "no verdict (no spread)" if p is None else "not distinguishable"
+    facts = {"error": estimate.error, "df": float(estimate.df), "examples": estimate.examples}
+    return Difference(Interval(estimate.mean, low, high, seeds), p, verdict, test, **facts)  # type: ignore[arg-type]
+
+
+def _paired(
+    arm: Mapping[int, float],
+    reference: Mapping[int, float],
+    arm_by_example: ByExample,
+    reference_by_example: ByExample,
+    level: float,
+) -> Difference:
+    """The gaps of one arm, tested by themselves."""
+    seeds = sorted(set(arm) & set(reference))
+    if not seeds:
+        raise ValueError(f"arms must share seeds to be compared, got {sorted(arm)} and {sorted(reference)}")
+    own, other = (np.array([values[seed] for seed in seeds], dtype=np.float64) for values in (arm, reference))
+    gaps = own - other
+    if len(seeds) == 1:
+        return Difference(t_interval({seeds[0]: float(gaps[0])}), None, "no verdict (one seed)", _test_name(1, None))
+    alone, unrelated = over_seeds(gaps), welch_over_seeds(own, other)
+    low, high = alone.interval(level)
+    of_seeds = OverSeeds(low, high, alone.p_value, unrelated.p_value, alone.error, float(alone.df))
+    tables = _tables(seeds, arm_by_example, reference_by_example)
+    estimate = alone
+    if tables is not None:
+        estimate, unrelated = crossed(tables[0] - tables[1]), welch(*tables)
+    found = difference_of(estimate, _test_name(len(seeds), estimate.examples), seeds=len(seeds), level=level)
+    return replace(
+        found,
+        spread=float(gaps.std(ddof=1)),
+        p_welch=unrelated.p_value,
+        p_sign_flip=sign_flip_p_value(gaps),
+        over_seeds=of_seeds,
+    )
+
+
+def _tables(
+    seeds: Sequence[int], arm: ByExample, reference: ByExample
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """What examples contribute in both, (S, n) each; None where that is not known of every seed, or nothing varies.
+
+    Where each example's gap is the same for every seed, seeds say nothing of chance.
+    """
+    if not set(seeds) <= set(arm) & set(reference) or arm[seeds[0]].size < 2:
+        return None
+    own, other = (np.stack([side[seed] for seed in seeds]).astype(np.float64) for side in (arm, reference))
+    return (own, other) if np.ptp(own - other, axis=0).max() >= NO_SPREAD else None
+
+
+def _test_name(seeds: int, examples: int | None) -> str:
+    """What the primary test is called."""
+    if examples is None:
+        return f"paired t test, two-sided, n = {seeds} seeds"
+    return f"paired t test over {seeds} seeds and {examples:,} examples, two-sided"
 
 
 def _with_power(gap: Difference, *, level: float, arms: int, margin: float | None) -> Difference:
     """What the tests of this gap can tell; `detectable` and `power` at the level of Holm's first step."""
-    spread, seeds, strictest = gap.spread, gap.interval.seeds, (1 - level) / arms
-    assert spread is not None, "there are several seeds"
-    if spread < NO_SPREAD:
+    error, df, strictest = gap.error, gap.df, (1 - level) / arms
+    assert error is not None, "the gap was tested"
+    assert df is not None, "the gap was tested"
+    if error < NO_SPREAD:
         return gap
-    gap = replace(gap, detectable=detectable_difference(spread=spread, seeds=seeds, alpha=strictest))
+    gap = replace(gap, detectable=detectable_difference(error=error, df=df, alpha=strictest))
     if margin is None:
         return gap
     return replace(
         gap,
-        power=power_against(margin, spread=spread, seeds=seeds, alpha=strictest),
-        equivalence=equivalence_of(gap.interval.mean, spread=spread, seeds=seeds, margin=margin, alpha=1 - level),
+        power=power_against(margin, error=error, df=df, alpha=strictest),
+        equivalence=equivalence_of(gap.interval.mean, error=error, df=df, margin=margin, alpha=1 - level),
     )
 
 

@@ -34,8 +34,7 @@ def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
         OSError: if the hub cannot be reached and nothing is at hand locally.
     """
     if spec.train_file is not None:
-        files = {"train": spec.train_file, "validation": spec.validation_file, "test": spec.test_file}
-        tables = {name: _read(spec, [Path(file)]) for name, file in files.items() if file is not None}
+        tables = {}
     elif spec.data_dir is not None:
         tables = _read_folder(spec, Path(spec.data_dir))
     elif spec.generate is not None:
@@ -47,6 +46,8 @@ def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
             f"task {spec.name!r} has no data: give task.train_file=FILE (CSV, TSV, JSON lines or Parquet), "
             "task.data_dir=FOLDER with train.* in it, or task.hub_id=ID"
         )
+    for name, files in spec.files.items():
+        tables[name] = _read(spec, [Path(file) for file in ([files] if isinstance(files, str) else files or ())])
     empty = [name for name, table in tables.items() if table.num_rows == 0]
     if empty:
         columns = ", ".join(tables[empty[0]].column_names) or "none"
@@ -157,9 +158,9 @@ def _parse_json_lines(path: Path) -> pa.Table:
 
 
 def _wanted(spec: TaskSpec) -> dict[str, str]:
-    """Our name of each split and the source's."""
+    """Our name of each split and the source's, but for those that come from files of their own."""
     names = (*SPLITS, *(name for name in spec.splits if name not in SPLITS))
-    return {name: source for name in names if (source := spec.splits.get(name)) is not None}
+    return {n: source for n in names if n not in spec.files and (source := spec.splits.get(n)) is not None}
 
 
 def _read_folder(spec: TaskSpec, folder: Path) -> dict[str, pa.Table]:

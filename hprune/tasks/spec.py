@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without payin
 SPLITS = ("train", "validation", "test")
 """The splits that every source may have; `task.splits` may name more sets to evaluate on."""
 PATHS = ("data_dir", "train_file", "validation_file", "test_file", "also_dir")
+Files = str | Sequence[str] | None  # a file, or several whose rows follow each other
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class TaskSpec:
     """Where the samples of a task come from; exactly one of hub_id, data_dir, train_file, generate is used.
 
     A local folder (`data_dir`) wins over the hub: it holds the same splits and columns as files. Relative paths are
-    relative to the folder that the command is started in.
+    relative to the folder that the command is started in. `validation_file`, `test_file` replace splits of any source.
     """
 
     name: str
@@ -47,9 +48,9 @@ class TaskSpec:
     hub_config: str | None = None
     hub_revision: str | None = None
     data_dir: str | None = None
-    train_file: str | None = None
-    validation_file: str | None = None
-    test_file: str | None = None
+    train_file: Files = None
+    validation_file: Files = None
+    test_file: Files = None
     generate: Callable[[str], pa.Table] | None = None
     """Makes the table of a split by its name: the demo."""
     splits: Mapping[str, str | None] = field(default_factory=lambda: {name: name for name in SPLITS})
@@ -81,13 +82,17 @@ class TaskSpec:
         if self.label_names is not None:
             object.__setattr__(self, "label_names", _checked_names(_texts("task.label_names", self.label_names)))
         for key in PATHS:
-            path = getattr(self, key)
-            object.__setattr__(self, key, None if path is None else str(local_path(path, f"task.{key}")))
+            object.__setattr__(self, key, _located(key, getattr(self, key)))
         _check_plain(self)
         _check_splits(self.splits)
         object.__setattr__(self, "where", _patterns(self.where))
         object.__setattr__(self, "slices", _texts("task.slices", self.slices))
         check_also(self.also, taken=(*SPLITS, *self.splits))
+
+    @property
+    def files(self) -> dict[str, Files]:
+        """The files that are named one by one, by our name of the split."""
+        return {split: files for split in SPLITS if (files := getattr(self, f"{split}_file")) is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +221,13 @@ def _check_plain(spec: TaskSpec) -> None:
         raise ValueError(f"task.generate must be a function of the name of a split, got {spec.generate!r:.80}")
 
 
+def _located(key: str, value: Any) -> Files:
+    """A path on this machine; for files a list of such paths, too."""
+    if isinstance(value, (list, tuple)) and value and key.endswith("_file"):
+        return [str(local_path(one, f"task.{key}")) for one in value]
+    return None if value is None else str(local_path(value, f"task.{key}"))
+
+
 def _texts(key: str, value: Any) -> tuple[str, ...]:
     """A text, or a list of texts and numbers, as texts without space around them."""
     listed = [value] if isinstance(value, str) else value
@@ -273,16 +285,14 @@ def _checked_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def settings_of_source(spec: TaskSpec) -> dict[str, Any]:
     """Where a task's samples come from, as plain values, by the source that is used; for a generator its arguments."""
-    if spec.train_file is not None:
-        files = {"train": spec.train_file, "validation": spec.validation_file, "test": spec.test_file}
-        return {"files": {name: str(file) for name, file in files.items() if file is not None}}
-    if spec.data_dir is not None:
-        return {"data_dir": str(spec.data_dir)}
+    beside = {"files": spec.files} if spec.files else {}
+    if spec.train_file is not None or spec.data_dir is not None:
+        return ({} if spec.train_file is not None else {"data_dir": str(spec.data_dir)}) | beside
     if spec.generate is not None:
         function = getattr(spec.generate, "func", spec.generate)
         arguments = dict(getattr(spec.generate, "keywords", {}))
-        return {"generator": f"{function.__module__}.{function.__qualname__}", "arguments": arguments}
-    return {"hub_id": spec.hub_id, "hub_config": spec.hub_config, "hub_revision": spec.hub_revision}
+        return {"generator": f"{function.__module__}.{function.__qualname__}", "arguments": arguments, **beside}
+    return {"hub_id": spec.hub_id, "hub_config": spec.hub_config, "hub_revision": spec.hub_revision, **beside}
 
 
 def settings_of_kind(kind: TaskKind) -> dict[str, Any]:

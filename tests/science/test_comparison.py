@@ -16,6 +16,8 @@ from hprune.science.sign_flip import sign_flip_p_value
 from hprune.science.stats import compare, holm
 
 SEEDS, STUDIES = 6, 3000
+UNIT = {"error": 1 / np.sqrt(SEEDS), "df": SEEDS - 1}
+"""Of gaps with standard deviation 1 over these seeds."""
 
 
 def gaps(shift: float = 0.0, *, seed: int = 0, studies: int = STUDIES, arms: int = 1) -> NDArray[Any]:
@@ -92,20 +94,20 @@ def test_holm_keeps_the_chance_of_any_false_claim() -> None:
 @pytest.mark.parametrize(("arms", "margin"), [(1, 1.3), (4, 2.0)])
 def test_power_is_how_often_it_finds_it(arms: int, margin: float) -> None:
     alpha = 0.05 / arms
-    said = power_against(margin, spread=1.0, seeds=SEEDS, alpha=alpha)
+    said = power_against(margin, **UNIT, alpha=alpha)
     p = stats.ttest_1samp(gaps(margin, seed=7)[:, 0], 0, axis=1).pvalue
     assert (p < alpha).mean() == pytest.approx(said, abs=0.03)
-    assert power_against(0.0, spread=1.0, seeds=SEEDS, alpha=alpha) == pytest.approx(alpha)
-    assert power_against(500.0, spread=1.0, seeds=SEEDS, alpha=alpha) == 1
+    assert power_against(0.0, **UNIT, alpha=alpha) == pytest.approx(alpha)
+    assert power_against(500.0, **UNIT, alpha=alpha) == 1
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.0125])
 def test_what_is_detectable_is_found_in_four_of_five(alpha: float) -> None:
-    difference = detectable_difference(spread=1.0, seeds=SEEDS, alpha=alpha)
-    assert power_against(difference, spread=1.0, seeds=SEEDS, alpha=alpha) == pytest.approx(0.8, abs=1e-6)
+    difference = detectable_difference(**UNIT, alpha=alpha)
+    assert power_against(difference, **UNIT, alpha=alpha) == pytest.approx(0.8, abs=1e-6)
     p = stats.ttest_1samp(gaps(difference, seed=8)[:, 0], 0, axis=1).pvalue
     assert (p < alpha).mean() == pytest.approx(0.8, abs=0.03)
-    assert detectable_difference(spread=3.0, seeds=SEEDS, alpha=alpha) == pytest.approx(3 * difference)
+    assert detectable_difference(error=3 * UNIT["error"], df=UNIT["df"], alpha=alpha) == pytest.approx(3 * difference)
 
 
 @pytest.mark.parametrize("margin", [1.0, 1.5])
@@ -117,9 +119,7 @@ def test_equivalence_is_claimed_as_seldom_as_it_says_at_the_margin_and_as_often_
         return float(np.mean([_shown(mean, spread, margin) for mean, spread in found]))
 
     assert claimed(margin, 9) < 0.06
-    assert claimed(0.0, 10) == pytest.approx(
-        equivalence_power(spread=1.0, seeds=SEEDS, margin=margin, alpha=0.05), abs=0.03
-    )
+    assert claimed(0.0, 10) == pytest.approx(equivalence_power(**UNIT, margin=margin, alpha=0.05), abs=0.03)
 
 
 def _shown(mean: float, spread: float, margin: float) -> bool:
@@ -132,7 +132,7 @@ def test_equivalence_is_the_ninety_percent_interval_within_the_margin() -> None:
     for _ in range(200):
         sample, margin = rng.normal(0.2, 0.4, size=SEEDS), 0.6
         mean, spread = float(sample.mean()), float(sample.std(ddof=1))
-        found = equivalence_of(mean, spread=spread, seeds=SEEDS, margin=margin)
+        found = equivalence_of(mean, error=spread / np.sqrt(SEEDS), df=SEEDS - 1, margin=margin)
         low, high = stats.t.interval(0.9, SEEDS - 1, loc=mean, scale=spread / np.sqrt(SEEDS))
         assert (found.low, found.high) == pytest.approx((low, high))
         assert found.shown == (-margin < low and high < margin) == _shown(mean, spread, margin)

@@ -159,7 +159,7 @@ CASES = {
         "sentence:hide new secretions from the parental units ",
     ),
     "sst2_sentences": Case(
-        "sst2",
+        "sst2_sentences",
         {"train": [3310, 3610], "validation": [428, 444], "test": [912, 909]},
         "sentence:a stirring , funny and finally transporting",
     ),

@@ -170,6 +170,41 @@ def test_files_win_over_the_folder_and_the_folder_over_the_hub(tmp_path: Path) -
 LATIN = "text,label\ncafé,0\nthé,1\n".encode("latin-1")
 
 
+def test_files_take_the_place_of_a_split_and_follow_each_other(tmp_path: Path) -> None:
+    """Of a folder or a generator; what comes from a file is not looked for in the source."""
+    folder, other = tmp_path / "phrases", tmp_path / "sentences"
+    for place, names in ((folder, ("train", "validation", "test")), (other, ("validation", "test"))):
+        place.mkdir()
+        for name in names:
+            rows = [{"text": f"{place.name} {name} {i}", "label": i % 2} for i in range(4 if name == "train" else 3)]
+            write_parquet(place / f"{name}.parquet", rows)
+    write_csv(other / "more.csv", [{"label": 1, "text": "one more", "idx": 7}])
+    files = [str(other / name) for name in ("validation.parquet", "test.parquet", "more.csv")]
+    joined = [f"sentences {name} {i}" for name in ("validation", "test") for i in range(3)] + ["one more"]
+    for source in (spec(data_dir=folder, validation_file=files), spec(train_file=folder / "train.parquet",
+                                                                      validation_file=files)):  # fmt: skip
+        data = load_task(source)
+        assert data.train["text"].to_pylist() == [f"phrases train {i}" for i in range(4)]
+        assert data.evaluation["validation"]["text"].to_pylist() == joined
+        assert data.evaluation["validation"]["sample_id"].to_pylist() == list(range(7))
+        assert ("test" in data.evaluation) == (source.data_dir is not None)
+    (folder / "validation.parquet").write_bytes(b"broken")
+    assert load_task(spec(data_dir=folder, validation_file=files)).evaluation["validation"].num_rows == 7
+    with pytest.raises(ValueError, match=r"not readable as parquet"):
+        load_task(spec(data_dir=folder))
+    asked: list[str] = []
+
+    def generate(split: str) -> pa.Table:
+        asked.append(split)
+        return pa.Table.from_pylist(ROWS)
+
+    made = load_task(spec(generate=generate, validation_file=files[0], test_file=files[1:]))
+    assert {name: table.num_rows for name, table in made.evaluation.items()} == {"validation": 3, "test": 4}
+    assert asked == ["train"]
+    whole = load_task(spec(train_file=[folder / "train.parquet", *files]))
+    assert whole.train.num_rows + whole.evaluation["validation"].num_rows == 11
+
+
 def test_other_encodings_are_read_when_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(LATIN)
     found = read_splits(spec(train_file=tmp_path / "a.csv", encoding="latin-1"))
@@ -381,6 +416,10 @@ def test_a_task_that_cannot_be_is_refused(options: dict[str, Any], message: str)
 def test_paths_may_start_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for key in ("data_dir", "train_file", "validation_file", "test_file"):
+        if key != "data_dir":
+            assert getattr(spec(**{key: ["~/x.csv", "y"]}), key) == [str(tmp_path / "x.csv"), "y"]
+        with pytest.raises(ValueError, match=rf"task\.{key} must be a path, got \[\]"):
+            spec(**{key: []})
         assert getattr(spec(**{key: "~/x.csv"}), key) == str(tmp_path / "x.csv")
         assert getattr(spec(**{key: "a~/x.csv"}), key) == "a~/x.csv"
 
@@ -392,12 +431,14 @@ def test_the_source_that_is_used_is_told_in_plain_values() -> None:
         settings_of_source(spec(hub_id="x/y", data_dir="d")),
         settings_of_source(spec(data_dir="d", train_file="t.csv", test_file="u.csv")),
         settings_of_source(spec(generate=generate)),
+        settings_of_source(spec(data_dir="d", validation_file=["u.csv", "v.csv"])),
     ]
     assert told == json.loads(json.dumps(told)) == [
         {"hub_id": "x/y", "hub_config": "z", "hub_revision": "v1"},
         {"data_dir": "d"},
         {"files": {"train": "t.csv", "test": "u.csv"}},
         {"generator": "hprune.tasks.demo_corpus.generate", "arguments": {"seed": 3}},
+        {"data_dir": "d", "files": {"validation": ["u.csv", "v.csv"]}},
     ]  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
     python benchmarks/long_studies.py WORK --data DATA --model MINILM [--only NAME ...] [--pack FOLDER] [--list]
 
-DATA holds `sst2`, `sst2_sentences`, `trec` and `mrpc` as Parquet, one folder each, with the columns of the hub; MINILM is
-the model's folder. WORK keeps the data as they are used, and all runs: the same command continues where it stopped, and
-skips what is complete. With `--pack` the runs are packed into that folder after each step (`benchmarks/packed_runs.py`).
+DATA holds `sst2`, `sst2_sentences`, `trec` and `mrpc` as Parquet, one folder each, with the columns of the hub; MINILM
+is the model's folder. WORK keeps the data as they are used, and all runs: the same command continues where it stopped,
+and skips what is complete. With `--pack` the runs are packed into that folder after each step
+(`benchmarks/packed_runs.py`).
 
 SST-2 is judged by its validation and its labelled test sentences together (2,693); TREC by its test of 500; MRPC by
 its validation and its labelled test pairs together (2,133).
@@ -79,7 +80,8 @@ STEPS = [
     Step("all phrases, one ticket", "phrases_all", "sst2", [*_tickets(1, TWO[0]), *TRAINING_PASS, *ALONE, EPOCHS]),
     Step("all phrases, a second ticket", "phrases_all", "sst2",
          [*_tickets(2, [*TWO[0], *TWO[1]]), *TRAINING_PASS, *ALONE, EPOCHS]),
-    Step("sentences, own pooler, equal epochs", "sentences_own", "sst2_sentences", [*FOUR, EPOCHS, "model.pooling=own"]),
+    Step("sentences, own pooler, equal epochs", "sentences_own", "sst2_sentences",
+         [*FOUR, EPOCHS, "model.pooling=own"]),
     Step("sentences, own pooler, equal steps", "sentences_own", "sst2_sentences", [*FOUR, BOTH, "model.pooling=own"]),
     Step("TREC", "trec", "trec", [*FOUR, *TRAINING_PASS, EPOCHS]),
     Step("MRPC", "mrpc", "mrpc", [*FOUR, *TRAINING_PASS, EPOCHS]),
@@ -119,13 +121,19 @@ def main() -> None:
         print(f"| {step.name} | {step.study} | {'done' if outcome == 0 else f'exit {outcome}'} |", flush=True)
         if asked.pack is not None:
             file = asked.pack / f"{step.study}.parquet"
-            subprocess.run([sys.executable, PACK, "pack", asked.work / "results", file, "--study", step.study], check=True)
+            subprocess.run(
+                [sys.executable, PACK, "pack", asked.work / "results", file, "--study", step.study], check=True
+            )
     sys.exit(f"not complete: {', '.join(failed)}" if failed else 0)
 
 
 def _command(step: Step, asked: argparse.Namespace) -> list[str]:
     folder = _prepared(asked.data, asked.work / "data", step.data)
-    size = ["task.max_train_samples=null"] if asked.max_samples is None else [f"task.max_train_samples={asked.max_samples}"]
+    size = (
+        ["task.max_train_samples=null"]
+        if asked.max_samples is None
+        else [f"task.max_train_samples={asked.max_samples}"]
+    )
     own = [option for option in step.options if not option.startswith("~")]
     task = {"sst2_sentences": ["task.name=sst2_sentences"], "trec": ["task=trec"], "mrpc": ["task=mrpc"]}
     return [

@@ -91,7 +91,8 @@ def _stated_before(root: Path, study: str) -> float | None:
     for run in _complete(root, study, "comparison"):
         comparison = read_results(run).get("config", {}).get("comparison")
         margin = comparison.get("margin") if isinstance(comparison, dict) else None
-        stated += [float(margin)] if _margin(margin) else []
+        if margin is not None and _margin(margin):
+            stated.append(float(margin))
     return min(stated, default=None)
 
 

@@ -42,8 +42,8 @@ REPORT = 500_000
 """Bytes of report.html and report.json, about, most of which are figures."""
 
 SPREAD = {"ticket": 0.006, "seed": 0.009, "disagreement": 0.08}
-"""Of differences to the full set: standard deviations between tickets and between seeds, in the metric's own unit, and the
-share of the examples on which arm and full set disagree."""
+"""Of differences to the full set: standard deviations between tickets and between seeds, in the metric's own unit, and
+the share of the examples on which arm and full set disagree."""
 
 
 @dataclass(frozen=True)

@@ -125,9 +125,7 @@ def tickets_of(
     ]
 
 
-def of_ticket(
-    subset: SubsetSpec, seed: int, groups: Sequence[Sequence[int]], comparison: Sequence[int]
-) -> SubsetSpec:
+def of_ticket(subset: SubsetSpec, seed: int, groups: Sequence[Sequence[int]], comparison: Sequence[int]) -> SubsetSpec:
     """A subset by H, chosen and sized by the table of the ticket that a comparison seed belongs to.
 
     Other scores, and tables that are named in full, are left as they are.

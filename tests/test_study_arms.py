@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from hprune.tickets import by_tables
 from hprune.science.select import highest
 from hprune.science.subset import SubsetSpec
 from hprune.storage.runs import read_manifest
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import runs_of
+from hprune.tickets import by_tables
 
 Command = Callable[..., "tuple[int, str, str]"]
 BATCH, EPOCHS = 16, 2  # of the fixture

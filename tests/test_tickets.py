@@ -43,9 +43,15 @@ def test_a_number_deals_out_the_scoring_seeds_and_groups_are_kept_as_they_are() 
         ("two", "or groups of scoring seeds, as in \\[\\[1, 2, 3\\], \\[4, 5, 6\\]\\], got 'two'"),
         ([], "got \\[\\]"),
         ([1, 2], "comparison.tickets must be a list of whole numbers"),
-        ([[1, 2], [2, 3]], "must share no scoring run, as tickets that do are not independent: \\[2\\] stand in several"),
+        (
+            [[1, 2], [2, 3]],
+            "must share no scoring run, as tickets that do are not independent: \\[2\\] stand in several",
+        ),
         ([[1, 2], [3]], "a winning ticket needs two scoring runs or more, comparison.tickets has \\[3\\]"),
-        ([[1, 2], [7, 8]], "names the scoring runs \\[7, 8\\], but scoring.seeds are \\[1, 2, 3, 4, 5, 6\\]: list them"),
+        (
+            [[1, 2], [7, 8]],
+            "names the scoring runs \\[7, 8\\], but scoring.seeds are \\[1, 2, 3, 4, 5, 6\\]: list them",
+        ),
     ],
 )
 def test_what_is_no_group_of_scoring_runs_is_refused(asked: object, message: str) -> None:
@@ -107,7 +113,9 @@ def test_a_study_of_two_tickets(tiny: list[str], run_command: Command, tmp_path:
     assert code == 0, err
     assert "4 scoring runs, then 12 comparison runs of 3 arms x 4 seeds, dealt out to 2 tickets" in err
     assert "arm winning_ticket, ticket 2, seed 13" in out + err
-    tables = {group: load_scores(tmp_path / "studies/s/scores" / f"h_score-seeds{group}.parquet") for group in ("1+2", "3+4")}
+    tables = {
+        group: load_scores(tmp_path / "studies/s/scores" / f"h_score-seeds{group}.parquet") for group in ("1+2", "3+4")
+    }
     for run in runs_of(tmp_path, "s", "comparison"):
         manifest, group = read_manifest(run.path), "1+2" if run.key.seed in (11, 12) else "3+4"
         assert manifest["config"]["comparison"]["tickets"] == [[1, 2], [3, 4]]

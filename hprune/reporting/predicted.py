@@ -1,10 +1,15 @@
 """Temporary."""
+
 from __future__ import annotations
+
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+
 from hprune.science.pseudovalues import METRICS, contributions
 from hprune.storage.predictions import load_predictions
+
 
 def contributions_of(run: Path, eval_set: str, metric: str) -> NDArray[np.float64] | None:
     table = load_predictions(run, eval_set)

@@ -18,6 +18,8 @@ SMALL = {
     "scoring_scale.py": ["--largest", "10000"],
     "all_scores.py": ["--samples", "10000", "--stored", "1000"],
     "report_scale.py": ["--largest", "1000"],
+    "order_rules.py": ["--sizes", "200", "--shares", "0.5", "--seeds", "2"],
+    "pair_correlation.py": ["--work", "work", "--samples", "80", "--seeds", "4", "--scoring", "2", "--epochs", "1"],
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hprune.reporting.ticket_plan import TicketPlan, ticket_plan
 from hprune.science.records import RunKey
 from hprune.storage.runs import differing_keys
 from hprune.storage.studies import StudyRun
@@ -24,7 +25,8 @@ def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dic
     samples came in an order of their own, are last.
 
     Returns:
-        The arms by their labels: the subset's name, and where several arms share it, the settings that differ.
+        The arms by their labels: the subset's name, its ticket where the runs say that the study has several
+        (`comparison.tickets`), and where several arms share that, the settings that differ.
     """
     groups: dict[tuple[str, str], list[Manifest]] = {}
 
@@ -36,14 +38,25 @@ def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dic
 
     for run in sorted(runs, key=order):
         groups.setdefault((run.key.subset, run.settings_hash), []).append(manifests[run.path])
+    plan = ticket_plan(run for group in groups.values() for run in group)
+    named = {key: f"{key[0]}{_ticket(group, plan)}" for key, group in groups.items()}
     labelled: dict[str, Arm] = {}
-    for (name, digest), group in groups.items():
-        namesakes = [
-            other[0] for (arm, other_digest), other in groups.items() if arm == name and other_digest != digest
-        ]
-        label = _label(name, group[0], namesakes)
-        labelled[label if label not in labelled else f"{label} [{digest[:8]}]"] = group
+    for key, group in groups.items():
+        namesakes = [other[0] for of, other in groups.items() if of != key and named[of] == named[key]]
+        label = _label(named[key], group[0], namesakes)
+        labelled[label if label not in labelled else f"{label} [{key[1][:8]}]"] = group
     return labelled
+
+
+def name_over_tickets(label: str, arm: Arm, plan: TicketPlan) -> str:
+    """What the arms of several tickets have in common: the label without its ticket."""
+    return label.replace(_ticket(arm, plan), "", 1)
+
+
+def _ticket(arm: Arm, plan: TicketPlan | None) -> str:
+    """` (ticket 2)`; empty for the full set, and for what is the same for every ticket."""
+    ticket = None if plan is None or trains_on_everything(arm[0]) else plan.ticket_of_all(arm)
+    return "" if ticket is None else f" (ticket {ticket + 1})"
 
 
 def full_set_of(manifest: Manifest, arms: Mapping[str, Arm]) -> str | None:
@@ -72,14 +85,21 @@ def _of_its_size(manifest: Manifest, arms: Mapping[str, Arm], wanted: Callable[[
     """The arm of this size, one whose samples come in the same order rather than another."""
     if trains_on_everything(manifest):
         return None
-    found = None
-    for name, (first, *_) in arms.items():
-        alike = budget_of(first) == budget_of(manifest) and same_settings(manifest, first)
-        if wanted(first) and alike and first["samples"] == manifest["samples"]:
-            if follows_full_set(first) == follows_full_set(manifest):
-                return name
-            found = found or name
-    return found
+    found = {
+        name: ({run["key"]["seed"] for run in arm}, follows_full_set(arm[0]))
+        for name, arm in arms.items()
+        if wanted(arm[0])
+        and budget_of(arm[0]) == budget_of(manifest)
+        and same_settings(manifest, arm[0])
+        and arm[0]["samples"] == manifest["samples"]
+    }
+
+    def fits(name: str) -> tuple[bool, bool]:
+        """Whether an arm has the same order, and, as tickets may be equally large, the same seeds."""
+        seeds, follows = found[name]
+        return follows == follows_full_set(manifest), manifest["key"]["seed"] in seeds
+
+    return max(found, key=fits, default=None)  # the first of the best
 
 
 def budget_of(manifest: Manifest) -> str:

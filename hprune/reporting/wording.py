@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hprune.reporting.arms import drawn_at_random
+from hprune.reporting.chance_notes import chance_notes
 from hprune.reporting.duplicates import overlap_notes
 
 Report = Mapping[str, Any]
@@ -92,11 +92,7 @@ def notes(report: Report) -> list[str]:
             "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
             "verdicts are corrected for the number of arms compared with the same one (Holm)."
         )
-    if any(row["S"] is not None and len(row["seeds"]) > 1 and not drawn_at_random(row["rule"]) for row in rows):
-        found.append(
-            "Seeds train anew on what a score chose once: intervals hold for these subsets. Scoring runs with other "
-            "seeds would choose others; random subsets alone are drawn anew for each seed."
-        )
+    found += chance_notes(report)
     if len(report["margins"]) > 1:
         stated = ", ".join("none" if margin is None else f"{margin:g}" for margin in report["margins"])
         found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
@@ -148,8 +144,7 @@ def meanings(report: Report) -> list[str]:
         )
     if any(row["verdict"] == "not distinguishable" for row in rows):
         found.append(
-            "Not distinguishable: over these seeds, chance alone could give such a difference. "
-            "It does not show that the two are equal."
+            "Not distinguishable: chance alone could give such a difference. It does not show that the two are equal."
         )
     return found
 
@@ -195,6 +190,13 @@ def margin_of(gap: Mapping[str, Any], metric: str) -> str:
     if metric not in PERCENT:
         return f"{margin:g}"
     return f"{100 * margin:g} {'point' if margin == 0.01 else 'points'}"
+
+
+def behind(gap: Mapping[str, Any]) -> str:
+    """What a difference rests on: `3 tickets, 9 seeds, 872 examples`."""
+    tickets = [count(gap["tickets"], "ticket")] if "tickets" in gap else []
+    examples = [count(gap["examples"], "example")] if gap.get("examples") else []
+    return ", ".join([*tickets, count(gap["seeds"], "seed"), *examples])
 
 
 def p_value(p: float) -> str:

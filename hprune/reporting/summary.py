@@ -24,7 +24,11 @@ Schema of `report.json` (schema_version 2):
         differences without `to`, and corrected for the slices of one column
     main_score: the table of H that the study is shown by, which its winning tickets were chosen by, or null
     matrix: every arm beside every other, see `hprune.reporting.matrix.matrix_of`, or null
-    first_epoch: {table, hardest, missed_first_only} | null, see `hprune.reporting.first_epoch`
+    first_epoch: {table, hardest, missed_first_only, ticket, ticket_by_first,
+                  by_class: {class: {samples, ticket, ticket_by_first}}} | null
+        what is so because of the first epoch only: of the samples with H = 0 (`hardest`) those that some run had right
+        in all later epochs, of the winning ticket those that all runs had; `by_class` is empty if the data are gone;
+        see `hprune.reporting.first_epoch`
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
@@ -134,7 +138,9 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "examples": examples,
         "slices": slices,
         "matrix": matrix_of(arms, metric=primary),
-        "first_epoch": first_epoch_misses(root, study, of_h),
+        "first_epoch": first_epoch_misses(
+            root, study, of_h, labels=None if of_h is None else _labels(of_h, data), label_names=first["label_names"]
+        ),
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything

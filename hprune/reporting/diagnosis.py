@@ -167,9 +167,9 @@ def _ticket_by_first_epoch(report: Report) -> Iterator[Finding]:
         "only through epoch 1: every run has them right in all later epochs"
         f"{of_class if inside - before > MOVED else ''}.",
         "Such a ticket is mostly the order of the first steps, and the class that a model answers before it has "
-        "learned anything. Compare it with random samples of its classes (subset=random_same_classes), and spend fewer of the "
-        "steps of epoch 1 before anything is learned: with more data, or model.pooling=mean. Leaving out epoch 1 and "
-        "judging by a clean pass are no way out: on small sets they chose tickets that train far worse.",
+        "learned anything. Compare it with random samples of its classes (subset=random_same_classes), and spend fewer "
+        "of the steps of epoch 1 before anything is learned: with more data, or model.pooling=mean. Leaving out that "
+        "epoch and judging by a clean pass are no way out: on small sets they chose tickets that train far worse.",
     )
 
 

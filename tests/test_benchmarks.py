@@ -21,6 +21,7 @@ SMALL = {
     "order_rules.py": ["--sizes", "200", "--shares", "0.5", "--seeds", "2"],
     "pair_correlation.py": ["--work", "work", "--samples", "80", "--seeds", "4", "--scoring", "2", "--epochs", "1"],
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
+    "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip
 

@@ -35,8 +35,14 @@ Schema of `report.json` (schema_version 2):
         differences without `to`, and corrected for the slices of one column
     main_score: the table of H that the study is shown by, which its winning tickets were chosen by, or null
     matrix: every arm beside every other, see `hprune.reporting.matrix.matrix_of`, or null
-    first_epoch: {table, hardest, missed_first_only} | null, see `hprune.reporting.first_epoch`
+    first_epoch: {table, hardest, missed_first_only, ticket, ticket_by_first,
+                  by_class: {class: {samples, ticket, ticket_by_first}}} | null
+        what is so because of the first epoch only: of the samples with H = 0 (`hardest`) those that some run had right
+        in all later epochs, of the winning ticket those that all runs had; `by_class` is empty if the data are gone;
+        see `hprune.reporting.first_epoch`
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
+    restored: {runs, rounded: [text], not_kept: [text]} | null   how many of the runs were restored from packed files
+        (`benchmarks/packed_runs.py`), which of their numbers are rounded, and what of them is not kept
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
@@ -73,7 +79,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +103,7 @@ from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
 from hprune.storage.dynamics import records_behind
-from hprune.storage.manifests import read_results
+from hprune.storage.manifests import RESTORED, read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
 from hprune.storage.studies import existing_study, planned_seeds, runs_of
@@ -149,7 +155,10 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "examples": examples,
         "slices": slices,
         "matrix": matrix_of(arms, metric=primary, predictions=predictions),
-        "first_epoch": first_epoch_misses(root, study, of_h),
+        "first_epoch": first_epoch_misses(
+            root, study, of_h, labels=None if of_h is None else _labels(of_h, data), label_names=first["label_names"]
+        ),
+        "restored": _restored(list(manifests.values())),
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything
@@ -183,6 +192,12 @@ def margins_of(arms: Mapping[str, Arm]) -> list[float | None]:
     stated = [comparison.get("margin") if isinstance(comparison, dict) else None for comparison in comparisons]
     numbers = [float(margin) for margin in stated if margin is not None and shapes.number(margin) and margin > 0]
     return [*([None] if len(numbers) < len(stated) else []), *sorted(set(numbers))]
+
+
+def _restored(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    marks = [manifest["restored"] for manifest in manifests if "restored" in manifest]
+    told = {name: sorted({text for mark in marks for text in mark[name]}) for name in RESTORED}
+    return {"runs": len(marks), **told} if marks else None
 
 
 def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:

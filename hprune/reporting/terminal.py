@@ -31,8 +31,8 @@ from hprune.reporting.wording import (
     verdict,
 )
 
-OVERLAP = ("leaks", "duplicates")
-"""Signs that are told here, too, as a few such texts are in a note."""
+TOLD = ("leaks", "duplicates", "ticket_by_first_epoch")
+"""Signs that are told here, too: a few such texts are in a note, and what the ticket is made of is the result."""
 NAME = 14
 """Columns that the name of an arm takes at least: `winning_ticket`."""
 
@@ -58,7 +58,7 @@ def print_table(report: Report) -> None:
 
 def _signs(report: Report) -> list[str]:
     names = dict.fromkeys(finding["sign"].replace("_", " ") for finding in report["diagnosis"])
-    told = [finding["told"] for finding in report["diagnosis"] if finding["sign"] in OVERLAP]
+    told = [finding["told"] for finding in report["diagnosis"] if finding["sign"] in TOLD]
     return [*told, f"Signs to look at, each with what to do in report.html: {', '.join(names)}."] if names else []
 
 

@@ -73,7 +73,7 @@ def rows_of(report: Report, eval_set: str, metric: str) -> list[Row]:
 def notes(report: Report) -> list[str]:
     """What a careful reader must know: runs that are missing, few seeds or one, seeds that all gave the same value."""
     rows = [row for eval_set in eval_sets(report) for row in rows_of(report, eval_set, report["primary_metric"])]
-    found = _missing(report)
+    found = [*_missing(report), *_restored(report)]
     if any(len(row["seeds"]) == 1 for row in rows):
         found.append("With one seed there is no interval and no verdict: nothing tells an effect from chance.")
     for seeds, span in SPAN.items():
@@ -110,6 +110,15 @@ def _missing(report: Report) -> list[str]:
         for name, table in report["histogram"].items()
         if table["missing_seeds"]
     ]
+
+
+def _restored(report: Report) -> list[str]:
+    """That runs were restored, with what a packed file does not keep."""
+    if not (mark := report.get("restored")):
+        return []
+    runs = f"{count(mark['runs'], 'run')} {'was' if mark['runs'] == 1 else 'were'} restored from packed files"
+    rounded = f"{', '.join(mark['rounded'])}; " if mark["rounded"] else ""
+    return [f"{runs}: {rounded}not kept: {', '.join(mark['not_kept']) or 'nothing'}."]
 
 
 def cost_sentences(report: Report) -> list[str]:

@@ -11,7 +11,8 @@ pooler    MiniLM's own pooler beside mean pooling: size, spread, a linear head; 
 ticket    the ticket of the training pass: epoch 1, class, and agreement of two groups of runs
 clean     the same of a clean pass, and what an independent classifier makes of each range of H
 dilution  the share of the ticket that is there through epoch 1 only, against the number of phrases
-arms      full, ticket and random on phrases and on sentences, with the noise of the seeds and of the 872 examples
+arms      full, ticket and random on phrases, with the noise of the seeds and of the validation examples
+sentences the same on whole sentences
 holm      the printed comparisons of tickets with random subsets (EXPERIMENTS.md), corrected for their number
 """
 
@@ -32,7 +33,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from transformers import AutoModel, AutoTokenizer
 
 from hprune.data.batching import plan_batches
@@ -52,24 +55,37 @@ WAYS: dict[str, tuple[Measured, int]] = {
     "clean pass": ("eval_pass", 0),
     "clean pass, without epoch 1": ("eval_pass", 1),
 }
-# ticket of the training pass to as many random phrases, in points: mean, low, high, and p where it is printed
-PRINTED = (
-    ("500, equal steps", -13.1, -19.1, -7.1, None),
-    ("1,000, equal steps", -4.0, -5.1, -2.9, None),
-    ("2,000, equal steps", -1.4, -2.4, -0.5, None),
-    ("4,000, equal steps", +0.4, -0.4, +1.2, None),
-    ("8,000, equal steps", +0.9, +0.1, +1.7, 0.041),
-    ("2,000, equal epochs", -2.3, -4.0, -0.6, None),
-    ("4,000, equal epochs", +1.1, +0.2, +1.9, 0.024),
-    ("8,000, equal epochs", +1.2, +0.6, +1.8, 0.004),
-    ("2,000, equal epochs, runs 11 to 16", -0.3, -2.0, +1.4, None),
-    ("2,000, equal epochs, runs 21 to 26", -5.3, -8.7, -1.9, None),
-    ("2,000, equal epochs, all 18 runs", +0.5, +0.0, +1.0, 0.044),
-    ("4,000, equal epochs, runs 11 to 16", +1.0, -0.2, +2.2, 0.082),
-    ("4,000, equal epochs, all 12 runs", +0.8, +0.1, +1.5, 0.040),
-)
-BY_SIZE = 8
-"""The first so many are one family: the ticket of runs 1 to 6 by the number of phrases, in both budgets."""
+# ticket to as many random phrases over six seeds, in points: mean, low, high, and p where it is printed
+PRINTED: dict[str, dict[str, tuple[float, float, float, float | None]]] = {
+    "equal epochs": {
+        "2,000, training pass": (-2.3, -4.0, -0.6, None),
+        "2,000, training pass, without epoch 1": (-4.4, -11.9, +3.1, None),
+        "2,000, clean pass": (-0.5, -1.8, +0.8, None),
+        "2,000, clean pass, without epoch 1": (-5.7, -11.5, +0.1, None),
+        "4,000, training pass": (+1.1, +0.2, +1.9, 0.024),
+        "4,000, training pass, without epoch 1": (-25.3, -28.5, -22.2, None),
+        "4,000, clean pass": (-5.8, -11.5, -0.0, 0.049),
+        "4,000, clean pass, without epoch 1": (-0.2, -0.6, +0.1, None),
+        "8,000, training pass": (+1.2, +0.6, +1.8, 0.004),
+        "8,000, training pass, without epoch 1": (-25.1, -27.6, -22.6, None),
+        "8,000, clean pass": (-31.8, -33.3, -30.3, None),
+        "8,000, clean pass, without epoch 1": (-13.0, -19.5, -6.4, None),
+    },
+    "equal steps": {
+        "500, training pass": (-13.1, -19.1, -7.1, None),
+        "1,000, training pass": (-4.0, -5.1, -2.9, None),
+        "2,000, training pass": (-1.4, -2.4, -0.5, None),
+        "4,000, training pass": (+0.4, -0.4, +1.2, None),
+        "8,000, training pass": (+0.9, +0.1, +1.7, 0.041),
+    },
+    "equal epochs, tickets of other runs": {
+        "2,000, training pass, runs 11 to 16": (-0.3, -2.0, +1.4, None),
+        "2,000, training pass, runs 21 to 26": (-5.3, -8.7, -1.9, None),
+        "2,000, training pass, all 18 runs": (+0.5, +0.0, +1.0, 0.044),
+        "4,000, training pass, runs 11 to 16": (+1.0, -0.2, +2.2, 0.082),
+        "4,000, training pass, all 12 runs": (+0.8, +0.1, +1.5, 0.040),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -126,9 +142,9 @@ def phrases(facts: Facts, samples: int, split: str = "train") -> tuple[list[str]
     return found["sentence"].to_pylist(), found["label"].to_numpy()
 
 
-def middle(h: NDArray[np.int16]) -> Mask:
+def middle(h: NDArray[np.integer], runs: int = S) -> Mask:
     """The winning ticket: neither never nor always."""
-    mask: Mask = (h > 0) & (h < S)
+    mask: Mask = (h > 0) & (h < runs)
     return mask
 
 
@@ -196,11 +212,16 @@ def features(facts: Facts, given: Sequence[str]) -> tuple[NDArray[np.float32], N
     return torch.cat(pooled).numpy(), torch.cat(means).numpy()
 
 
+def linear_head() -> GridSearchCV:
+    """A logistic regression on scaled features, its penalty chosen by cross-validation."""
+    scaled = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    return GridSearchCV(scaled, {"logisticregression__C": [1e-3, 1e-2, 1e-1, 1.0]}, cv=5)
+
+
 def out_of_fold(inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> Mask:
-    """Whether a logistic regression on the other four fifths gets each label right."""
+    """Whether a linear head that was trained on the other four fifths gets each label right."""
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    right: Mask = cross_val_predict(LogisticRegression(max_iter=2000), inputs, labels, cv=folds) == labels
-    return right
+    return np.asarray(cross_val_predict(linear_head(), inputs, labels, cv=folds) == labels, dtype=bool)
 
 
 def pooler(facts: Facts) -> None:
@@ -212,12 +233,10 @@ def pooler(facts: Facts) -> None:
     def rows() -> Iterator[Sequence[object]]:
         for i, name in enumerate(("its own pooler", "mean pooling")):
             x, y = inner[i], outer[i]
-            accuracy = LogisticRegression(max_iter=2000).fit(x, labels).score(y, truth)
-            scaled = LogisticRegression(max_iter=2000).fit(x / x.std(axis=0), labels).score(y / x.std(axis=0), truth)
             spread = (f"{np.abs(x).mean():.3f}", f"{x.std(axis=0).mean():.3f}")
-            yield name, *spread, share(out_of_fold(x, labels)), f"{accuracy:.1%}", f"{scaled:.1%}"
+            yield name, *spread, share(out_of_fold(x, labels)), f"{linear_head().fit(x, labels).score(y, truth):.1%}"
 
-    head = ["frozen", "mean absolute output", "spread over phrases", "5-fold", "on validation", "the same, scaled"]
+    head = ["frozen", "mean absolute output", "spread over phrases", "linear head, 5-fold", "on validation"]
     table(f"Linear heads on {len(given):,} phrases", head, rows())
 
     tokenizer = AutoTokenizer.from_pretrained(facts.model)
@@ -229,19 +248,17 @@ def pooler(facts: Facts) -> None:
                 says = np.where(correct[0], labels, 1 - labels)
                 planned = plan_batches(lengths, batch_size=BATCH, seed=seed)
                 positive = np.array([says[batch].mean() for batch in planned])
-                first = int(np.argmax(positive < 1)) if (positive < 1).any() else positive.size
-                wrong = [share(~correct[0][labels == label]) for label in (0, 1)]
-                yield seed, first, int((positive == 1).sum()), positive.size, *wrong
+                halves = [f"{half.mean():.0%}" for half in np.array_split(positive, 2)]
+                missed = [share(~correct[0][labels == label]) for label in (0, 1)]
+                yield seed, f"{(positive == 1).sum()} of {positive.size}", *halves, *missed
 
-    head = [
-        "run",
-        "steps before the first other answer",
-        "steps that answer with it only",
-        "of",
-        "negative missed",
-        "positive missed",
-    ]
-    table("Epoch 1, training pass: the answer is positive", head, steps())
+    head = ["run", "steps with no other answer", "positive answers, first half of the steps", "second half"]
+    head += ["negative phrases missed", "positive phrases missed"]
+    table(
+        f"Epoch 1, training pass: how often the answer is positive ({labels.mean():.0%} of the labels are)",
+        head,
+        steps(),
+    )
 
 
 def ticket(facts: Facts) -> None:
@@ -269,25 +286,27 @@ def clean(facts: Facts) -> None:
 
     def rows() -> Iterator[Sequence[object]]:
         for name, (measured, skip) in WAYS.items():
-            scores = [h_score(d.prefix(skip=skip)) for d in dynamics(facts, facts.samples, measured)]
-            sizes = ", ".join(f"{middle(h).sum()}" for h in scores)
+            groups = [d.prefix(skip=skip).correct.all(axis=1) for d in dynamics(facts, facts.samples, measured)]
+            scores = [ok.sum(axis=0) for ok in groups]
+            halves = [(ok[: S // 2].sum(axis=0), ok[S // 2 :].sum(axis=0)) for ok in groups]
+            few = ", ".join(kappa(middle(a, S // 2), middle(b, S // 2)) for a, b in halves)
             pairs = [(a, b) for i, a in enumerate(scores) for b in scores[:i]]
             agree = [", ".join(kappa(of(a), of(b)) for a, b in pairs) for of in (middle, never, always)]
             judged = [share(right[of(scores[0])]) for of in (never, middle, always)]
-            yield name, sizes, *agree, *judged
+            yield name, ", ".join(f"{middle(h).sum()}" for h in scores), few, *agree, *judged
 
-    head = ["judged by", "tickets", "kappa of the tickets", "of H = 0", "of H = S"]
+    head = ["judged by", "tickets", f"kappa of tickets of {S // 2} runs", f"of {S} runs", "of their H = 0", "of H = S"]
     head += ["right by the classifier: H = 0", "middle", "H = S"]
-    table(f"Groups of {S} runs; 5-fold logistic regression on mean pooling: {share(right)} right", head, rows())
+    table(f"Groups of {S} runs; 5-fold linear head on mean pooling: {share(right)} right", head, rows())
 
 
-def never(h: NDArray[np.int16]) -> Mask:
+def never(h: NDArray[np.integer]) -> Mask:
     """H = 0."""
     mask: Mask = h == 0
     return mask
 
 
-def always(h: NDArray[np.int16]) -> Mask:
+def always(h: NDArray[np.integer]) -> Mask:
     """H = S."""
     mask: Mask = h == S
     return mask
@@ -326,28 +345,28 @@ def predicted(misses: float, negative: Mask) -> str:
     return f"{negative.mean() * (1 - (1 - p) ** S - p**S):.1%}"
 
 
-def arms(facts: Facts) -> None:
+def arms(facts: Facts, name: str = "phrases") -> None:
     """The ticket against all and random, and how much of a difference is noise."""
-    seeds = ",".join(map(str, facts.comparisons))
+    seeds, study = ",".join(map(str, facts.comparisons)), f"sst2_facts_{name}"
+    scoring = ",".join(str(seed) for seed in range(1, 1 + S))
+    lenient = [f"arms.{arm}.allow_missing_class=true" for arm in ("winning_ticket", "random_like")]
+    chosen = (f"scoring.seeds=[{scoring}]", f"comparison.seeds=[{seeds}]", *lenient)
+    facts.train("study", study, facts.sst2 if name == "phrases" else facts.sentences, facts.samples, *chosen)
+    right, sizes = _right(facts, study)
 
     def rows() -> Iterator[Sequence[object]]:
-        for name, data in (("phrases", facts.sst2), ("sentences", facts.sentences)):
-            study = f"sst2_facts_{name}"
-            scoring = ",".join(str(seed) for seed in range(1, 1 + S))
-            lenient = [f"arms.{arm}.allow_missing_class=true" for arm in ("winning_ticket", "random_like")]
-            chosen = (f"scoring.seeds=[{scoring}]", f"comparison.seeds=[{seeds}]", *lenient)
-            facts.train("study", study, data, facts.samples, *chosen)
-            right, sizes = _right(facts, study)
-            for arm in right:
-                cells = (arm, sizes[arm], f"{right[arm].mean():.1%}")
-                yield name, *cells, *(_difference(right[arm], right[other]) for other in ("full", "random_like"))
+        for arm in right:
+            cells = (f"{sizes[arm]:,}", f"{right[arm].mean():.1%}")
+            yield arm, *cells, *(_difference(right[arm], right[other]) for other in ("full", "random_like"))
 
-    head = ["texts", "arm", "samples", "accuracy", "to full", "to random"]
-    table(
-        f"{facts.samples:,} texts, seeds {seeds}: difference [95% over seeds] and its standard error by examples",
-        head,
-        rows(),
-    )
+    head = ["arm", name, "accuracy", "to full", "to random"]
+    title = f"{facts.samples:,} {name}, seeds {seeds}: difference [95% over seeds], standard error by examples"
+    table(title, head, rows())
+
+
+def whole_sentences(facts: Facts) -> None:
+    """The same of whole sentences."""
+    arms(facts, "sentences")
 
 
 def _right(facts: Facts, study: str) -> tuple[dict[str, Mask], dict[str, int]]:
@@ -375,34 +394,40 @@ def _difference(arm: Mask, other: Mask) -> str:
 
 
 def corrected(facts: Facts) -> None:
-    """Holm's correction of what was printed: p from the interval over six seeds where none is."""
+    """Holm's correction of what was printed, in each table, and over all tickets of the training pass."""
     half = student.ppf(0.975, 5)
-    values = np.array(
-        [
-            2 * student.sf(abs(mean) * 2 * half / (high - low), 5) if p is None else p
-            for _, mean, low, high, p in PRINTED
-        ]
-    )
-    family, every = holm(values[:BY_SIZE]), holm(values)
+    p_values = {
+        (budget, name): p or float(2 * student.sf(abs(mean) * 2 * half / (high - low), 5))
+        for budget, tested in PRINTED.items()
+        for name, (mean, low, high, p) in tested.items()
+    }
+    families = [[key for key in p_values if key[0] == budget] for budget in PRINTED]
+    whole = [key for key in p_values if "clean" not in key[1] and "without" not in key[1]]
+    own = {
+        key: p for keys in families for key, p in zip(keys, holm(np.array([p_values[k] for k in keys])), strict=True)
+    }
+    among = dict(zip(whole, holm(np.array([p_values[key] for key in whole])), strict=True))
 
     def rows() -> Iterator[Sequence[object]]:
-        for i, (name, mean, low, high, _) in enumerate(PRINTED):
-            among = f"{family[i]:.3f}" if i < BY_SIZE else ""
-            yield name, f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]", f"{values[i]:.4f}", among, f"{every[i]:.3f}"
+        for (budget, name), p in p_values.items():
+            mean, low, high, _ = PRINTED[budget][name]
+            rest = f"{among[budget, name]:.3f}" if (budget, name) in among else ""
+            cells = (f"{budget}: {name}", f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]", f"{p:.2g}")
+            yield *cells, f"{own[budget, name]:.3f}", rest
 
     head = [
         "ticket to random",
         "points",
         "p",
-        f"by Holm among the {BY_SIZE} of runs 1 to 6",
-        f"among all {len(PRINTED)}",
+        "by Holm in its table",
+        f"among the {len(whole)} of a whole training pass",
     ]
     table("Printed comparisons, each over six seeds and one ticket", head, rows())
 
 
 SECTIONS: dict[str, Callable[[Facts], None]] = {
     "texts": texts, "holm": corrected, "pooler": pooler, "ticket": ticket, "clean": clean, "dilution": dilution,
-    "arms": arms,
+    "arms": arms, "sentences": whole_sentences,
 }  # fmt: skip
 
 
@@ -421,8 +446,17 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16")
     given = parser.parse_args()
     seeds = tuple(range(101, 101 + given.comparisons))
-    paths = [path.resolve() for path in (given.sst2, given.sentences, given.model, given.work)]
-    facts = Facts(*paths, given.samples, tuple(given.larger), given.groups, seeds, given.precision)
+    facts = Facts(
+        sst2=given.sst2.resolve(),
+        sentences=given.sentences.resolve(),
+        model=given.model.resolve(),
+        work=given.work.resolve(),
+        samples=given.samples,
+        larger=tuple(given.larger),
+        groups=given.groups,
+        comparisons=seeds,
+        precision=given.precision,
+    )
     for name in given.only:
         SECTIONS[name](facts)
 

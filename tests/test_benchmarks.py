@@ -73,11 +73,10 @@ def test_the_facts_of_sst2(corpus_dir: Path, tiny_bert: Path, tmp_path: Path) ->
     cells = {row[0]: row[1:] for row in rows}
     assert not any("nan" in cell for row in rows for cell in row)
     assert cells["SST-2, train"][-2:] == ["160 (100.0%)", "0 (0.0%)"]  # each is one of itself
-    assert {"its own pooler", "12", "1 to 6", "clean pass", "96", "8,000, equal epochs"} <= set(cells)
+    assert {"its own pooler", "12", "1 to 6", "clean pass", "96", "full"} <= set(cells)
+    assert cells["equal epochs: 8,000, training pass"][2] == "0.034"  # as of 0.0038, fourth of 12: times 9
     assert int(cells["1 to 6"][1]) <= int(cells["1 to 6"][0])  # of the ticket, through epoch 1 only
-    assert [row[:2] for row in rows if row[0] in ("phrases", "sentences")][1:] == [
-        [texts, arm] for texts in ("phrases", "sentences") for arm in ("full", "winning_ticket", "random_like")
-    ]
+    assert [row[0] for row in rows].count("winning_ticket") == 2  # of phrases and of sentences
 
 
 @pytest.mark.parametrize("misses", [0, 20, 150, 290])

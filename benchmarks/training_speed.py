@@ -175,7 +175,7 @@ def main() -> None:
             rounds.append(took)
             print({name: round(seconds, 2) for name, seconds in took.items()}, flush=True)
     mean = np.diff(packed.datamodule.train.data.tokens.offsets).mean()
-    print(f"\n{given.samples} sentences of SST-2, {mean:.1f} tokens each, {given.precision}, {given.rounds} rounds\n")
+    print(f"\n{given.samples} phrases of SST-2, {mean:.1f} tokens each, {given.precision}, {given.rounds} rounds\n")
     print("| | samples a second, median | hprune is faster by, median (lowest .. highest) |")
     print("|---|---|---|")
     for name in everyone:

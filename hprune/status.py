@@ -59,23 +59,24 @@ def _runs(runs: dict[Path, StudyRun]) -> Table:
     for path, run in sorted(runs.items(), key=lambda item: item[1].key):
         state: str = state_of(path)
         try:
-            samples, result = _result(path, state)
+            state, samples, result = _result(path, state)
         except ValueError as error:  # the other runs are to be seen, too
             state, samples, result = "damaged", "", str(error)
         table.add_row(str(run.key), state, samples, shortened(result, LONGEST_MESSAGE), path.parent.name)
     return table
 
 
-def _result(path: Path, state: str) -> tuple[str, str]:
-    """How many samples a run was trained on and what it reached, or why it failed."""
+def _result(path: Path, state: str) -> tuple[str, str, str]:
+    """The state of a run, how many samples it was trained on, and what it reached or why it failed."""
     if state == "failed":
-        return "", read_failure(path)
+        return state, "", read_failure(path)
     if state != "done":
-        return "", ""
+        return state, "", ""
     manifest = read_results(path)
     metric = manifest["primary_metric"]
     reached = (f"{name} {metric} {values[metric]:.4f}" for name, values in manifest["metrics"].items())
-    return f"{manifest['samples']:,}", ", ".join(reached)
+    state = "restored" if "restored" in manifest else state  # from a packed file, so not all of it is there
+    return state, f"{manifest['samples']:,}", ", ".join(reached)
 
 
 if __name__ == "__main__":

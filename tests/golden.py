@@ -2,8 +2,9 @@
 
 Stored folders are found by their settings hash and their scores by the data hash, and an order, a selection or a record
 that changes makes other results of the same command. So the values that 0.1.0 gave are frozen in
-`fixtures/golden-0.1.0.json`, and `test_golden.py` compares today's with them. `fixtures/study-0.1.0.json` holds what
-0.1.0 read in its own study beside it (`test_stored_studies.py`).
+`fixtures/golden-0.1.0.json`, and `test_golden.py` compares today's with them; `golden-0.2.0.json` holds what came with
+0.2.0: runs on a subset in the order of the full set. `fixtures/study-0.1.0.json` holds what 0.1.0 read in its own study
+beside it (`test_stored_studies.py`).
 
 `python -m tests.golden` adds cases that are new here to these files; it never changes a value that stands in them.
 """
@@ -25,7 +26,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hprune.data.batching import plan_batches
+from hprune.data.batching import plan_batches, plan_subset
 from hprune.science.records import Scores
 from hprune.science.select import Pool, by_value, highest, lowest, per_class, random_like, stratified
 from hprune.storage.files import sha256_of_json
@@ -34,6 +35,7 @@ from hprune.training.units import load_samples
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FILE = FIXTURES / "golden-0.1.0.json"
+FILE_0_2 = FIXTURES / "golden-0.2.0.json"
 STUDY = FIXTURES / "study-0.1.0"
 """A root of 0.1.0 with the study `stored`."""
 Golden = dict[str, Any]
@@ -250,6 +252,18 @@ def batch_orders() -> Golden:
     }
 
 
+def subset_orders() -> Golden:
+    """Plans of every third and of every row but the first, in the order of the full set."""
+    return {
+        f"{name} of {rows} rows by {size}, seed {seed}, {batching}, epoch {epoch}": order_digest(
+            plan_subset(lengths_of(rows), kept, batch_size=size, seed=seed, batching=batching, epoch=epoch)  # type: ignore[arg-type]
+        )
+        for rows, size, seed, batching, epoch in ORDERS
+        for name, kept in (("a third", np.arange(0, rows, 3)), ("all but one", np.arange(1, rows)))
+        if kept.size
+    }
+
+
 SELECTIONS: dict[str, Callable[[Pool], NDArray[np.int64]]] = {
     "random_like": random_like,
     "highest": highest,
@@ -318,14 +332,33 @@ def _plain(values: NDArray[Any]) -> list[list[float]]:
     return np.round(values.astype(np.float64), 5).tolist() if values.dtype != bool else values.astype(int).tolist()
 
 
+def settings_of_0_1(settings: Golden) -> Golden:
+    """The same settings without what runs on a subset have since 0.2.0."""
+    return {**settings, "data": {name: value for name, value in settings["data"].items() if name != "order_from"}}
+
+
 def computed(files: Path, root: Path) -> Golden:
-    """All of it, as today's code gives it."""
+    """What 0.1.0 did, as today's code does it."""
     return {
-        "settings": {name: settings_hash(settings) for name, settings in settings_of_runs(files, root)},
+        "settings": {
+            name: settings_hash(settings_of_0_1(settings)) for name, settings in settings_of_runs(files, root)
+        },
         "data": data_hashes(files, root),
         "orders": batch_orders(),
         "selections": selections(),
         "records": records(files, root),
+    }
+
+
+def computed_0_2(files: Path, root: Path) -> Golden:
+    """What came with 0.2.0."""
+    return {
+        "settings": {
+            name: settings_hash(settings)
+            for name, settings in settings_of_runs(files, root)
+            if "order_from" in settings["data"]
+        },
+        "orders": subset_orders(),
     }
 
 
@@ -380,6 +413,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as files, tempfile.TemporaryDirectory() as root:
         write_files(Path(files))
         add_to(FILE, computed(Path(files), Path(root)))
+        add_to(FILE_0_2, computed_0_2(Path(files), Path(root)))
     add_to(STUDY.with_name(f"{STUDY.name}.json"), stored_values(STUDY))
 
 

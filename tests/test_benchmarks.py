@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from transformers import BertConfig, BertModel
 
 from tests.conftest import ROOT
+from tests.tiny import MODELS, word_tokenizer
 
 SMALL = {
     "step_speed.py": ["--models", "tiny", "--batches", "2", "--batch-size", "8", "--rounds", "1",
@@ -18,7 +23,10 @@ SMALL = {
     "scoring_scale.py": ["--largest", "10000"],
     "all_scores.py": ["--samples", "10000", "--stored", "1000"],
     "report_scale.py": ["--largest", "1000"],
+    "order_rules.py": ["--sizes", "200", "--shares", "0.5", "--seeds", "2"],
+    "pair_correlation.py": ["--work", "work", "--samples", "80", "--seeds", "4", "--scoring", "2", "--epochs", "1"],
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
+    "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip
 
@@ -33,3 +41,51 @@ def test_a_benchmark_prints_its_table(script: str, tmp_path: Path) -> None:
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert len(rows) >= 2 + ("step" in script)
     assert not any("nan" in row for row in rows)
+
+
+@pytest.fixture
+def tiny_bert(corpus_dir: Path, tmp_path: Path) -> Path:
+    """A folder with a BERT of random weights, its pooler included, and a tokenizer."""
+    tokenizer = word_tokenizer(pq.read_table(corpus_dir / "train.parquet")["sentence"].to_pylist(), types=True)
+    fields = {name: value for name, value in MODELS["bert"].items() if name != "model_type"}
+    config = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **fields)
+    BertModel(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_the_facts_of_sst2(corpus_dir: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    """All sections, on a corpus that stands for phrases and sentences alike."""
+    command = [sys.executable, ROOT / "benchmarks/sst2_facts.py", corpus_dir, corpus_dir, tiny_bert]
+    command += [
+        "--work",
+        tmp_path / "work",
+        "--samples",
+        "64",
+        "--larger",
+        "96",
+        "--comparisons",
+        "2",
+        "--precision",
+        "32",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    cells = {row[0]: row[1:] for row in rows}
+    assert not any("nan" in cell for row in rows for cell in row)
+    assert cells["SST-2, train"][-2:] == ["160 (100.0%)", "0 (0.0%)"]  # each is one of itself
+    assert {"its own pooler", "12", "1 to 6", "clean pass", "96", "full"} <= set(cells)
+    assert cells["equal epochs: 8,000, training pass"][2] == "0.034"  # as of 0.0038, fourth of 12: times 9
+    assert int(cells["1 to 6"][1]) <= int(cells["1 to 6"][0])  # of the ticket, through epoch 1 only
+    assert [row[0] for row in rows].count("winning_ticket") == 2  # of phrases and of sentences
+
+
+@pytest.mark.parametrize("misses", [0, 20, 150, 290])
+def test_dilution_predicts_what_chance_gives(misses: int) -> None:
+    facts, rng = runpy.run_path(str(ROOT / "benchmarks/sst2_facts.py")), np.random.default_rng(misses)
+    negative = np.arange(1000) < 300
+    missed = np.array([[rng.permutation(300) < misses for _ in range(facts["S"])] for _ in range(300)]).sum(axis=1)
+    seen = ((missed > 0) & (missed < facts["S"])).sum(axis=1).mean() / 1000
+    assert float(facts["predicted"](misses, negative).rstrip("%")) / 100 == pytest.approx(seen, abs=0.002)

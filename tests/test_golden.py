@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tests import golden
-from tests.golden import FILE, Golden
+from tests.golden import FILE, FILE_0_2, Golden, settings_hash, settings_of_0_1
 
 FROZEN: Golden = json.loads(FILE.read_text())
+FROZEN_0_2: Golden = json.loads(FILE_0_2.read_text())
 BORDER = 2e-3
 """Margins within which another machine's last digits may turn an answer."""
 
@@ -25,10 +26,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_runs_are_named_as_ever(files: Path, tmp_path: Path) -> None:
-    found = {name: golden.settings_hash(settings) for name, settings in golden.settings_of_runs(files, tmp_path)}
-    assert found == FROZEN["settings"]
+    settings = dict(golden.settings_of_runs(files, tmp_path))
+    found = {name: settings_hash(of_run) for name, of_run in settings.items()}
     assert len(set(found.values())) == len(found) - 1, "but for a budget of steps, which the full set has anyway"
     assert found["trainer_steps"] == found["task_own"]
+    on_subsets = {name for name in found if name.startswith("subset_")}
+    assert {name for name, of_run in settings.items() if "order_from" in of_run["data"]} == on_subsets
+    assert {name: found[name] for name in on_subsets} == FROZEN_0_2["settings"]
+    before = {name: settings_hash(settings_of_0_1(of_run)) for name, of_run in settings.items()}
+    assert before == FROZEN["settings"], "and runs on a subset but for their order"
+    assert not {found[name] for name in on_subsets} & set(before.values())
 
 
 def test_data_have_the_hash_that_they_had(files: Path, tmp_path: Path) -> None:
@@ -39,6 +46,10 @@ def test_batches_come_in_the_order_that_they_had() -> None:
     found = golden.batch_orders()
     assert found == FROZEN["orders"]
     assert len({order["sha256"] for order in found.values()}) > len(found) / 2
+
+
+def test_subsets_come_in_the_order_that_they_had_since_0_2() -> None:
+    assert golden.subset_orders() == FROZEN_0_2["orders"]
 
 
 def test_selections_draw_what_they_drew() -> None:

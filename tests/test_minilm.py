@@ -1,4 +1,4 @@
-"""A real pre-trained model on real sentences, where both are at hand: it learns, and its record makes sense."""
+"""A real pre-trained model on real phrases of SST-2, where both are at hand: it learns, and its record makes sense."""
 
 from __future__ import annotations
 

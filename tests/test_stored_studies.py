@@ -132,7 +132,7 @@ def test_the_same_scores_are_made_of_the_stored_records(root: Path, run_command:
 
 
 def test_the_study_finds_its_stored_runs_complete(root: Path) -> None:
-    """Nothing is trained that 0.1.0 has trained."""
+    """No run of the full set is trained again; those on a subset have other settings since 0.2.0."""
     from hydra import compose, initialize_config_dir
 
     from hprune.collect import folder_of
@@ -146,10 +146,48 @@ def test_the_study_finds_its_stored_runs_complete(root: Path) -> None:
     planned = [*made.scoring_runs(), *made.comparison_runs()]
     folders = [folder_of(spec, data, root=root, study="stored") for spec in planned]
     stored = {run.path: run for run in runs_of(root, "stored")}
-    for folder in folders:
+    full, others = (
+        [folder for folder in folders if (folder.key.subset == "full") == is_full] for is_full in (True, False)
+    )
+    assert {folder.path for folder in full} == {path for path, run in stored.items() if run.key.subset == "full"}
+    for folder in full:
         assert folder.complete, folder.path
         assert differing_keys(read_results(folder.path)["settings"], folder.settings) == []
-    assert {folder.path for folder in folders} == set(stored)
+    assert {folder.key for folder in others} == {run.key for run in stored.values() if run.key.subset != "full"}
+    for folder in others:  # trained in another order since, so in a folder of its own beside that of 0.1.0
+        (before,) = (path for path, run in stored.items() if run.key == folder.key)
+        assert not folder.path.exists()
+        assert differing_keys(read_results(before)["settings"], folder.settings) == [
+            "data.order_from (absent there, full_set here)"
+        ]
+
+
+def test_a_stored_study_goes_on(root: Path, run_command: Command) -> None:
+    """The same command trains the arms on subsets in the order of the full set; those of 0.1.0 are reported beside."""
+    before = {run.path: (run.path / "run.json").read_bytes() for run in runs_of(root, "stored")}
+    code, out, err = run_command("study", *CONFIG, f"paths.root={root}")
+    assert code == 0, err
+    assert sum("skipped" in line for line in out.splitlines()) == 5
+    assert {path: (path / "run.json").read_bytes() for path in before} == before
+    assert len(runs_of(root, "stored")) == 13
+    report = json.loads((root / "studies" / "stored" / "report.json").read_text())
+    rows = {
+        row["label"]: row for row in report["rows"] if (row["eval_set"], row["metric"]) == ("validation", "accuracy")
+    }
+    names = ["winning_ticket", "random_like"]
+    assert set(rows) == {"full", *names, *(f"{name} [own order]" for name in names)}
+    for name in names:
+        stored, trained = rows[f"{name} [own order]"], rows[name]
+        assert [stored["n"], stored["mean"], stored["values"]] == FROZEN["rows"][f"{name}, validation, accuracy"]
+        assert trained["n"] == stored["n"]
+        assert stored["difference"]["to"] == trained["difference"]["to"] == "full"
+    kept = {
+        (run.key, run.settings_hash): pq.read_table(run.path / "subset.parquet")["sample_id"].to_pylist()
+        for run in runs_of(root, "stored", "comparison")
+    }
+    for key in {key for key, _ in kept}:
+        (ids, *others) = [kept[one] for one in kept if one[0] == key]
+        assert all(other == ids for other in others), "the samples are the same, their order is not"
 
 
 def test_training_a_stored_run_again_gives_its_record(root: Path, tmp_path: Path) -> None:

@@ -45,6 +45,58 @@ def plan_batches(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def plan_subset(
+    lengths: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    batching: Batching = "bucketed",
+    epoch: int = 0,
+) -> list[NDArray[np.int64]]:
+    """Cut the kept rows into batches that come when the full set's plan of the same seed would train their rows.
+
+    So arms of one seed share their order, whatever their sizes. The full set's batches, one after the other, are
+    filtered to the kept rows. For `bucketed`, pools of 50 batches of this sequence are sorted by length and cut, and
+    the batches of a pool come in the order of their rows' mean place in the full plan; otherwise the sequence is cut
+    as it is. Rows of equal length stand in the order of the full plan, and those of the next length in the opposite
+    one, so that a batch with two lengths has rows of one time, and short batches do not come first.
+
+    Args:
+        lengths: (N,) tokens of each row of the full set.
+        kept: (n,) which of these rows are kept, increasing.
+        batch_size: rows in a batch.
+        seed: of the run.
+        batching: see `plan_batches`.
+        epoch: see `plan_batches`.
+
+    Returns:
+        Batches of positions in `kept`, each in exactly one; all but one are full. If every row is kept, the full plan.
+
+    Raises:
+        ValueError: unknown batching, or a batch size below 1.
+    """
+    full_plan = plan_batches(lengths, batch_size=batch_size, seed=seed, batching=batching, epoch=epoch)
+    if kept.size == lengths.size:
+        return full_plan
+    position = np.full(lengths.size, -1, dtype=np.int64)
+    position[kept] = np.arange(kept.size)
+    rows = position[np.concatenate(full_plan)]
+    place = np.repeat(np.arange(len(full_plan)), [batch.size for batch in full_plan])[
+        rows >= 0
+    ]  # (n,) in the full plan
+    rows = rows[rows >= 0]
+    if batching != "bucketed":
+        return _cut(rows, batch_size)
+    batches: list[NDArray[np.int64]] = []
+    own_lengths = lengths[kept[rows]]
+    direction = 1 - 2 * ((own_lengths + seed) % 2)
+    for pool in _cut(np.arange(rows.size), batch_size * POOL):
+        sorted_pool = pool[np.lexsort((direction[pool] * place[pool], own_lengths[pool]))]
+        batches += sorted(_cut(sorted_pool, batch_size), key=lambda batch: float(place[batch].mean()))
+    return [rows[batch] for batch in batches]
+
+
 def by_length(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
     """Batches for evaluation: rows sorted by length, nothing drawn."""
     return _cut(np.argsort(lengths, kind="stable"), batch_size)

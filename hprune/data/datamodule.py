@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hprune.data.batching import Batching, by_length, plan_batches
+from hprune.data.batching import Batching, by_length, plan_batches, plan_subset
 from hprune.data.checks import check_whole
 from hprune.data.tokenise import TokenTable
 
@@ -164,10 +164,20 @@ class Shares(Dataset[Batch]):
 
 
 class PlannedBatches(Sampler[NDArray[np.int64]]):
-    """Yields the planned batches of the current epoch; Lightning calls `set_epoch` before each."""
+    """Yields the planned batches of the current epoch; Lightning calls `set_epoch` before each.
 
-    def __init__(self, lengths: NDArray[np.int64], spec: DataSpec, seed: int) -> None:
-        self.lengths, self.spec, self.seed, self.epoch = lengths, spec, seed, 0
+    Args:
+        lengths: (N,) tokens of each row.
+        spec: how to batch.
+        seed: of the run.
+        kept: (n,) the rows that are trained on, increasing, in the order that all rows would come in; a batch holds
+            positions in it. None: all of them.
+    """
+
+    def __init__(
+        self, lengths: NDArray[np.int64], spec: DataSpec, seed: int, kept: NDArray[np.int64] | None = None
+    ) -> None:
+        self.lengths, self.spec, self.seed, self.kept, self.epoch = lengths, spec, seed, kept, 0
         self.done = (0, 0)  # so many batches of an epoch were trained before an interruption
         self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
 
@@ -188,15 +198,17 @@ class PlannedBatches(Sampler[NDArray[np.int64]]):
 
     def of_epoch(self, epoch: int) -> list[NDArray[np.int64]]:
         """The batches of any epoch of a new order; of a fixed one there is only 0."""
-        size, batching = self.spec.batch_size, self.spec.batching
-        return plan_batches(self.lengths, batch_size=size, seed=self.seed, batching=batching, epoch=epoch)
+        size, batching, kept = self.spec.batch_size, self.spec.batching, self.kept
+        if kept is None:
+            return plan_batches(self.lengths, batch_size=size, seed=self.seed, batching=batching, epoch=epoch)
+        return plan_subset(self.lengths, kept, batch_size=size, seed=self.seed, batching=batching, epoch=epoch)
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         epoch, done = self.done
         return iter(self.batches()[done if epoch == self.epoch else 0 :])
 
     def __len__(self) -> int:  # of the whole epoch: the trainer counts what was done before
-        return -(-self.lengths.size // self.spec.batch_size)
+        return -(-(self.lengths if self.kept is None else self.kept).size // self.spec.batch_size)
 
 
 class FineTuningData(L.LightningDataModule):
@@ -210,6 +222,7 @@ class FineTuningData(L.LightningDataModule):
         pad_id: the tokenizer's pad token.
         seed: of the run.
         packed: whether the model computes no padding, and batches carry what that takes.
+        order_from: the kept rows come in the order that the `full_set` would, or in one drawn for the `kept` alone.
     """
 
     def __init__(
@@ -222,12 +235,14 @@ class FineTuningData(L.LightningDataModule):
         pad_id: int,
         seed: int,
         packed: bool = False,
+        order_from: Literal["full_set", "kept"] = "kept",
     ) -> None:
         super().__init__()
         width = spec.max_length if spec.pads_all else None
         self.spec, self.pad_id, self.packed = spec, pad_id, packed
         self.train = PaddedBatches(train, kept, pad_id=pad_id, width=width, packed=packed)
-        self.plan = PlannedBatches(self.train.lengths, spec, seed)
+        own = order_from == "kept"
+        self.plan = PlannedBatches(self.train.lengths if own else train.lengths, spec, seed, None if own else kept)
         self.evaluation = dict(evaluation)
 
     def state_dict(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from hprune.reporting.wording import (
     MOST_TICKETS,
     Report,
     Row,
+    behind,
     count,
     eval_sets,
     margin_of,
@@ -27,7 +28,8 @@ from hprune.reporting.wording import (
 def headline(report: Report) -> list[str]:
     """The answer: each winning ticket against full training, and beside a random subset of its size.
 
-    A study without a winning ticket is answered for its other arms; one without arms says what is there.
+    Where a study has several tickets the verdict on the method comes first, and each of them in few words. A study
+    without a winning ticket is answered for its other arms; one without arms says what is there.
     """
     metric, sets = report["primary_metric"], eval_sets(report)
     if not sets:
@@ -36,16 +38,76 @@ def headline(report: Report) -> list[str]:
     asked = [row for row in main if row["arm"] == "winning_ticket"] or [
         row for row in main if row["arm"] not in ("full", "random_like") and not drawn_at_random(row["rule"])
     ]
+    methods, of_methods = _methods(report, sets)
+    asked = [row for row in asked if row["label"] not in of_methods]
+    if methods and not asked:
+        return methods
     if not asked:
         return ["No arm but the full set and random subsets was trained, so there is no winning ticket to judge yet."]
     if len(asked) > MOST_TICKETS:
-        return [f"{len(asked)} arms were compared with full training; the table has a line for each."]
-    sentences = []
+        return [*methods, f"{len(asked)} arms were compared with full training; the table has a line for each."]
+    sentences = methods
     for row in asked:
         same = [other for name in sets[1:] for other in rows_of(report, name, metric) if other["label"] == row["label"]]
         sentences += [_answer(row, report), *_beside_random(row), *_beside_others(row, main), *_certainty(row)]
         sentences += _on_other_sets(same)
     return sentences
+
+
+def _methods(report: Report, sets: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The verdicts on choosing a winning ticket, and the labels of the arms that they are of."""
+    rows = [row for row in report.get("methods", []) if row["metric"] == report["primary_metric"]]
+    rows = [row for row in rows if row["arm"] == "winning_ticket"]
+    full = {row["label"] for row in report["rows"] if row["arm"] == "full"}
+    sentences: list[str] = []
+    for row in (row for row in rows if row["to"] in full and row["eval_set"] == sets[0]):
+        same = [other for other in rows if other["label"] == row["label"]]
+        sentences += [_of_method(row, report), *_method_beside_random(row, same), _ticket_by_ticket(row, report)]
+        sentences += _certainty({**row, "difference": row})
+        further = [{**other, "difference": other} for other in same if other["to"] == row["to"] and other is not row]
+        sentences += [
+            f"On {other['eval_set']}, over tickets, {metric_name(other['metric'])} {_compared(other)}."
+            for other in further
+        ]
+    return sentences, {ticket["label"] for row in rows for ticket in row["by_ticket"]}
+
+
+def _of_method(row: Row, report: Report) -> str:
+    """The verdict: would the next ticket do as well?"""
+    labels = {ticket["label"] for ticket in row["by_ticket"]}
+    shares = sorted(
+        other["fraction"] for other in rows_of(report, row["eval_set"], row["metric"]) if other["label"] in labels
+    )
+    kept = f"{share(shares[0])} to {share(shares[-1])}" if share(shares[0]) != share(shares[-1]) else share(shares[0])
+    scoring = " or ".join(dict.fromkeys(str(len(ticket["scoring_seeds"])) for ticket in row["by_ticket"]))
+    told = _compared({**row, "difference": row})
+    return (
+        f"The method, over {row['tickets']} winning tickets{_settings(row)} of {scoring} scoring runs each, which keep "
+        f"{kept} of {report['full_samples']:,} samples: {metric_name(row['metric'])} on {row['eval_set']} {told}."
+    )
+
+
+def _method_beside_random(row: Row, rows: Sequence[Row]) -> list[str]:
+    """Against random subsets of the tickets' sizes."""
+    told = []
+    for other in rows:
+        if other["eval_set"] == row["eval_set"] and str(other["to"]).startswith("random_like"):
+            said = _said(other["verdict"], other, other["metric"], "training on as many samples drawn at random")
+            gap = f"difference {_points(other, other['metric'])}, {_interval(other, other['metric'])}"
+            told.append(f"Over the tickets it {said} ({gap}).")
+    return told
+
+
+def _ticket_by_ticket(row: Row, report: Report) -> str:
+    """`Each ticket by itself, beside full training: -0.5 points (not distinguishable), -1.2 points (worse).`"""
+    verdicts = {other["label"]: other for other in rows_of(report, row["eval_set"], row["metric"])}
+    told = []
+    for ticket in row["by_ticket"]:
+        own = verdicts.get(ticket["label"])
+        gap = None if own is None else own["difference"]
+        verdict = "" if own is None or gap is None else f" ({verdict_of(own['verdict'], gap, row['metric'])})"
+        told.append(f"{_points(ticket, row['metric'])}{verdict}")
+    return f"Each ticket by itself, beside full training: {', '.join(told)}."
 
 
 def _answer(row: Row, report: Report) -> str:
@@ -73,7 +135,7 @@ def _compared(row: Row) -> str:
     if gap["low"] is None:
         return f"differs from full training by {_points(gap, metric)}, and with one seed there is no verdict"
     said = _said(row["verdict"], gap, metric, "full training", with_="with ")
-    return f"{said} (difference {_points(gap, metric)}, {_interval(gap, metric)}, {count(gap['seeds'], 'seed')})"
+    return f"{said} (difference {_points(gap, metric)}, {_interval(gap, metric)}, {behind(gap)})"
 
 
 def _said(verdict: str, gap: Mapping[str, Any], metric: str, other: str, *, with_: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hprune.reporting.ticket_plan import TicketPlan, ticket_plan
 from hprune.science.records import RunKey
 from hprune.storage.runs import differing_keys
 from hprune.storage.studies import StudyRun
@@ -20,28 +21,42 @@ Arm = Sequence[Manifest]
 def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dict[str, Arm]:
     """Group comparison runs by subset and settings: the full set first, then by budget, random subsets last.
 
-    Of these plain random ones come after those with given classes.
+    Of these plain random ones come after those with given classes, and of arms of one name those of 0.1.0, whose
+    samples came in an order of their own, are last.
 
     Returns:
-        The arms by their labels: the subset's name, and where several arms share it, the settings that differ.
+        The arms by their labels: the subset's name, its ticket where the runs say that the study has several
+        (`comparison.tickets`), and where several arms share that, the settings that differ.
     """
     groups: dict[tuple[str, str], list[Manifest]] = {}
 
-    def order(run: StudyRun) -> tuple[bool, str, bool, bool, RunKey]:
+    def order(run: StudyRun) -> tuple[bool, str, bool, bool, str, bool, RunKey]:
         manifest = manifests[run.path]
         random = drawn_at_random(rule_of(manifest)), is_random(manifest)
-        return not trains_on_everything(manifest), budget_of(manifest), *random, run.key
+        own_order = not follows_full_set(manifest)
+        return not trains_on_everything(manifest), budget_of(manifest), *random, run.key.subset, own_order, run.key
 
     for run in sorted(runs, key=order):
         groups.setdefault((run.key.subset, run.settings_hash), []).append(manifests[run.path])
+    plan = ticket_plan(run for group in groups.values() for run in group)
+    named = {key: f"{key[0]}{_ticket(group, plan)}" for key, group in groups.items()}
     labelled: dict[str, Arm] = {}
-    for (name, digest), group in groups.items():
-        namesakes = [
-            other[0] for (arm, other_digest), other in groups.items() if arm == name and other_digest != digest
-        ]
-        label = _label(name, group[0], namesakes)
-        labelled[label if label not in labelled else f"{label} [{digest[:8]}]"] = group
+    for key, group in groups.items():
+        namesakes = [other[0] for of, other in groups.items() if of != key and named[of] == named[key]]
+        label = _label(named[key], group[0], namesakes)
+        labelled[label if label not in labelled else f"{label} [{key[1][:8]}]"] = group
     return labelled
+
+
+def name_over_tickets(label: str, arm: Arm, plan: TicketPlan) -> str:
+    """What the arms of several tickets have in common: the label without its ticket."""
+    return label.replace(_ticket(arm, plan), "", 1)
+
+
+def _ticket(arm: Arm, plan: TicketPlan | None) -> str:
+    """` (ticket 2)`; empty for the full set, and for what is the same for every ticket."""
+    ticket = None if plan is None or trains_on_everything(arm[0]) else plan.ticket_of_all(arm)
+    return "" if ticket is None else f" (ticket {ticket + 1})"
 
 
 def full_set_of(manifest: Manifest, arms: Mapping[str, Arm]) -> str | None:
@@ -67,13 +82,24 @@ def ticket_of(manifest: Manifest, arms: Mapping[str, Arm]) -> str | None:
 
 
 def _of_its_size(manifest: Manifest, arms: Mapping[str, Arm], wanted: Callable[[Manifest], bool]) -> str | None:
+    """The arm of this size, one whose samples come in the same order rather than another."""
     if trains_on_everything(manifest):
         return None
-    for name, (first, *_) in arms.items():
-        alike = budget_of(first) == budget_of(manifest) and same_settings(manifest, first)
-        if wanted(first) and alike and first["samples"] == manifest["samples"]:
-            return name
-    return None
+    found = {
+        name: ({run["key"]["seed"] for run in arm}, follows_full_set(arm[0]))
+        for name, arm in arms.items()
+        if wanted(arm[0])
+        and budget_of(arm[0]) == budget_of(manifest)
+        and same_settings(manifest, arm[0])
+        and arm[0]["samples"] == manifest["samples"]
+    }
+
+    def fits(name: str) -> tuple[bool, bool]:
+        """Whether an arm has the same order, and, as tickets may be equally large, the same seeds."""
+        seeds, follows = found[name]
+        return follows == follows_full_set(manifest), manifest["key"]["seed"] in seeds
+
+    return max(found, key=fits, default=None)  # the first of the best
 
 
 def budget_of(manifest: Manifest) -> str:
@@ -96,6 +122,11 @@ def rule_of(manifest: Manifest) -> str:
     return str(manifest["settings"]["subset"]["rule"])
 
 
+def follows_full_set(manifest: Manifest) -> bool:
+    """Whether a run on a subset took its samples in the order of the full set; in 0.1.0 each had one of its own."""
+    return bool(manifest["settings"].get("data", {}).get("order_from") == "full_set")
+
+
 def is_random(manifest: Manifest) -> bool:
     """Whether the samples of a run were drawn at random whatever their class: a score gave their number only."""
     return rule_of(manifest).endswith(".random_like") and manifest["settings"]["subset"].get("balance") is None
@@ -112,14 +143,15 @@ def mean_seconds(arm: Arm) -> float:
 
 
 def same_settings(a: Manifest, b: Manifest) -> bool:
-    """Equal but for the subset, the budget, and how samples are recorded, which does not change the training."""
+    """Equal but for the subset and its order, the budget, and how samples are recorded."""
     return _compared(a) == _compared(b)
 
 
 def _compared(manifest: Manifest) -> dict[str, Any]:
     settings = {key: value for key, value in manifest["settings"].items() if key not in ("subset", "record")}
     trainer = {key: value for key, value in settings.get("trainer", {}).items() if key != "budget"}
-    return {**settings, "trainer": trainer}
+    data = {key: value for key, value in settings.get("data", {}).items() if key != "order_from"}
+    return {**settings, "data": data, "trainer": trainer}
 
 
 def named_settings(manifest: Manifest, others: Sequence[Manifest]) -> dict[str, str]:
@@ -131,9 +163,11 @@ def named_settings(manifest: Manifest, others: Sequence[Manifest]) -> dict[str, 
 def _label(name: str, manifest: Manifest, namesakes: Sequence[Manifest]) -> str:
     named = named_settings(manifest, namesakes)
     named.pop("trainer.budget", None)
+    orders_differ = named.pop("data.order_from", None) is not None
     if "subset.scores" in named:
         named["subset.scores"] = _table(manifest, namesakes)
     shown = list(named.values())
+    shown += ["own order"] if orders_differ and not follows_full_set(manifest) else []
     shown += ["steps"] if budget_of(manifest) == "steps" else []
     return f"{name} [{', '.join(shown)}]" if shown else name
 

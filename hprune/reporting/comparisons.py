@@ -17,6 +17,7 @@ from hprune.reporting.arms import (
     ticket_of,
     trains_on_everything,
 )
+from hprune.reporting.predicted import Predictions
 from hprune.science.stats import Difference, compare, t_interval
 
 Row = dict[str, Any]
@@ -31,14 +32,21 @@ REFERENCES: Mapping[str, Callable[[Manifest, Mapping[str, Arm]], str | None]] = 
 TURNED = {"better": "worse", "worse": "better"}
 
 
-def rows_of(arms: Mapping[str, Arm], *, primary_metric: str, margin: float | None) -> list[Row]:
+def rows_of(
+    arms: Mapping[str, Arm], *, primary_metric: str, margin: float | None, predictions: Predictions | None = None
+) -> list[Row]:
     """One row for each arm, evaluation set and metric, with the differences to its references.
 
     Args:
         arms: by their labels.
         primary_metric: the metric that the margin was stated for.
         margin: how much arms may differ in it and be called equivalent; None: that is not tested.
+        predictions: what the arms predicted, where it was read already.
+
+    Raises:
+        ValueError: if predictions were altered, or runs of one arm answered other examples.
     """
+    predictions = predictions or Predictions(arms)
     rows = [row for label, arm in arms.items() for row in _plain_rows(label, arm)]
     at = {(row["label"], row["eval_set"], row["metric"]): row for row in rows}
     for suffix, reference_of in REFERENCES.items():
@@ -48,7 +56,7 @@ def rows_of(arms: Mapping[str, Arm], *, primary_metric: str, margin: float | Non
         for reference, family in _families(rows, references):
             eval_set, metric = family[0]["eval_set"], family[0]["metric"]
             found = _compared(
-                family, at.get((reference, eval_set, metric)), margin if metric == primary_metric else None
+                family, at.get((reference, eval_set, metric)), margin if metric == primary_metric else None, predictions
             )
             for label, gap in found.items():
                 facts = {"to": reference, **facts_of(gap)}
@@ -64,11 +72,18 @@ def rows_of(arms: Mapping[str, Arm], *, primary_metric: str, margin: float | Non
 
 def turned_round(facts: Mapping[str, Any], *, to: str) -> dict[str, Any]:
     """A difference seen from the other arm: what differs is the sign."""
-    ends = {name: None if facts[name] is None else -facts[name] for name in ("mean", "low", "high")}
-    same = facts["equivalence"]
+    same, seeds = facts["equivalence"], facts.get("over_seeds")
+    turned = {**facts, **_turned_ends(facts), "mean": -facts["mean"], "to": to}
     if same is not None:
-        same = {**same, "low": -same["high"], "high": -same["low"]}
-    return {**facts, "mean": ends["mean"], "low": ends["high"], "high": ends["low"], "to": to, "equivalence": same}
+        turned["equivalence"] = {**same, **_turned_ends(same)}
+    if seeds is not None:
+        turned["over_seeds"] = {**seeds, **_turned_ends(seeds)}
+    return turned
+
+
+def _turned_ends(interval: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = interval["low"], interval["high"]
+    return {"low": None if high is None else -high, "high": None if low is None else -low}
 
 
 def facts_of(gap: Difference) -> dict[str, Any]:
@@ -111,14 +126,29 @@ def _families(rows: Sequence[Row], references: Mapping[str, str | None]) -> Iter
     yield from ((reference, family) for (reference, *_), family in families.items())
 
 
-def _compared(family: Sequence[Row], reference: Row | None, margin: float | None) -> dict[str, Difference]:
+def _compared(
+    family: Sequence[Row], reference: Row | None, margin: float | None, predictions: Predictions
+) -> dict[str, Difference]:
     """The differences of a family to its reference, of the arms that share seeds with it."""
     if reference is None:
         return {}
     other = _by_seed(reference)
     values = {row["label"]: _by_seed(row) for row in family}
     paired = {label: own for label, own in values.items() if set(own) & set(other)}
-    return compare(paired, other, higher_is_better=family[0]["metric"] not in LOWER_IS_BETTER, margin=margin)
+    eval_set, metric = reference["eval_set"], reference["metric"]
+    known = {
+        label: predictions.contributions(label, eval_set, metric)
+        for label in paired
+        if predictions.same_examples(label, reference["label"], eval_set)
+    }
+    return compare(
+        paired,
+        other,
+        higher_is_better=metric not in LOWER_IS_BETTER,
+        margin=margin,
+        by_example=known,
+        reference_by_example=predictions.contributions(reference["label"], eval_set, metric) if known else None,
+    )
 
 
 def _by_seed(row: Row) -> dict[int, float]:

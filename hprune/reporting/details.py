@@ -48,6 +48,38 @@ def slice_tables(report: Report) -> list[View]:
     return [{"caption": caption, "rows": rows} for caption, rows in tables.items()]
 
 
+def method_tables(report: Report) -> list[View]:
+    """One table for each evaluation set: each arm over its tickets, beside what it is compared with; then by ticket."""
+    metric, tables = report["primary_metric"], []
+    for eval_set in words.eval_sets(report):
+        rows = [row for row in report.get("methods", []) if (row["metric"], row["eval_set"]) == (metric, eval_set)]
+        lines = [
+            {
+                "label": row["label"],
+                "to": row["to"],
+                "behind": words.behind(row),
+                "difference": _gap(row, metric),
+                "verdict": words.verdict_of(row["verdict"], row, metric),
+                "test": method_test(row),
+                "components": [_alone(row["components"][name], metric) for name in ("ticket", "seed", "example")],
+                "by_ticket": "; ".join(_gap(ticket, metric) for ticket in row["by_ticket"]),
+            }
+            for row in rows
+        ]
+        in_unit = f", in {unit}" if (unit := words.unit(metric, difference=True)) else ""
+        caption = f"{_of({'metric': metric, 'eval_set': eval_set})}{in_unit}"
+        tables += [{"caption": caption, "rows": lines}] if lines else []
+    return tables
+
+
+def method_test(row: Mapping[str, Any]) -> str:
+    """What the verdict on a method rests on."""
+    if row["p_value"] is None:
+        return ""
+    holm = f", by Holm {words.p_value(row['p_holm'])}" if row["p_holm"] not in (None, row["p_value"]) else ""
+    return f"{row['test']}; p\u00a0{words.p_value(row['p_value'])}{holm}"
+
+
 def certainty_tables(report: Report) -> list[View]:
     """What the tests of the primary metric found, and what they could have found, on each evaluation set.
 
@@ -148,7 +180,17 @@ def _certainty(label: str, gap: Mapping[str, Any], metric: str) -> View:
         "equivalence": "" if same is None else " to ".join(words.texts_of({**same, "mean": 0}, metric, sign="+")[1:]),
         "p_equivalence": "" if same is None else words.p_alone(same["p_value"]),
         "equivalence_power": "" if same is None else f"{same['power']:.0%}",
+        "p_welch": words.p_alone(gap.get("p_welch")),
+        "over_seeds": _over_seeds(gap, metric),
     }
+
+
+def _over_seeds(gap: Mapping[str, Any], metric: str) -> str:
+    """The interval over seeds alone, where the difference's own is over examples, too."""
+    seeds = gap.get("over_seeds")
+    if seeds is None or not gap.get("examples"):
+        return ""
+    return " to ".join(words.texts_of({**seeds, "mean": 0}, metric, sign="+")[1:])
 
 
 def _alone(size: float | None, metric: str) -> str:

@@ -46,6 +46,7 @@ def diagnose(report: Report) -> list[dict[str, str]]:
         _large_drop,
         _saturated,
         _first_epoch,
+        _ticket_by_first_epoch,
         _not_settled,
         _classes_moved,
         _overlapping,
@@ -148,6 +149,28 @@ def _first_epoch(report: Report) -> Iterator[Finding]:
             "The ticket without that epoch (score.skip_epochs=1), or by a clean pass (record=both "
             "score.measured=eval_pass), is smaller and harder, and may train far worse: compare it with random ones.",
         )
+
+
+def _ticket_by_first_epoch(report: Report) -> Iterator[Finding]:
+    counts = report["first_epoch"]
+    if counts is None or counts.get("ticket_by_first", 0) <= MOSTLY * counts.get("ticket", 0):
+        return
+    ticket, by_first, classes = counts["ticket"], counts["ticket_by_first"], counts["by_class"]
+    total = sum(one["samples"] for one in classes.values())
+    shares = {name: (one["ticket_by_first"] / by_first, one["samples"] / total) for name, one in classes.items()}
+    name = max(shares, key=lambda name: shares[name][0] - shares[name][1], default="")
+    inside, before = shares.get(name, (0.0, 0.0))
+    of_class = f"; {words.share(inside)} of these are {name}, and {words.share(before)} of all samples"
+    yield Finding(
+        "ticket_by_first_epoch",
+        f"{by_first:,} of the {ticket:,} samples of the winning ticket ({words.share(by_first / ticket)}) are in it "
+        "only through epoch 1: every run has them right in all later epochs"
+        f"{of_class if inside - before > MOVED else ''}.",
+        "Such a ticket is mostly the order of the first steps, and the class that a model answers before it has "
+        "learned anything. Compare it with random samples of its classes (subset=random_same_classes), and spend fewer "
+        "of the steps of epoch 1 before anything is learned: with more data, or model.pooling=mean. Leaving out that "
+        "epoch and judging by a clean pass are no way out: on small sets they chose tickets that train far worse.",
+    )
 
 
 def _not_settled(report: Report) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,22 @@ from numpy.typing import NDArray
 
 from hprune.reporting.arms import Arm, Manifest, full_set_of, ticket_of
 from hprune.reporting.comparisons import facts_of
+from hprune.reporting.predicted import Predicted, Predictions
 from hprune.science.examples import mcnemar, paired_bootstrap
-from hprune.science.stats import compare
-from hprune.storage.predictions import load_predictions
+from hprune.science.stats import ByExample, difference_between, judged
 
-EXAMPLE = ["sample_id", "label"]
 MOST_SLICES = 20
 """A column that takes more values is no slice."""
 
 
-@dataclass(frozen=True, eq=False)
-class Predicted:
-    """What the runs of an arm predicted for one evaluation set."""
-
-    table: pa.Table  # of the first run: examples and what they are
-    metric: str  # what being right is: accuracy, or exact_match of answers that are texts
-    right: Mapping[int, NDArray[np.bool_]]  # by seed, (n,) each
-
-
-def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def example_rows(
+    arms: Mapping[str, Arm], predictions: Predictions | None = None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Each arm against the full set and the winning ticket of its size, example by example; the first by slices, too.
+
+    Args:
+        arms: by their labels.
+        predictions: what they predicted, where it was read already.
 
     Returns:
         The rows of `examples` and of `slices` in report.json. Sets of whose examples it is not known which are right
@@ -40,19 +36,13 @@ def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[di
     Raises:
         ValueError: if predictions were altered, or runs of one arm answered other examples.
     """
-    known: dict[tuple[str, str], Predicted | None] = {}
-
-    def predicted(label: str, eval_set: str) -> Predicted | None:
-        if (label, eval_set) not in known:
-            known[label, eval_set] = _predicted(arms[label], eval_set)
-        return known[label, eval_set]
-
+    predictions = predictions or Predictions(arms)
     examples, slices = [], []
     for label, arm in arms.items():
         full = full_set_of(arm[0], arms)
         for reference in filter(None, (full, ticket_of(arm[0], arms))):
             for eval_set in sorted(arm[0]["metrics"], key=lambda name: name != "validation"):
-                ours, other = predicted(label, eval_set), predicted(reference, eval_set)
+                ours, other = predictions.of(label, eval_set), predictions.of(reference, eval_set)
                 seeds = sorted(set(ours.right) & set(other.right)) if ours and other else []
                 if ours is None or other is None or not seeds or not ours.table["label"].equals(other.table["label"]):
                     continue
@@ -63,28 +53,6 @@ def example_rows(arms: Mapping[str, Arm]) -> tuple[list[dict[str, Any]], list[di
     return examples, slices
 
 
-def _predicted(arm: Arm, eval_set: str) -> Predicted | None:
-    tables = {
-        run["key"]["seed"]: load_predictions(run["folder"], eval_set) for run in arm if eval_set in run["metrics"]
-    }
-    there = {seed: table for seed, table in tables.items() if table is not None and {*EXAMPLE} <= {*table.column_names}}
-    if not there:
-        return None
-    first = next(iter(there.values()))
-    if any(not table.select(EXAMPLE).equals(first.select(EXAMPLE)) for table in there.values()):
-        raise ValueError(f"runs of {arm[0]['key']['subset']} answered other examples of {eval_set}; train them again")
-    right = {seed: found for seed, table in there.items() if (found := _right(table)) is not None}
-    metric = "exact_match" if "exact_match" in first.column_names else "accuracy"
-    return Predicted(first, metric, right) if right else None
-
-
-def _right(table: pa.Table) -> NDArray[np.bool_] | None:
-    """Which examples are right; the label and prediction of an answer that is a text say only whether there is one."""
-    if "exact_match" in table.column_names:
-        return table["exact_match"].to_numpy() == 1
-    return table["label"].to_numpy() == table["pred"].to_numpy() if "pred" in table.column_names else None
-
-
 def _over_examples(ours: Predicted, other: Predicted, seeds: list[int]) -> dict[str, Any]:
     arm, reference = (np.stack([side.right[seed] for seed in seeds]) for side in (ours, other))  # (K, n)
     tests = {str(seed): asdict(mcnemar(a, r)) for seed, a, r in zip(seeds, arm, reference, strict=True)}
@@ -92,16 +60,25 @@ def _over_examples(ours: Predicted, other: Predicted, seeds: list[int]) -> dict[
 
 
 def _by_slice(ours: Predicted, full: Predicted, seeds: list[int], names: list[str]) -> Iterator[dict[str, Any]]:
-    """The difference in accuracy within each slice, one family of tests a column."""
+    """The difference in accuracy within each slice, over seeds and its examples; one family of tests a column."""
     for column, inside in _columns(full.table, names).items():
-        gaps = {
-            value: {seed: float(ours.right[seed][rows].mean() - full.right[seed][rows].mean()) for seed in seeds}
-            for value, rows in inside.items()
-        }
-        for value, gap in compare(gaps, dict.fromkeys(seeds, 0.0)).items():
-            reference = float(np.mean([full.right[seed][inside[value]].mean() for seed in seeds]))
-            facts = {"n": int(inside[value].sum()), "reference": reference, "difference": facts_of(gap)}
+        arm, reference = (
+            {
+                value: {seed: side.right[seed][rows].astype(np.float64) for seed in seeds}
+                for value, rows in inside.items()
+            }
+            for side in (ours, full)
+        )
+        found = {value: difference_between(_means(arm[value]), _means(reference[value]), arm[value], reference[value])
+                 for value in inside}  # fmt: skip
+        for value, gap in judged(found).items():
+            mean = float(np.mean(list(_means(reference[value]).values())))
+            facts = {"n": int(inside[value].sum()), "reference": mean, "difference": facts_of(gap)}
             yield {"slice": column, "value": value, **facts, "verdict": gap.verdict}
+
+
+def _means(by_example: ByExample) -> dict[int, float]:
+    return {seed: float(values.mean()) for seed, values in by_example.items()}
 
 
 def _columns(table: pa.Table, names: list[str]) -> dict[str, dict[str, NDArray[np.bool_]]]:

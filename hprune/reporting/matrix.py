@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune.reporting.arms import Arm, budget_of, same_settings, trains_on_everything
+from hprune.reporting.predicted import Predictions
 from hprune.science.overlap import overlap
-from hprune.science.stats import NO_SPREAD, holm
+from hprune.science.stats import difference_between, holm
 from hprune.storage.files import open_table
 from hprune.storage.places import below
 
@@ -19,27 +20,40 @@ MOST_ARMS = 12
 """Beyond, a table of all pairs is no table to read."""
 
 
-def matrix_of(arms: Mapping[str, Arm], *, metric: str) -> dict[str, Any] | None:
+def matrix_of(arms: Mapping[str, Arm], *, metric: str, predictions: Predictions | None = None) -> dict[str, Any] | None:
     """All pairs of arms on the first evaluation set.
 
     Args:
         arms: by their labels.
         metric: that is compared.
+        predictions: what the arms predicted, where it was read already.
 
     Returns:
         `matrix` of report.json: {eval_set, metric, labels,
-        pairs: [{a, b, mean, p_value, p_holm, seeds, jaccard, kappa}]}, one entry for each pair of labels.
-        `mean` is that of a minus b; the p values are of the paired t test, null with one seed or without spread,
-        `p_holm` corrected for all pairs. `jaccard` and `kappa` compare the samples that the runs of the first common
-        seed were trained on, null where it is not known. Arms that differ in more than their data have no difference.
+        pairs: [{a, b, mean, p_value, p_holm, seeds, examples, jaccard, kappa}]}, one entry for each pair of labels.
+        `mean` is that of a minus b; the p values are of the paired t test over seeds and, unless `examples` is null,
+        over so many examples; null with one seed or without spread, `p_holm` corrected for all pairs. `jaccard` and
+        `kappa` compare the samples that the runs of the first common seed were trained on, null where it is not known.
+        Arms that differ in more than their data have no difference.
         None with fewer than two arms, or too many.
     """
     if not 2 <= len(arms) <= MOST_ARMS:
         return None
     eval_set = min(next(iter(arms.values()))[0]["metrics"], key=lambda name: name != "validation")
     values = {label: _by_seed(arm, eval_set, metric) for label, arm in arms.items()}
+    predictions = predictions or Predictions(arms)
     pairs = [
-        {"a": a, "b": b, **_difference(values[a], values[b], alike(arms[a], arms[b])), **_shared(arms[a], arms[b])}
+        {
+            "a": a,
+            "b": b,
+            "mean": None,
+            "p_value": None,
+            "p_holm": None,
+            "seeds": 0,
+            "examples": None,
+            **(_difference(a, b, values, eval_set, metric, predictions) if alike(arms[a], arms[b]) else {}),
+            **_shared(arms[a], arms[b]),
+        }
         for a, b in combinations(arms, 2)
     ]
     tested = [pair for pair in pairs if pair["p_value"] is not None]
@@ -59,17 +73,16 @@ def alike(a: Arm, b: Arm) -> bool:
     return budget and same_settings(a[0], b[0])
 
 
-def _difference(a: Mapping[int, float], b: Mapping[int, float], comparable: bool) -> dict[str, Any]:
-    seeds = sorted(set(a) & set(b)) if comparable else []
-    gaps = np.array([a[seed] - b[seed] for seed in seeds])
-    told = {"mean": float(gaps.mean()) if seeds else None, "p_value": None, "p_holm": None, "seeds": len(seeds)}
-    if gaps.size < 2:
-        return told
-    if gaps.std(ddof=1) < NO_SPREAD:
-        return {**told, "p_value": 1.0 if abs(gaps.mean()) < NO_SPREAD else None}
-    from scipy.stats import ttest_1samp
-
-    return {**told, "p_value": float(ttest_1samp(gaps, 0.0).pvalue)}
+def _difference(
+    a: str, b: str, values: Mapping[str, Mapping[int, float]], eval_set: str, metric: str, predictions: Predictions
+) -> dict[str, Any]:
+    if not set(values[a]) & set(values[b]):
+        return {}
+    by_example: list[dict[int, NDArray[np.floating]]] = [{}, {}]
+    if predictions.same_examples(a, b, eval_set):
+        by_example = [dict(predictions.contributions(label, eval_set, metric)) for label in (a, b)]
+    gap = difference_between(values[a], values[b], *by_example)
+    return {"mean": gap.interval.mean, "p_value": gap.p_value, "seeds": gap.interval.seeds, "examples": gap.examples}
 
 
 def _shared(a: Arm, b: Arm) -> dict[str, float | None]:

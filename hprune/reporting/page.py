@@ -18,7 +18,14 @@ from markupsafe import Markup
 from hprune.reporting import wording as words
 from hprune.reporting.answer import headline
 from hprune.reporting.convergence import convergence_sentences
-from hprune.reporting.details import certainty_tables, cost_view, example_tables, matrix_table, slice_tables
+from hprune.reporting.details import (
+    certainty_tables,
+    cost_view,
+    example_tables,
+    matrix_table,
+    method_tables,
+    slice_tables,
+)
 from hprune.reporting.duplicates import overlap_notes
 from hprune.reporting.figure_convergence import convergence_figure
 from hprune.reporting.figure_cost import break_even_chart
@@ -71,6 +78,7 @@ def _view(report: Report) -> View:
         "report": report,
         "headline": headline(report),
         "notes": words.notes(report),
+        "methods": method_tables(report),
         "tables": list(_tables(report, primary)),
         "other_tables": [table for metric in metrics if metric != primary for table in _tables(report, metric)],
         "histograms": [_histogram(name, table) for name, table in report["histogram"].items() if name in main],

@@ -11,10 +11,21 @@ Schema of `report.json` (schema_version 2):
         the runs and epochs behind the score that chose the arm, null for the full set and random subsets. `low` and
         `high` bound the 95% t interval over seeds, null with one seed. Differences are to the full set, to the random
         arm and to the winning ticket of the same size, settings and budget; null where there is none.
-    DIFFERENCE: {to, mean, low, high, seeds, spread, test, p_value, p_holm, p_sign_flip, detectable, power,
-                 within_margin, equivalence: {margin, p_value, low, high, power, shown} | null}
-        `to` is the label of the other arm; see `hprune.science.stats.Difference` for the rest. The family that Holm's
+    DIFFERENCE: {to, mean, low, high, seeds, examples, error, df, spread, test, p_value, p_holm, p_welch, p_sign_flip,
+                 detectable, power, within_margin, equivalence: {margin, p_value, low, high, power, shown} | null,
+                 over_seeds: {low, high, p_value, p_welch, error, df} | null}
+        `to` is the label of the other arm; see `hprune.science.stats.Difference` for the rest. All go by one standard
+        error, `error` with `df` degrees of freedom: over seeds and so many `examples` (`hprune.science.crossed`), or,
+        where `examples` is null, over seeds alone, as the predictions are gone or the metric is none of examples
+        (loss, calibration error). `over_seeds` is the difference over seeds alone in any case. The family that Holm's
         method corrects for is all arms that are compared with the same one on the same set, metric and budget.
+    methods: [{arm, label, budget, eval_set, metric, to, tickets, planned_tickets, seeds, seeds_by_ticket, mean, low,
+               high, examples, error, df, test, p_value, p_holm, detectable, power, within_margin, equivalence, verdict,
+               components: {ticket, seed, example}, by_ticket: [{scoring_seeds, label, seeds, mean, low, high}]}]
+        arms over several tickets (`comparison.tickets`), each with its own seeds, against the full set, or random_like
+        or the winning ticket of the same ticket: the same facts with tickets in place of seeds. `seeds` is their number
+        over all tickets. `components`: standard deviations between tickets, beyond what their seeds explain, and
+        between the seeds of a ticket, and the standard error of the examples; null where they cannot be told apart
     examples: [{label, to, eval_set, metric, n, difference: {mean, low, high},
                 mcnemar: {seed: {gained, lost, p_value}}}]
         "accuracy" or "exact_match" against the full set, and the winning ticket of the same size: bootstrap interval
@@ -24,8 +35,14 @@ Schema of `report.json` (schema_version 2):
         differences without `to`, and corrected for the slices of one column
     main_score: the table of H that the study is shown by, which its winning tickets were chosen by, or null
     matrix: every arm beside every other, see `hprune.reporting.matrix.matrix_of`, or null
-    first_epoch: {table, hardest, missed_first_only} | null, see `hprune.reporting.first_epoch`
+    first_epoch: {table, hardest, missed_first_only, ticket, ticket_by_first,
+                  by_class: {class: {samples, ticket, ticket_by_first}}} | null
+        what is so because of the first epoch only: of the samples with H = 0 (`hardest`) those that some run had right
+        in all later epochs, of the winning ticket those that all runs had; `by_class` is empty if the data are gone;
+        see `hprune.reporting.first_epoch`
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
+    restored: {runs, rounded: [text], not_kept: [text]} | null   how many of the runs were restored from packed files
+        (`benchmarks/packed_runs.py`), which of their numbers are rounded, and what of them is not kept
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
@@ -62,7 +79,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +97,13 @@ from hprune.reporting.examples import example_rows
 from hprune.reporting.first_epoch import first_epoch_misses
 from hprune.reporting.ledger import ledger_of
 from hprune.reporting.matrix import matrix_of
+from hprune.reporting.methods import methods_of
+from hprune.reporting.predicted import Predictions
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
 from hprune.storage.dynamics import records_behind
-from hprune.storage.manifests import read_results
+from hprune.storage.manifests import RESTORED, read_results
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
 from hprune.storage.studies import existing_study, planned_seeds, runs_of
@@ -116,7 +135,8 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
     scores = [load_scores(path) for path in sorted((existing_study(root, study) / "scores").glob("*.parquet"))]
     margins, primary = margins_of(arms), first["primary_metric"]
     margin = min((stated for stated in margins if stated is not None), default=None)
-    examples, slices = example_rows(arms)
+    predictions = Predictions(arms)
+    examples, slices = example_rows(arms, predictions)
     of_h, planned = main_h(root, study, scores), planned_seeds(root, study)
     report: dict[str, Any] = {
         "schema_version": 2,
@@ -130,11 +150,15 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "margins": margins,
         "label_names": first["label_names"],
         "full_samples": first["full_samples"],
-        "rows": rows_of(arms, primary_metric=primary, margin=margin),
+        "rows": rows_of(arms, primary_metric=primary, margin=margin, predictions=predictions),
+        "methods": methods_of(arms, primary_metric=primary, margin=margin, predictions=predictions),
         "examples": examples,
         "slices": slices,
-        "matrix": matrix_of(arms, metric=primary),
-        "first_epoch": first_epoch_misses(root, study, of_h),
+        "matrix": matrix_of(arms, metric=primary, predictions=predictions),
+        "first_epoch": first_epoch_misses(
+            root, study, of_h, labels=None if of_h is None else _labels(of_h, data), label_names=first["label_names"]
+        ),
+        "restored": _restored(list(manifests.values())),
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything
@@ -168,6 +192,12 @@ def margins_of(arms: Mapping[str, Arm]) -> list[float | None]:
     stated = [comparison.get("margin") if isinstance(comparison, dict) else None for comparison in comparisons]
     numbers = [float(margin) for margin in stated if margin is not None and shapes.number(margin) and margin > 0]
     return [*([None] if len(numbers) < len(stated) else []), *sorted(set(numbers))]
+
+
+def _restored(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    marks = [manifest["restored"] for manifest in manifests if "restored" in manifest]
+    told = {name: sorted({text for mark in marks for text in mark[name]}) for name in RESTORED}
+    return {"runs": len(marks), **told} if marks else None
 
 
 def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:

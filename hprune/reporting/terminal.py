@@ -12,12 +12,14 @@ from rich.text import Text
 from hprune.reporting.answer import headline
 from hprune.reporting.console import WIDTH, PlainConsole, ruled_table
 from hprune.reporting.convergence import convergence_line
+from hprune.reporting.details import method_tables
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import (
     PERCENT,
     Report,
     Row,
     cost_sentences,
+    count,
     difference_and_interval,
     eval_sets,
     mean_and_interval,
@@ -29,8 +31,8 @@ from hprune.reporting.wording import (
     verdict,
 )
 
-OVERLAP = ("leaks", "duplicates")
-"""Signs that are told here, too, as a few such texts are in a note."""
+TOLD = ("leaks", "duplicates", "ticket_by_first_epoch")
+"""Signs that are told here, too: a few such texts are in a note, and what the ticket is made of is the result."""
 NAME = 14
 """Columns that the name of an arm takes at least: `winning_ticket`."""
 
@@ -40,6 +42,7 @@ def print_table(report: Report) -> None:
     report = harmless(report)
     console = PlainConsole()
     console.print(f"study {report['study']}: task {report['task']}, model {report['model']}")
+    _print_methods(report, console)
     for eval_set in eval_sets(report):
         rows = rows_of(report, eval_set, report["primary_metric"])
         console.print(f"\n{_title(report['primary_metric'], eval_set)}", style="bold")
@@ -55,7 +58,7 @@ def print_table(report: Report) -> None:
 
 def _signs(report: Report) -> list[str]:
     names = dict.fromkeys(finding["sign"].replace("_", " ") for finding in report["diagnosis"])
-    told = [finding["told"] for finding in report["diagnosis"] if finding["sign"] in OVERLAP]
+    told = [finding["told"] for finding in report["diagnosis"] if finding["sign"] in TOLD]
     return [*told, f"Signs to look at, each with what to do in report.html: {', '.join(names)}."] if names else []
 
 
@@ -70,12 +73,27 @@ def _seeds(rows: Sequence[Row]) -> str:
     if len(set(counts.values())) == 1:
         number = f"{next(iter(counts.values()))} seeds"
     else:
-        number = "seeds: " + ", ".join(f"{label} {count}" for label, count in counts.items())
+        number = "seeds: " + ", ".join(f"{label} {own}" for label, own in counts.items())
     families = Counter(row["budget"] for row in rows if row["difference"] and row["difference"]["p_holm"] is not None)
     sizes = " and ".join(map(str, dict.fromkeys(families.values())))
     of_each = " of each budget" if len(families) > 1 else ""
     corrected = f" (Holm for {sizes} arms{of_each})" if max(families.values(), default=0) > 1 else ""
-    return f"verdict by the paired t test, 5%{corrected}; {number}"
+    tested_on = max((row["difference"].get("examples") or 0 for row in rows if row["difference"]), default=0)
+    examples = f" over seeds and {count(tested_on, 'example')}" if tested_on else ""
+    return f"verdict by the paired t test{examples}, 5%{corrected}; {number}"
+
+
+def _print_methods(report: Report, console: PlainConsole) -> None:
+    """Where a study has several tickets: a small table of what is said of the method."""
+    for table in method_tables(report):
+        console.print(f"\nThe method, over tickets: {table['caption']}", style="bold")
+        ruled = ruled_table()
+        for head in ("arm", "beside", "difference\n[95% interval]", "sd of\ntickets", "of\nseeds", "verdict"):
+            ruled.add_column(head)
+        for row in table["rows"]:
+            cells = [row["label"], row["to"], row["difference"], *row["components"][:2], row["verdict"]]
+            ruled.add_row(*(Text(cell) for cell in cells))
+        console.print(ruled)
 
 
 def _table(rows: Sequence[Row], width: int) -> Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hprune.reporting.arms import drawn_at_random
+from hprune.reporting.chance_notes import chance_notes
 from hprune.reporting.duplicates import overlap_notes
 
 Report = Mapping[str, Any]
@@ -73,7 +73,7 @@ def rows_of(report: Report, eval_set: str, metric: str) -> list[Row]:
 def notes(report: Report) -> list[str]:
     """What a careful reader must know: runs that are missing, few seeds or one, seeds that all gave the same value."""
     rows = [row for eval_set in eval_sets(report) for row in rows_of(report, eval_set, report["primary_metric"])]
-    found = _missing(report)
+    found = [*_missing(report), *_restored(report)]
     if any(len(row["seeds"]) == 1 for row in rows):
         found.append("With one seed there is no interval and no verdict: nothing tells an effect from chance.")
     for seeds, span in SPAN.items():
@@ -92,11 +92,7 @@ def notes(report: Report) -> list[str]:
             "An interval may leave out 0 where nothing is distinguishable: intervals are each arm's own, "
             "verdicts are corrected for the number of arms compared with the same one (Holm)."
         )
-    if any(row["S"] is not None and len(row["seeds"]) > 1 and not drawn_at_random(row["rule"]) for row in rows):
-        found.append(
-            "Seeds train anew on what a score chose once: intervals hold for these subsets. Scoring runs with other "
-            "seeds would choose others; random subsets alone are drawn anew for each seed."
-        )
+    found += chance_notes(report)
     if len(report["margins"]) > 1:
         stated = ", ".join("none" if margin is None else f"{margin:g}" for margin in report["margins"])
         found.append(f"The margin was changed between runs ({stated}): the smallest is used.")
@@ -114,6 +110,15 @@ def _missing(report: Report) -> list[str]:
         for name, table in report["histogram"].items()
         if table["missing_seeds"]
     ]
+
+
+def _restored(report: Report) -> list[str]:
+    """That runs were restored, with what a packed file does not keep."""
+    if not (mark := report.get("restored")):
+        return []
+    runs = f"{count(mark['runs'], 'run')} {'was' if mark['runs'] == 1 else 'were'} restored from packed files"
+    rounded = f"{', '.join(mark['rounded'])}; " if mark["rounded"] else ""
+    return [f"{runs}: {rounded}not kept: {', '.join(mark['not_kept']) or 'nothing'}."]
 
 
 def cost_sentences(report: Report) -> list[str]:
@@ -148,8 +153,7 @@ def meanings(report: Report) -> list[str]:
         )
     if any(row["verdict"] == "not distinguishable" for row in rows):
         found.append(
-            "Not distinguishable: over these seeds, chance alone could give such a difference. "
-            "It does not show that the two are equal."
+            "Not distinguishable: chance alone could give such a difference. It does not show that the two are equal."
         )
     return found
 
@@ -195,6 +199,13 @@ def margin_of(gap: Mapping[str, Any], metric: str) -> str:
     if metric not in PERCENT:
         return f"{margin:g}"
     return f"{100 * margin:g} {'point' if margin == 0.01 else 'points'}"
+
+
+def behind(gap: Mapping[str, Any]) -> str:
+    """What a difference rests on: `3 tickets, 9 seeds, 872 examples`."""
+    tickets = [count(gap["tickets"], "ticket")] if "tickets" in gap else []
+    examples = [count(gap["examples"], "example")] if gap.get("examples") else []
+    return ", ".join([*tickets, count(gap["seeds"], "seed"), *examples])
 
 
 def p_value(p: float) -> str:

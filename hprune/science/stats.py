@@ -135,7 +135,7 @@ def compare(
     """
     known = by_example or {}
     found = {
-        name: _paired(values, reference, known.get(name, {}), reference_by_example or {}, level)
+        name: difference_between(values, reference, known.get(name, {}), reference_by_example or {}, level=level)
         for name, values in arms.items()
     }
     return judged(found, higher_is_better=higher_is_better, level=level, margin=margin)
@@ -147,7 +147,7 @@ def judged(
     """A family of differences with what it takes several of them to say: Holm's p values, power, verdicts.
 
     Args:
-        found: by the names of arms, as `difference_of` gives them.
+        found: by the names of arms, as `difference_between` and `difference_of` give them.
         higher_is_better: direction of the metric.
         level: one minus the level of the tests.
         margin: the largest difference that does not matter; None: equivalence is not tested.
@@ -194,14 +194,19 @@ def difference_of(estimate: Estimate, test: str, *, seeds: int, level: float = 0
     return Difference(Interval(estimate.mean, low, high, seeds), p, verdict, test, **facts)  # type: ignore[arg-type]
 
 
-def _paired(
+def difference_between(
     arm: Mapping[int, float],
     reference: Mapping[int, float],
     arm_by_example: ByExample,
     reference_by_example: ByExample,
-    level: float,
+    *,
+    level: float = 0.95,
 ) -> Difference:
-    """The gaps of one arm, tested by themselves."""
+    """One arm beside its reference, tested by itself: the arguments are those of `compare`, empty where not known.
+
+    Raises:
+        ValueError: if the two share no seed.
+    """
     seeds = sorted(set(arm) & set(reference))
     if not seeds:
         raise ValueError(f"arms must share seeds to be compared, got {sorted(arm)} and {sorted(reference)}")
@@ -235,6 +240,7 @@ def _tables(
     """
     if not set(seeds) <= set(arm) & set(reference) or arm[seeds[0]].size < 2:
         return None
+    assert arm[seeds[0]].size == reference[seeds[0]].size, "examples are the same"
     own, other = (np.stack([side[seed] for seed in seeds]).astype(np.float64) for side in (arm, reference))
     return (own, other) if np.ptp(own - other, axis=0).max() >= NO_SPREAD else None
 

@@ -82,11 +82,9 @@ class StoredDynamics:
         columns = tuple(dict.fromkeys(("correct", *columns)))
         wanted = ["sample_id", *(f"{name}_{epoch}" for name in columns for epoch in range(self.skip, self.epochs))]
         for key, there in ((facts.key, table.parquet.schema_arrow.names) for facts, table in self.records):
-            lacking = [name for name in OPTIONAL if name in columns and f"{name}_0" not in there]
+            lacking = [name for name in columns if f"{name}_0" not in there]
             if lacking:
-                raise ValueError(
-                    f"the run {key} did not record {lacking[0]}; collect runs with record.{lacking[0]}=true"
-                )
+                raise ValueError(f"the run {key} {_why_lacking(lacking[0])}")
         size = self._piece_size(columns)
         facts, (first, *others) = self.records[0][0], [facts.key for facts, _ in self.records]
         last = None
@@ -138,12 +136,21 @@ def records_behind(root: Path, study: str, scores: Scores) -> StoredDynamics:
     return dynamics.prefix(epochs=scores.epochs, skip=scores.conventions.get("skip_epochs", 0))
 
 
+def _why_lacking(column: str) -> str:
+    if column in OPTIONAL:
+        return f"did not record {column}; collect runs with record.{column}=true"
+    return (
+        f"was restored from a packed file, which does not keep {column}; to have it, move the run's folder away and "
+        "train it again"
+    )
+
+
 def _open(run: Path, measured: Measured) -> tuple[RecordFacts, OpenTable]:
     manifest, file = read_manifest(run), record_file(run, measured)
     check_footer(file, manifest)
     table = open_table(file)
     check_shape(file, table.facts, RECORD)
-    key, epochs = key_of(manifest), check_columns(file, table.parquet.schema_arrow)
+    key, epochs = key_of(manifest), check_columns(file, table.parquet.schema_arrow, table.facts)
     return RecordFacts(key, table.facts["data_hash"], table.rows, epochs, measured, table.facts["settings_hash"]), table
 
 

@@ -36,6 +36,9 @@ OF_SCORE: shapes.Shape = {"seeds": shapes.list_of(shapes.count), "epochs": shape
 """What it says of the score that chose its samples, if one did."""
 RECORD: shapes.Shape = {"data_hash": shapes.text, "settings_hash": shapes.text}
 """What a record's metadata says of it."""
+RESTORED: shapes.Shape = {"rounded": shapes.list_of(shapes.text), "not_kept": shapes.list_of(shapes.text)}
+"""What the manifest of a run says that was restored from a packed file (`benchmarks/packed_runs.py`): which numbers are
+rounded, and what is missing."""
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def read_results(path: Path) -> dict[str, Any]:
     manifest, file = read_manifest(path), path / "run.json"
     shapes.check_shape(file, manifest, RESULTS)
     shapes.check_shape(file, manifest["cost"], LEDGER, at="cost", lenient=True)
+    shapes.check_shape(file, manifest, {"restored": RESTORED}, lenient=True)
     shapes.check_shape(file, manifest["subset"], OF_SCORE, at="subset", lenient=True)
     metric = manifest["primary_metric"]
     for name, values in manifest["metrics"].items():

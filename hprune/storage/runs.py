@@ -32,7 +32,7 @@ from hprune.storage.files import (
 from hprune.storage.lock import left_behind, locked
 from hprune.storage.manifests import RECORD, key_of, read_identity, read_manifest
 from hprune.storage.places import below
-from hprune.storage.shapes import check_shape
+from hprune.storage.shapes import check_shape, list_of, text
 
 SCHEMA_VERSION = 1
 
@@ -187,7 +187,12 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     check_file(file, manifest)
     table, facts = read_table(file)
     check_shape(file, facts, RECORD)
-    epochs = check_columns(file, table.schema)
+    epochs = check_columns(file, table.schema, facts)
+    if facts.get("not_kept"):
+        raise ValueError(
+            f"{file} was restored from a packed file, which does not keep {' and '.join(facts['not_kept'])}: it is no "
+            "whole record; move the run's folder away and train it again"
+        )
 
     def column(name: str) -> np.ndarray:  # (E, N)
         return np.stack([table[f"{name}_{epoch}"].to_numpy() for epoch in range(epochs)])
@@ -236,15 +241,17 @@ def record_file(path: Path, measured: Measured) -> Path:
     return file
 
 
-def check_columns(file: Path, schema: pa.Schema) -> int:
-    """How many epochs a record with these columns holds.
+def check_columns(file: Path, schema: pa.Schema, facts: Mapping[str, Any]) -> int:
+    """How many epochs a record with these columns holds; restored ones lack those that `not_kept` of its facts names.
 
     Raises:
         ValueError: if it holds none, or a column is missing or of another type.
     """
+    check_shape(file, facts, {"not_kept": list_of(text)}, lenient=True)
+    not_kept = facts.get("not_kept", ())
     epochs = range(sum(name.startswith("correct_") for name in schema.names))
     expected = {"sample_id": pa.int64(), **{f"correct_{epoch}": pa.bool_() for epoch in epochs}}
-    expected |= {f"{name}_{epoch}": pa.float32() for name in CONTINUOUS for epoch in epochs}
+    expected |= {f"{name}_{epoch}": pa.float32() for name in CONTINUOUS if name not in not_kept for epoch in epochs}
     there = dict(zip(schema.names, schema.types, strict=True))
     if not epochs or any(there.get(name) != kind for name, kind in expected.items()):
         raise ValueError(

@@ -89,6 +89,7 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
         pad_id=tokenizer.pad_token_id,
         seed=spec.seed,
         packed=packed,
+        order_from="full_set" if spec.follows_full_set else "kept",
     )
     model = with_adapter(model, spec.model.adapter)
     steps = spec.steps(full=data.train.num_rows, kept=subset.sample_ids.size)

@@ -61,6 +61,14 @@ class RunSpec:
         return self.record.ways if self.data.folds is None else ("out_of_fold",)
 
     @property
+    def follows_full_set(self) -> bool:
+        """Whether its samples come in the order that the full set would have with its seed: runs on a subset.
+
+        The models of a run by folds, which are trained on most of the full set, have orders of their own, as ever.
+        """
+        return self.subset.select is not None
+
+    @property
     def steps_of_full_set(self) -> bool:
         """Whether it takes as many steps as a run on the full set, which has them anyway."""
         return self.trainer.budget == "steps" and self.subset.select is not None
@@ -103,7 +111,7 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         },
         "model": model_identity(spec.model),
         "optim": {**_without(asdict(spec.optim), "pruned_lr"), "betas": list(spec.optim.betas)},
-        "data": _data_settings(spec.data),
+        "data": _data_settings(spec.data) | ({"order_from": "full_set"} if spec.follows_full_set else {}),
         "trainer": trainer,
         "record": {
             "measured": spec.record.measured if spec.data.folds is None else "out_of_fold",

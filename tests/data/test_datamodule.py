@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hprune.data.batching import plan_batches, plan_subset
 from hprune.data.datamodule import DataSpec, Encoded, FineTuningData, PaddedBatches, PlannedBatches
 from hprune.data.tokenise import TokenTable
 
@@ -207,6 +208,37 @@ def test_an_epoch_can_be_entered_without_those_before(order: Any) -> None:
     resumed.set_epoch(2)
     assert [batch.tolist() for batch in resumed] == expected
     assert len(resumed) == len(expected)
+
+
+def test_kept_rows_come_in_the_order_of_the_full_set_or_in_one_of_their_own() -> None:
+    spec, lengths = DataSpec(batch_size=4, order="reshuffled"), encoded().tokens.lengths
+    how = {"pad_id": PAD, "seed": 3}
+    shared = FineTuningData(encoded(), KEPT, {}, spec, order_from="full_set", **how)  # type: ignore[arg-type]
+    own = FineTuningData(encoded(), KEPT, {}, spec, **how)  # type: ignore[arg-type]
+    assert len(shared.plan) == len(own.plan) == -(-KEPT.size // 4)
+    for epoch in range(3):
+        drawn = {"batch_size": 4, "seed": 3, "epoch": epoch}
+        expected = plan_subset(lengths, KEPT, **drawn), plan_batches(lengths[KEPT], **drawn)  # type: ignore[arg-type]
+        for data, plan in zip((shared, own), expected, strict=True):
+            data.plan.set_epoch(epoch)
+            assert [batch["row"].tolist() for batch in data.train_dataloader()] == [batch.tolist() for batch in plan]
+
+
+@pytest.mark.parametrize("order", ["fixed", "reshuffled"])
+@pytest.mark.parametrize("done", [0, 1, 2, 3])
+def test_a_plan_in_the_order_of_the_full_set_is_continued(order: Any, done: int) -> None:
+    def plan() -> PlannedBatches:
+        return PlannedBatches(encoded().tokens.lengths, DataSpec(batch_size=4, order=order), 1, KEPT)
+
+    through = plan()
+    epochs = []
+    for epoch in range(3):
+        through.set_epoch(epoch)
+        epochs.append([batch.tolist() for batch in through])
+    assert len(epochs[0]) == len(through) == 3
+    resumed = plan()
+    resumed.continue_at(1, done)
+    assert [batch.tolist() for batch in resumed] == (epochs[1][done:] if done < 3 else epochs[2])
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -202,3 +202,51 @@ def test_a_family_is_the_arms_of_one_budget_and_the_margin_is_of_the_primary_met
     assert row["difference"]["equivalence"]["margin"] == 0.02
     assert row_of(arms, "winning_ticket", "loss", margin=0.02)["difference"]["equivalence"] is None
     assert row_of(arms, "winning_ticket", eval_set="test", margin=0.02)["difference"]["equivalence"]["margin"] == 0.02
+
+
+def in_order(manifest: dict[str, Any], **order: str) -> dict[str, Any]:
+    """A run as 0.1.0 made it; with an order, as later versions do."""
+    return {**manifest, "settings": {**manifest["settings"], "data": {"batch_size": 16, **order}}}
+
+
+def in_order_of_full_set(manifest: dict[str, Any]) -> dict[str, Any]:
+    return in_order(manifest, order_from="full_set")
+
+
+def test_arms_in_an_order_of_their_own_stand_beside_those_in_that_of_the_full_set() -> None:
+    """0.1.0 drew an order for each subset: both stand beside the full set, and the random arm of their kind."""
+    made = [
+        run(name, seed, value) for name, value in (("winning_ticket", 0.7), ("random_like", 0.6)) for seed in (1, 2)
+    ]
+    before, since = [in_order(one) for one in made], [in_order_of_full_set(one) for one in made]
+    arms = grouped(*before, *since, in_order(run("full", 1, 0.9)), in_order(run("full", 2, 0.9)))
+    assert list(arms) == [
+        "full", "winning_ticket", "winning_ticket [own order]", "random_like", "random_like [own order]",
+    ]  # fmt: skip
+    assert arms["winning_ticket"] == since[:2]
+    assert arms["winning_ticket [own order]"] == before[:2]
+    for manifest, kind in ((before[0], " [own order]"), (since[0], "")):
+        assert full_set_of(manifest, arms) == "full"
+        assert random_like_of(manifest, arms) == f"random_like{kind}"
+    assert ticket_of(since[2], arms) == "winning_ticket"
+    assert ticket_of(before[2], arms) == "winning_ticket [own order]"
+
+
+def test_an_arm_is_beside_the_random_one_that_there_is() -> None:
+    ticket, random = in_order_of_full_set(run("winning_ticket", 1, 0.7)), in_order(run("random_like", 1, 0.6))
+    arms = grouped(ticket, random, in_order(run("full", 1, 0.9)))
+    assert list(arms) == ["full", "winning_ticket", "random_like"], "each alone of its name"
+    assert random_like_of(ticket, arms) == "random_like"
+    assert ticket_of(random, arms) == "winning_ticket"
+
+
+def test_the_order_is_named_beside_what_else_differs() -> None:
+    arms = grouped(
+        in_order(run("winning_ticket", 1, 0.9, keep="2..5")),
+        in_order_of_full_set(run("winning_ticket", 1, 0.9)),
+        in_order_of_full_set(run("winning_ticket", 1, 0.9, budget="steps")),
+    )
+    assert set(arms) == {
+        "winning_ticket [subset.keep=2..5, own order]", "winning_ticket [subset.keep=1..5]",
+        "winning_ticket [subset.keep=1..5, steps]",
+    }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,11 @@ import pytest
 
 from hprune.reporting.diagnosis import diagnose
 from hprune.reporting.first_epoch import _counted
+from hprune.reporting.summary import summarise
 from hprune.science.records import Dynamics
+from hprune.science.scores.h_score import h_score
+from hprune.score import ScoreSpec, score_study
+from tests.reporting.conftest import COMPARISON, SCORING, study_of
 
 
 def signs(report: dict[str, Any]) -> dict[str, str]:
@@ -91,9 +96,67 @@ def test_what_is_missed_first_only_is_what_skipping_the_epoch_brings_back() -> N
 
     h = dynamics.correct.all(axis=1).sum(axis=0)
     skipped = dynamics.prefix(skip=1).correct.all(axis=1).sum(axis=0)
-    expected = {"hardest": int((h == 0).sum()), "missed_first_only": int(((h == 0) & (skipped > 0)).sum())}
-    assert _counted(Stored()) == expected  # type: ignore[arg-type]
+    inside, left = (h > 0) & (h < 4), (h > 0) & (h < 4) & ~((skipped > 0) & (skipped < 4))
+    assert (skipped[left] == 4).all(), "whoever leaves the ticket is right in all later epochs of all runs"
+    expected = {
+        "hardest": int((h == 0).sum()), "missed_first_only": int(((h == 0) & (skipped > 0)).sum()),
+        "ticket": int(inside.sum()), "ticket_by_first": int(left.sum()),
+    }  # fmt: skip
+    assert _counted(Stored()) == expected | {"by_class": {}}  # type: ignore[arg-type]
     assert 0 < expected["missed_first_only"] < expected["hardest"]
+    assert 0 < expected["ticket_by_first"] < expected["ticket"]
+    labels = rng.integers(0, 3, 500)
+    told = _counted(Stored(), labels, ("no", "so so", "yes", "never"))  # type: ignore[arg-type]
+    assert told == expected | {
+        "by_class": {
+            name: {
+                "samples": int((labels == k).sum()), "ticket": int((inside & (labels == k)).sum()),
+                "ticket_by_first": int((left & (labels == k)).sum()),
+            }
+            for k, name in enumerate(("no", "so so", "yes", "never"))
+        }
+    }  # fmt: skip
+
+
+def test_a_ticket_that_epoch_1_alone_made(report: dict[str, Any]) -> None:
+    counts = {"table": "h_score", "hardest": 0, "missed_first_only": 0, "ticket": 993, "ticket_by_first": 717}
+    classes = {
+        "no": {"samples": 900, "ticket": 700, "ticket_by_first": 588},
+        "yes": {"samples": 1100, "ticket": 293, "ticket_by_first": 129},
+    }
+    report["first_epoch"] = counts | {"by_class": classes}
+    told = (
+        "717 of the 993 samples of the winning ticket (72%) are in it only through epoch 1: every run has them right "
+        "in all later epochs"
+    )
+    assert signs(report)["ticket_by_first_epoch"] == f"{told}; 82% of these are no, and 45% of all samples."
+    advice = next(one["advice"] for one in diagnose(report) if one["sign"] == "ticket_by_first_epoch")
+    assert "random_same_classes" in advice
+    assert "skip_epochs" not in advice, "these tickets train far worse"
+    classes["no"]["samples"] = 5000
+    assert signs(report)["ticket_by_first_epoch"] == f"{told}.", "its classes are those of all"
+    report["first_epoch"] = counts | {"by_class": {}}
+    assert signs(report)["ticket_by_first_epoch"] == f"{told}.", "the data are gone"
+    for few in ({"ticket_by_first": 496}, {"ticket": 0, "ticket_by_first": 0}):
+        report["first_epoch"] = counts | few | {"by_class": {}}
+        assert "ticket_by_first_epoch" not in signs(report)
+
+
+def test_a_study_says_what_of_its_ticket_is_there_through_epoch_1_only(tmp_path: Path) -> None:
+    """Run s = 1, 2, 3 has sample i right in epoch 1 where i > 3 s, and in epoch 2 where i >= 3 s."""
+    study = study_of(tmp_path, "late", [f"sample {i}" for i in range(12)], late=-1)
+    study.runs("full", SCORING)
+    study.runs("full", COMPARISON)
+    score_study(study.root, "late", ScoreSpec("h_score", h_score, "easier"))
+    assert summarise(study.root, "late", study.data)["first_epoch"] == {
+        "table": "h_score", "hardest": 4, "missed_first_only": 1,  # sample 3
+        "ticket": 6, "ticket_by_first": 1,  # 4 to 9, sample 9
+        "by_class": {
+            "n": {"samples": 6, "ticket": 3, "ticket_by_first": 1},
+            "y": {"samples": 6, "ticket": 3, "ticket_by_first": 0},
+        },
+    }  # fmt: skip
+    assert summarise(study.root, "late", None)["first_epoch"]["by_class"] == {}, "the data are gone"
 
 
 def test_a_ticket_that_has_not_settled(report: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from hprune.reporting.comparisons import rows_of
 from hprune.reporting.details import example_tables, slice_tables
 from hprune.reporting.examples import example_rows
 from hprune.reporting.summary import margins_of
+from hprune.science.crossed import crossed
 from hprune.storage.files import sha256_of_file, write_json, write_table
 
 N, SEEDS = 300, (1, 2, 3, 4)
@@ -93,7 +94,9 @@ def test_examples_and_slices_by_hand(tmp_path: Path) -> None:
     gaps = ours[:, inside].mean(axis=1) - full[:, inside].mean(axis=1)
     assert letters["n"] == 100
     assert letters["reference"] == pytest.approx(full[:, inside].mean())
-    assert letters["difference"]["p_value"] == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue)
+    assert letters["difference"]["over_seeds"]["p_value"] == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue)
+    expected = crossed(ours[:, inside].astype(float) - full[:, inside])
+    assert (letters["difference"]["p_value"], letters["difference"]["examples"]) == (expected.p_value, 100)
     assert letters["difference"]["p_holm"] >= letters["difference"]["p_value"]
     for column in ("class", "length", "genre"):  # the slices of a column hold every example once
         parts = [part for part in slices if part["slice"] == column]

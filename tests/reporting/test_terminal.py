@@ -160,6 +160,9 @@ def test_signs_are_named_once_and_overlap_is_told(report: dict[str, Any], capsys
     assert "Signs to look at, each with what to do in report.html: classes moved, leaks." in out
     assert "Texts leak." in out
     assert "moved." not in out
+    by_first = {"sign": "ticket_by_first_epoch", "told": "Most of it is epoch 1.", "advice": "Look."}
+    print_table({**report, "diagnosis": [by_first]})
+    assert "Most of it is epoch 1.\nSigns to look at" in capsys.readouterr().out
     print_table(report)
     assert "Signs" not in capsys.readouterr().out
 

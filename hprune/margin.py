@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hprune.reporting.predicted import contributions_of
+from hprune.reporting.predicted import Predictions
 from hprune.science.margin import LEAST, resolvable_margin, rounded_margin
 from hprune.storage import shapes
 from hprune.storage.files import read_json, write_json
@@ -97,12 +97,11 @@ def _stated_before(root: Path, study: str) -> float | None:
 
 
 def _full_runs(root: Path, study: str, metric: str) -> NDArray[np.float64] | None:
-    """(S, n) what each example of the validation set contributes to the metric of each scoring run."""
-    found = [contributions_of(run, "validation", metric) for run in _complete(root, study, "scoring")]
-    known = [one for one in found if one is not None]
-    if len(known) < 2 or len({one.size for one in known}) > 1 or known[0].size < 2:
-        return None
-    return np.stack(known)
+    """(S, n) what each validation example contributes to the metric of each scoring run; None if that is not known."""
+    runs = [{**read_results(run), "folder": run} for run in _complete(root, study, "scoring")]
+    found = Predictions({"scoring": runs}).contributions("scoring", "validation", metric) if runs else {}
+    known = np.array(list(found.values()))
+    return known if known.ndim == 2 and min(known.shape) >= 2 else None
 
 
 def _complete(root: Path, study: str, purpose: Any) -> list[Path]:

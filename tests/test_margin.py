@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hprune.margin import fix_margin
-from hprune.reporting.predicted import contributions_of
 from hprune.science.margin import resolvable_margin, rounded_margin
 from hprune.storage.manifests import read_results
+from hprune.storage.predictions import load_predictions
 from hprune.storage.runs import read_manifest
 from hprune.storage.studies import runs_of
 
@@ -35,7 +35,8 @@ def studied(tiny: list[str], run_command: Command, tmp_path_factory: pytest.Temp
 
 def test_it_is_what_the_scoring_runs_say_that_can_be_resolved(studied: tuple[Path, str]) -> None:
     root, err = studied
-    full = np.stack([contributions_of(run.path, "validation", "accuracy") for run in runs_of(root, "s", "scoring")])
+    tables = [load_predictions(run.path, "validation") for run in runs_of(root, "s", "scoring")]
+    full = np.stack([table["label"].to_numpy() == table["pred"].to_numpy() for table in tables if table is not None])
     expected = rounded_margin(resolvable_margin(full, seeds=2))
     facts = json.loads((root / "studies/s/margin.json").read_text())
     assert facts["margin"] == expected >= 0.01

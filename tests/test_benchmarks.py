@@ -29,6 +29,7 @@ SMALL = {
     "pair_correlation.py": ["--work", "work", "--samples", "80", "--seeds", "4", "--scoring", "2", "--epochs", "1"],
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
+    "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip
 

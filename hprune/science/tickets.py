@@ -4,17 +4,21 @@ Comparison seeds are nested in tickets: ticket t of T, chosen by its own scoring
 and the full set with all T K of them. Averaged over the seeds of a ticket, the paired differences are a table (T, n) of
 tickets by examples, which `hprune.science.crossed` analyses as it does seeds by examples: the spread between tickets
 holds the choice of the ticket and, as each has its own seeds, the seeds.
+
+A few tickets may agree by chance more than their own seeds allow, and then the interval is known to be too narrow. So
+where the means of tickets vary less than the seeds within them say, we also take the seeds as if of one ticket, with
+T K - 1 degrees of freedom, and keep the wider of the two intervals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hprune.science.crossed import NO_SPREAD, Estimate, crossed, over_seeds
+from hprune.science.crossed import NO_SPREAD, Estimate, blended_df, crossed, over_seeds
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,24 @@ def over_tickets(gaps: Sequence[NDArray[np.floating]]) -> tuple[Estimate, Compon
     """
     means = np.stack([table.mean(axis=0) for table in gaps])  # (T, n)
     by_ticket = means.mean(axis=1)
-    estimate = crossed(means) if means.shape[1] > 1 and np.ptp(means, axis=0).max() >= NO_SPREAD else None
-    example = None if estimate is None else estimate.example_error
+    varies = means.shape[1] > 1 and np.ptp(means, axis=0).max() >= NO_SPREAD
+    estimate = crossed(means) if varies else over_seeds(by_ticket)
     deviations = [table.mean(axis=1) - mean for table, mean in zip(gaps, by_ticket, strict=True)]
     df = sum(deviation.size - 1 for deviation in deviations)
     if not df:
-        return estimate or over_seeds(by_ticket), Components(None, None, example)
+        return estimate, Components(None, None, estimate.example_error)
     seed = sum(float(deviation @ deviation) for deviation in deviations) / df
-    ticket = float(by_ticket.var(ddof=1)) - seed * float(np.mean([1 / len(table) for table in gaps]))
-    components = Components(float(np.sqrt(max(ticket, 0.0))), float(np.sqrt(seed)), example)
-    return estimate or over_seeds(by_ticket), components
+    of_seeds = seed * float(np.mean([1 / len(table) for table in gaps]))
+    ticket = max(float(by_ticket.var(ddof=1)) - of_seeds, 0.0)
+    components = Components(float(np.sqrt(ticket)), float(np.sqrt(seed)), estimate.example_error)
+    return _careful(estimate, of_seeds / len(gaps), df + len(gaps) - 1), components
+
+
+def _careful(estimate: Estimate, seeds_part: float, nu: int) -> Estimate:
+    """The estimate, or that of the seeds as if of one ticket, where they say that it is too narrow."""
+    examples_part = (estimate.example_error or 0.0) ** 2
+    if seeds_part <= estimate.error**2 - examples_part:
+        return estimate
+    df = blended_df(nu, seeds_part, examples_part, max((estimate.examples or 0) - 1, nu))
+    pooled = replace(estimate, error=float(np.sqrt(seeds_part + examples_part)), df=df)
+    return max(estimate, pooled, key=Estimate.half_width)

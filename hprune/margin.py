@@ -1,8 +1,8 @@
 """The margin of a study: how much two arms may differ and still count as equal, fixed before the first is compared.
 
 `comparison.margin: auto` takes what the scoring runs say: the smallest margin that the planned seeds, tickets and
-evaluation examples resolve (`hprune.science.margin`), at least one point, rounded up. It is written to
-`studies/<study>/margin.json` before the first comparison run, and never changed after that.
+evaluation examples resolve (`hprune.science.margin`), rounded up, one point at least and three at most. It is written
+to `studies/<study>/margin.json` before the first comparison run, and never changed after that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune.reporting.predicted import Predictions
-from hprune.science.margin import LEAST, resolvable_margin, rounded_margin
+from hprune.science.margin import LEAST, MOST, resolvable_margin, rounded_margin
 from hprune.storage import shapes
 from hprune.storage.files import read_json, write_json
 from hprune.storage.manifests import read_results
@@ -81,6 +81,8 @@ def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dic
     (runs, n), found = full.shape, resolvable_margin(full, seeds=seeds, tickets=tickets)
     by = f"{seeds} seeds" if tickets == 1 else f"{seeds} seeds of {tickets} tickets"
     why = f"{by} and {n:,} examples resolve {found:.2g} in four of five studies, by {runs} scoring runs"
+    if found > MOST:
+        why += f"; a margin above {MOST:g} would say little, so give more comparison.seeds or tickets to resolve it"
     facts = {"resolvable": found, "examples": n, "seeds": seeds, "tickets": tickets, "scoring_runs": runs}
     return {"margin": rounded_margin(found), "why": why, "metric": metric, **facts}
 

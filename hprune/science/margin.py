@@ -15,6 +15,8 @@ ALPHA = 0.05
 STEP = 0.005
 """Margins are rounded up to multiples of this: half a point."""
 LEAST = 0.01
+MOST = 0.03
+"""A larger margin says little to a user: what resolves only more needs more seeds, tickets or examples."""
 CAUTION = 0.4
 """How often what we take the spread of seeds for is below the true one."""
 

@@ -133,7 +133,7 @@ def cost_sentences(report: Report) -> list[str]:
     tickets = dict.fromkeys(
         row["label"] for row in report["rows"] if row["arm"] == "winning_ticket" and row["label"] in arms
     )
-    if not 1 <= len(tickets) <= MOST_TICKETS:
+    if not 1 <= len(tickets) <= MOST_TICKETS or report.get("methods"):  # whose tickets each have a part of the runs
         return [f"{scoring}."]
     return [f"{scoring}; {_pay_back(label, arms, named=len(tickets) > 1)}." for label in tickets]
 

@@ -190,6 +190,21 @@ def test_a_stored_study_goes_on(root: Path, run_command: Command) -> None:
         assert all(other == ids for other in others), "the samples are the same, their order is not"
 
 
+def test_a_run_that_0_1_0_did_not_finish_is_let_go(root: Path, run_command: Command) -> None:
+    """The run that replaces it is the one that the study waits for."""
+    ticket = [run for run in runs_of(root, "stored", "comparison") if run.key.subset == "winning_ticket"]
+    for run in ticket:
+        (run.path / "run.json").unlink()
+    options = [*CONFIG, f"paths.root={root}", "~arms.random_like", "comparison.seeds=[11]"]
+    code, _, err = run_command("study", *options)
+    assert code == 0, err
+    there = [run for run in runs_of(root, "stored", "comparison") if run.key.subset == "winning_ticket"]
+    assert {(run.key.seed, state_of(run.path)) for run in there} == {(11, "done"), (12, "started")}
+    assert all(run.path.is_dir() for run in ticket), "nothing is deleted"
+    report = json.loads((root / "studies" / "stored" / "report.json").read_text())
+    assert [(run["arm"], run["seed"]) for run in report["incomplete"]] == [("winning_ticket", 12)]
+
+
 def test_training_a_stored_run_again_gives_its_record(root: Path, tmp_path: Path) -> None:
     """A scoring run of 0.1.0, trained by today's code from its stored config."""
     from omegaconf import OmegaConf

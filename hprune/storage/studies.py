@@ -18,7 +18,7 @@ from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
 from hprune.storage.places import below
-from hprune.storage.runs import RunFolder, differing_keys, state_of
+from hprune.storage.runs import RunFolder, differing_keys, run_folder, state_of
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,8 @@ def add_run(root: Path, study: str, folder: RunFolder, purpose: Purpose, expecte
     """
     if purpose == "scoring":
         _check_same_settings(root, study, folder)
+    else:
+        _let_go_of_own_order(root, study, folder)
     content: dict[str, Any] = {
         "key": asdict(folder.key),
         "purpose": purpose,
@@ -131,6 +133,21 @@ def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
     for run in others:
         log.info("study %s: the try of other settings at %s left no result and is left out", study, run.path)
         _pointer(root, study, run.path, "scoring").unlink(missing_ok=True)
+
+
+def _let_go_of_own_order(root: Path, study: str, folder: RunFolder) -> None:
+    """Let go of a run of 0.1.0 that is not complete, and that this one, in the order of the full set, replaces.
+
+    Its settings are the same without `data.order_from`. Nothing would complete it, and the study would miss it for ever.
+    """
+    data = dict(folder.settings.get("data", {}))
+    if data.pop("order_from", None) is None:
+        return
+    before = run_folder(root, folder.key, {**folder.settings, "data": data}).path
+    pointer = _pointer(root, study, before, "comparison")
+    if pointer.exists() and state_of(before) != "done" and not at_work(before):
+        log.info("study %s: the unfinished run at %s is replaced by one in the order of the full set", study, before)
+        pointer.unlink()
 
 
 def planned_seeds(root: Path, study: str) -> list[int]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -22,12 +22,12 @@ from hprune.command import check_sections, command, plain
 from hprune.composition import Composed, composed
 from hprune.data.checks import check_number
 from hprune.enough import StopEarly
-from hprune.reporting.forecast import Forecast, Stage, Trials, print_forecast
+from hprune.reporting.forecast import Forecast, Stage, Trials, print_forecast, report_bytes, report_seconds
 from hprune.science.cost import PayBack, makespan, pay_back
 from hprune.science.forecast import Amounts, Prices
-from hprune.science.split import Split, best_split
+from hprune.science.split import Split
 from hprune.science.subset import choose
-from hprune.science.tickets import Components
+from hprune.split import SPREAD, splits, spread_of
 
 if TYPE_CHECKING:
     from hprune.tasks.spec import TaskData
@@ -35,15 +35,6 @@ if TYPE_CHECKING:
     from hprune.training.trial import Trial
 
 log = logging.getLogger(__name__)
-
-TABLE_ROW = 4
-"""Bytes of a row of a score table, about: a number of four bytes that hardly shrinks, an id that takes next to none."""
-REPORT = 500_000
-"""Bytes of report.html and report.json, about, most of which are figures."""
-
-SPREAD = {"ticket": 0.006, "seed": 0.009, "disagreement": 0.08}
-"""Of differences to the full set: standard deviations between tickets and between seeds, in the metric's own unit, and
-the share of the examples on which arm and full set disagree."""
 
 
 @dataclass(frozen=True)
@@ -67,28 +58,14 @@ def main(cfg: DictConfig) -> None:
     share, seconds = cfg.plan.keep_share, cfg.plan.seconds
     check_number("plan.keep_share", share, rule="a share of the samples in (0, 1)", open_low=True, high=1.0)
     check_number("plan.seconds", seconds, rule="a finite number above 0", open_low=True)
-    spread = _spread_of(plain(cfg.plan.spread))
+    spread = spread_of(plain(cfg.plan.spread))
 
     from hprune.training.units import load_samples
 
     data = load_samples(made.full, root=made.root)
     starting = time.perf_counter() - began
-    times = {"seconds": float(seconds), "starting": starting}
-    print_forecast(forecast(made, data, keep_share=float(share), spread=spread, **times))
-
-
-def _spread_of(given: Any) -> dict[str, float]:
-    """`plan.spread`, checked.
-
-    Raises:
-        ValueError: naming the key that is not known, or is no share.
-    """
-    if not isinstance(given, dict) or set(given) != set(SPREAD):
-        raise ValueError(f"plan.spread must have the keys {', '.join(SPREAD)}, got {given!r}")
-    for name, value in given.items():
-        rule = "a number from 0, below 1, in the metric's own unit (0.01 is one point of accuracy)"
-        check_number(f"plan.spread.{name}", value, rule=rule, high=1.0)
-    return {name: float(value) for name, value in given.items()}
+    found = forecast(made, data, keep_share=float(share), seconds=float(seconds), starting=starting, spread=spread)
+    print_forecast(found)
 
 
 def forecast(
@@ -128,12 +105,12 @@ def forecast(
         first = 0.0 if jobs else first  # they stay for the rest
     size = {id(run): _size(run, trials[0], data.train.num_rows) for run in left}
     stages = _stages(runs, took, size)
-    tables = len(made.full.ways) + len(made.cells) + len(made.others)
+    of_tickets = sum(1 + len(ticket.others) for ticket in made.tickets)
+    tables = len(made.full.ways) + len(made.cells) + len(made.others) + of_tickets
     if left:
-        report = _report_seconds(tables)
+        report = report_seconds(tables)
         clock += report
-        size_of_it = tables * TABLE_ROW * data.train.num_rows + REPORT
-        stages.append(Stage("score tables, report", 0, 0, report, size_of_it))
+        stages.append(Stage("score tables, report", 0, 0, report, report_bytes(tables, data.train.num_rows)))
     return Forecast(
         study=made.study,
         task=made.full.task.name,
@@ -145,29 +122,21 @@ def forecast(
         assumed=keep_share if any(run.assumed for run in left) else None,
         may_stop=made.open_share is not None and any(run.scoring for run in left),
         pays=_pays(made, runs, trials[0], prices) if trials else None,
-        splits=_splits(made, runs, data, spread),
+        splits=_splits(made, runs, data.evaluation["validation"].num_rows, spread),
     )
 
 
-def _splits(made: Composed, runs: Sequence[_Planned], data: TaskData, spread: Mapping[str, float]) -> list[Split]:
-    """What the cost of the whole study buys, in tickets and seeds, for a verdict on the method; none without arms.
-
-    Costs are in runs of the full set: an arm's is its share of the samples, or 1 at equal steps.
-    """
+def _splits(made: Composed, runs: Sequence[_Planned], examples: int, spread: Mapping[str, float]) -> list[Split]:
+    """What the cost of the whole study buys otherwise, in runs of the full set; an arm's run costs its share of one."""
     pruned = [run for run in runs if not run.scoring and run.spec.subset.select is not None]
-    if not pruned:
-        return []
-    costs = [1.0 if run.spec.steps_of_full_set else run.share for run in pruned]
     full = sum(not run.scoring and run.spec.subset.select is None for run in runs)
-    scoring = len(made.tickets[0].scoring) if made.tickets else len(made.scoring)
-    examples = data.evaluation["validation"].num_rows
-    return best_split(
-        budget=sum(run.scoring for run in runs) + full + sum(costs),
-        share=sum(costs) / len(costs),
-        scoring_runs=scoring,
-        arms=max(1, round(len(pruned) / max(full, 1))),
-        components=Components(spread["ticket"], spread["seed"], (spread["disagreement"] / examples) ** 0.5),
+    return splits(
+        scoring=sum(run.scoring for run in runs),
+        each=len(made.tickets[0].scoring) if made.tickets else len(made.scoring),
+        full=full,
+        pruned=[1.0 if run.spec.steps_of_full_set else run.share for run in pruned],
         examples=examples,
+        spread=spread,
     )
 
 
@@ -295,23 +264,6 @@ def _stages(runs: Sequence[_Planned], took: dict[int, float], size: dict[int, fl
         )
         for name, group in groups.items()
     ]
-
-
-def _report_seconds(tables: int) -> float:
-    """Of the report, about: its libraries are loaded here, and a figure is drawn, as it draws one a table and a few.
-
-    Its statistics take about as long as its figures.
-    """
-    began = time.perf_counter()
-    import hprune.reporting.page  # noqa: F401
-    from hprune.reporting.figures import score_histogram
-
-    values = [{"value": value, "count": 1, "by_class": {}} for value in range(7)]
-    drawn = [time.perf_counter()]
-    for _ in range(2):
-        score_histogram("h_score", {"values": values, "higher_is": "easier"})
-        drawn.append(time.perf_counter())
-    return drawn[1] - began + 2 * (tables + 6) * (drawn[2] - drawn[1])
 
 
 def _told(trials: Sequence[Trial], prices: Prices, made: Composed) -> Trials:

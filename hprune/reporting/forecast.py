@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,10 @@ from hprune.science.cost import PayBack
 from hprune.science.split import Split
 
 MOST_SPLITS = 3
+TABLE_ROW = 4
+"""Bytes of a row of a score table, about: a number of four bytes that hardly shrinks, an id that takes next to none."""
+REPORT = 500_000
+"""Bytes of report.html and report.json, about, most of which are figures."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,28 @@ class Forecast:
     def size(self) -> float:
         """Bytes that all stages leave on disk."""
         return sum(stage.size for stage in self.stages)
+
+
+def report_bytes(tables: int, samples: int) -> int:
+    """Of the score tables and the report, about."""
+    return tables * TABLE_ROW * samples + REPORT
+
+
+def report_seconds(tables: int) -> float:
+    """Of the report, about: its libraries are loaded here, and a figure is drawn, as it draws one a table and a few.
+
+    Its statistics take about as long as its figures.
+    """
+    began = time.perf_counter()
+    import hprune.reporting.page  # noqa: F401
+    from hprune.reporting.figures import score_histogram
+
+    values = [{"value": value, "count": 1, "by_class": {}} for value in range(7)]
+    drawn = [time.perf_counter()]
+    for _ in range(2):
+        score_histogram("h_score", {"values": values, "higher_is": "easier"})
+        drawn.append(time.perf_counter())
+    return drawn[1] - began + 2 * (tables + 6) * (drawn[2] - drawn[1])
 
 
 def print_forecast(forecast: Forecast) -> None:

@@ -130,9 +130,8 @@ def cost_sentences(report: Report) -> list[str]:
     ratio = next((stage["full_runs"] for stage in cost["stages"] if stage["stage"] == "scoring runs"), None)
     scoring += f", {full_runs(ratio)} full fine-tunings)" if ratio else ")"
     arms = {arm["label"]: arm for arm in cost["arms"]}
-    tickets = dict.fromkeys(
-        row["label"] for row in report["rows"] if row["arm"] == "winning_ticket" and row["label"] in arms
-    )
+    labels = [row["label"] for row in report["rows"] if row["arm"] == "winning_ticket"]
+    tickets = dict.fromkeys(label for label in labels if label in arms)
     if not 1 <= len(tickets) <= MOST_TICKETS or report.get("methods"):  # whose tickets each have a part of the runs
         return [f"{scoring}."]
     return [f"{scoring}; {_pay_back(label, arms, named=len(tickets) > 1)}." for label in tickets]

@@ -16,6 +16,7 @@ from hprune.enough import Stopped
 from hprune.plan import _as_stopped, _trials, forecast
 from hprune.reporting.forecast import Forecast, print_forecast, sentences
 from hprune.science.forecast import Amounts, Prices
+from hprune.split import SPREAD, splits, spread_of
 from hprune.storage.manifests import read_manifest
 from hprune.tasks.load import load_task
 from hprune.training.trial import Trial
@@ -181,3 +182,30 @@ def test_its_own_keys_are_checked(
     assert code == 1
     assert re.search(said, err), err
     assert not (tmp_path / "r").exists()
+
+
+def test_the_cost_is_told_in_tickets_and_seeds_too() -> None:
+    """As many runs of the full set as the study costs, the narrowest expected interval first."""
+    found = splits(scoring=6, each=6, full=6, pruned=[0.5] * 12, examples=872, spread=SPREAD)
+    assert found == sorted(found, key=lambda split: split.half_width)
+    assert all(split.cost <= 18 for split in found)
+    assert {(split.tickets, split.seeds_per_ticket) for split in found} == {(2, 1)}
+    more = splits(scoring=24, each=6, full=12, pruned=[0.5] * 24, examples=872, spread=SPREAD)
+    assert more[0].half_width < found[0].half_width
+    assert (4, 3) in {(split.tickets, split.seeds_per_ticket) for split in more}
+    assert splits(scoring=6, each=6, full=6, pruned=[], examples=872, spread=SPREAD) == []
+    assert splits(scoring=1, each=6, full=1, pruned=[0.5], examples=872, spread=SPREAD) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"ticket": 0.1}, "plan.spread must have the keys ticket, seed, disagreement"),
+        (0.1, "plan.spread must have the keys"),
+        ({**SPREAD, "seed": -1}, "plan.spread.seed must be a number from 0, below 1"),
+        ({**SPREAD, "seed": "wide"}, "plan.spread.seed must be a number"),
+    ],
+)
+def test_a_spread_that_is_none_is_refused(given: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        spread_of(given)

@@ -12,7 +12,7 @@ the variance of the mean is
 
 A is estimated from nu = S - 1 degrees of freedom, B from hundreds. Hillis (2007) gives t with nu ((A + B) / A)^2
 degrees of freedom. With three seeds A is small by chance so often that the square overstates them: the test rejects
-what is true in up to 8% of studies, at 5%. We raise the ratio to 1 - 1 / (2 nu) instead, which lets df grow from the
+what is true in up to 7.5% of studies, at 5%. We raise the ratio to 1 - 1 / (2 nu) instead, which lets df grow from the
 seeds' towards the examples' as B outweighs A: df = min(nu ((A + B) / A)^(1 - 1 / (2 nu)), n - 1).
 
 Three seeds agree by chance in every fifth study or so, and then this interval is narrower than what the examples alone

@@ -8,8 +8,6 @@ to `studies/<study>/margin.json` before the first comparison run, and never chan
 from __future__ import annotations
 
 import logging
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,24 +17,12 @@ from numpy.typing import NDArray
 
 from hprune.reporting.predicted import Predictions
 from hprune.science.margin import LEAST, MOST, resolvable_margin, rounded_margin
-from hprune.storage import shapes
-from hprune.storage.files import read_json, write_json
 from hprune.storage.manifests import read_results
-from hprune.storage.places import below
+from hprune.storage.margins import is_margin, store_margin, stored_margin
 from hprune.storage.runs import state_of
 from hprune.storage.studies import runs_of, study_folder
 
 log = logging.getLogger(__name__)
-
-AUTO = "auto"
-
-
-def _margin(value: Any) -> bool:
-    """A number above 0 and below 1."""
-    return shapes.number(value) and 0 < value < 1
-
-
-FACTS: shapes.Shape = {"margin": _margin, "why": shapes.text}
 
 
 def fix_margin(
@@ -60,13 +46,12 @@ def fix_margin(
     """
     if not isinstance(asked, str):
         return asked
-    file = study_folder(root, study) / "margin.json"
-    if not file.exists():
-        facts = _found(root, study, metric, len(seeds), max(tickets, 1))
-        if _write_once(file, facts):
-            log.info("margin of the comparison: %g, fixed now; %s", facts["margin"], facts["why"])
-    facts = read_json(below(file.parent, file.name))
-    shapes.check_shape(file, facts, FACTS)
+    facts = stored_margin(root, study)
+    if facts is None:
+        found = _found(root, study, metric, len(seeds), max(tickets, 1))
+        if store_margin(root, study, found):
+            log.info("margin of the comparison: %g, fixed now; %s", found["margin"], found["why"])
+        facts = stored_margin(root, study) or found
     return float(facts["margin"])
 
 
@@ -80,9 +65,9 @@ def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dic
         return {"margin": LEAST, "why": "too few scoring runs or seeds say what they resolve"}
     (runs, n), found = full.shape, resolvable_margin(full, seeds=seeds, tickets=tickets)
     by = f"{seeds} seeds" if tickets == 1 else f"{seeds} seeds of {tickets} tickets"
-    why = f"{by} and {n:,} examples resolve {found:.2g} in four of five studies, by {runs} scoring runs"
+    why = f"{by} and {n:,} examples show a difference of {found:.2g}, or that there is none, in four of five studies"
     if found > MOST:
-        why += f"; a margin above {MOST:g} would say little, so give more comparison.seeds or tickets to resolve it"
+        why += f"; a margin above {MOST:g} says little: more comparison.seeds, tickets or examples would resolve it"
     facts = {"resolvable": found, "examples": n, "seeds": seeds, "tickets": tickets, "scoring_runs": runs}
     return {"margin": rounded_margin(found), "why": why, "metric": metric, **facts}
 
@@ -93,7 +78,7 @@ def _stated_before(root: Path, study: str) -> float | None:
     for run in _complete(root, study, "comparison"):
         comparison = read_results(run).get("config", {}).get("comparison")
         margin = comparison.get("margin") if isinstance(comparison, dict) else None
-        if margin is not None and _margin(margin):
+        if margin is not None and is_margin(margin):
             stated.append(float(margin))
     return min(stated, default=None)
 
@@ -110,20 +95,3 @@ def _complete(root: Path, study: str, purpose: Any) -> list[Path]:
     if not (study_folder(root, study) / "runs").is_dir():
         return []
     return [run.path for run in runs_of(root, study, purpose) if state_of(run.path) == "done"]
-
-
-def _write_once(file: Path, facts: dict[str, Any]) -> bool:
-    """Write a file unless there is one, also if several processes do it at once; whether it was this one."""
-    mine = file.with_name(f".{file.name}.{os.getpid()}")
-    write_json(mine, {**facts, "fixed": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-    try:
-        os.link(mine, file)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        if file.exists():
-            return False
-        os.replace(mine, file)
-    finally:
-        mine.unlink(missing_ok=True)
-    return True

@@ -16,7 +16,7 @@ def chance_notes(report: Report) -> list[str]:
     rows = [row for row in report["rows"] if row["metric"] == metric]
     gaps = [row["difference"] for row in rows if row["difference"] is not None and row["difference"]["low"] is not None]
     methods = [row for row in report.get("methods", []) if row["metric"] == metric]
-    found = []
+    found = _of_margin(report)
     if any(gap.get("examples") for gap in gaps):
         found.append(
             "Differences and verdicts account for the chance of the seeds and of the evaluation examples; the interval "
@@ -30,6 +30,14 @@ def chance_notes(report: Report) -> list[str]:
     if any(row["S"] is not None and len(row["seeds"]) > 1 and not drawn_at_random(row["rule"]) for row in rows):
         found.append(_of_subsets(methods))
     return found + _of_tickets(methods)
+
+
+def _of_margin(report: Report) -> list[str]:
+    """Where the margin comes from, if it was found and is the one that arms were compared by."""
+    found = report.get("margin_found")
+    if found is None or found["margin"] != report["margin"]:
+        return []
+    return [f"The margin, {found['margin']:g}, was fixed before the first comparison run: {found['why']}."]
 
 
 def _of_subsets(methods: list[Mapping[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 Schema of `report.json` (schema_version 2):
     study, task, model, created, primary_metric, label_names, full_samples
     margin: how much arms may differ in the primary metric and be called equivalent, stated with the runs, or null;
+        margin_found: {margin, why, ...} as found and fixed before the first comparison run; null: it was given
         margins: all that were stated, null by runs that stated none; where it was changed the smallest is used
     rows: [{arm, label, rule, budget, S, E, eval_set, metric, n, fraction, mean, low, high, seeds, values,
             difference: DIFFERENCE | null, verdict | null, and likewise difference_to_random, verdict_to_random,
@@ -104,6 +105,7 @@ from hprune.science.triage import of_decisions
 from hprune.storage import shapes
 from hprune.storage.dynamics import records_behind
 from hprune.storage.manifests import RESTORED, read_results
+from hprune.storage.margins import stored_margin
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
 from hprune.storage.studies import existing_study, planned_seeds, runs_of
@@ -147,6 +149,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "primary_metric": primary,
         "margin": margin,
+        "margin_found": stored_margin(root, study),
         "margins": margins,
         "label_names": first["label_names"],
         "full_samples": first["full_samples"],

@@ -6,8 +6,7 @@ Goals: 95% intervals cover 93% to 97%; tests at 5% reject what is true in at mos
 of studies without a difference in which a test finds one. Seeds "agree by chance" where their mean square is below a
 quarter of what chance at each example gives: in every fifth study of three seeds or so. Answers are right or wrong, by
 a logit: difficulty of the example, seed of the run, ticket, and what arm and full set have of an example each for
-itself.
-Difficulties are normal, so most examples are easy for every run, and two runs disagree on 5% to 19% of them.
+itself. Difficulties are normal, so most examples are easy for every run, and two runs disagree on 5% to 19% of them.
 """
 
 from __future__ import annotations

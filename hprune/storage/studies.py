@@ -138,7 +138,7 @@ def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
 def _let_go_of_own_order(root: Path, study: str, folder: RunFolder) -> None:
     """Let go of a run of 0.1.0 that is not complete, and that this one, in the order of the full set, replaces.
 
-    Its settings are the same without `data.order_from`. Nothing would complete it, and it would be missing for ever.
+    Its settings are the same without `data.order_from`. Nothing completes it any more, and a report would miss it.
     """
     data = dict(folder.settings.get("data", {}))
     if data.pop("order_from", None) is None:

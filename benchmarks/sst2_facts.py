@@ -317,7 +317,7 @@ def dilution(facts: Facts) -> None:
 
     A run misses m negative phrases in epoch 1, whatever N is, as its head needs so many steps to say anything else. Of
     n negative phrases each is then missed with chance p = m / n, and in some of S runs but not all with chance
-    1 - (1 - p)^S - p^S.
+    1 - (1 - p)^S - p^S. Beside it m grows as a power of N, as it did between the first and the last number of phrases.
     """
     every = pq.read_table(facts.sst2 / "train.parquet")["label"].to_numpy()
     early: list[float] = []
@@ -331,11 +331,19 @@ def dilution(facts: Facts) -> None:
             early.append(float((missed & negative).sum(axis=1).mean()))
             only = (missed & group.correct[:, 1:].all(axis=1)).sum(axis=1).mean()
             cells = (f"{int(negative.sum()):,}", f"{early[-1]:.0f}", f"{only:.0f}", share(chosen))
-            yield f"{samples:,}", *cells, share(seen), predicted(early[0], negative)
-        yield f"{every.size:,}", f"{int((every == 0).sum()):,}", "", "", "", "", predicted(early[0], every == 0)
+            yield f"{samples:,}", *cells, share(seen), predicted(early[0], negative), predicted(early[-1], negative)
+        sizes = (facts.samples, *facts.larger)
+        power = np.log(early[-1] / early[0]) / np.log(sizes[-1] / sizes[0]) if len(sizes) > 1 and early[0] else 0.0
+        grown = early[0] * (every.size / sizes[0]) ** power
+        told = (f"{every.size:,}", f"{int((every == 0).sum()):,}", f"({grown:.0f})", "", "", "")
+        yield *told, predicted(early[0], every == 0), predicted(grown, every == 0)
 
     head = ["phrases", "negative", "of these missed in epoch 1, a run", "of all missed in epoch 1 only", "ticket"]
-    head += ["in it through epoch 1 only", "as a constant number of misses predicts"]
+    head += [
+        "in it through epoch 1 only",
+        "predicted by the misses of the first row",
+        "by its own (the last row: grown as seen)",
+    ]
     table("Dilution", head, rows())
 
 

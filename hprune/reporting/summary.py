@@ -25,6 +25,10 @@ Schema of `report.json` (schema_version 2):
     main_score: the table of H that the study is shown by, which its winning tickets were chosen by, or null
     matrix: every arm beside every other, see `hprune.reporting.matrix.matrix_of`, or null
     first_epoch: {table, hardest, missed_first_only} | null, see `hprune.reporting.first_epoch`
+    pooler: {mean_abs, spread, spread_of_mean_pooling, samples} | null
+        of the checkpoint, before the first step of a scoring run: the outputs of the pooler that the head reads (mean
+        absolute value, standard deviation over samples), and the mean states of the last layer beside them; null where
+        the head reads no pooler, or an older version ran
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
@@ -135,6 +139,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "slices": slices,
         "matrix": matrix_of(arms, metric=primary),
         "first_epoch": first_epoch_misses(root, study, of_h),
+        "pooler": next((run["pooler"] for run in (*scoring, first) if "pooler" in run), None),
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything

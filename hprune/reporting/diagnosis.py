@@ -208,8 +208,8 @@ def _dead_pooler(report: Report) -> Iterator[Finding]:
         yield Finding(
             "dead_pooler",
             "The pooler that the head reads says nearly the same of every sample: its outputs spread by "
-            f"{facts['spread']:.2g} (their mean absolute value is {facts['mean_abs']:.2g}), the mean states of the last "
-            f"layer by {facts['spread_of_mean_pooling']:.2g}.",
+            f"{facts['spread']:.2g} (their mean absolute value is {facts['mean_abs']:.2g}), the mean states of the "
+            f"last layer by {facts['spread_of_mean_pooling']:.2g}.",
             "The head learns slowly behind such a pooler, and H = 0 then says little more than that it had not learned "
             "yet: use model.pooling=mean, which reads the states instead. It is another model: give its study a name.",
         )

@@ -29,6 +29,11 @@ Schema of `report.json` (schema_version 2):
         of the checkpoint, before the first step of a scoring run: the outputs of the pooler that the head reads (mean
         absolute value, standard deviation over samples), and the mean states of the last layer beside them; null where
         the head reads no pooler, or an older version ran
+    judge: {scores, S, samples, dimensions, folds, accuracy, majority, groups: [{group, count, right, share}],
+            by_h: [{value, count, right, share}], ordinary: {count, share}, hard_core: {count, share}} | null
+        what logistic regression on the pre-trained model's frozen mean states has right of the labels, in 5-fold
+        cross-validation, by H; null unless it was asked for (`judge=true`): `hprune.reporting.judge`. `ordinary`
+        samples have H = 0 and the judge has them right, the `hard_core` it has wrong; `majority`: of the largest class
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
@@ -98,13 +103,14 @@ MOST_VALUES = 1000
 """An integer score that takes more is shown in bins, like a real-valued one."""
 
 
-def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
+def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Gather everything that a study says, from its complete runs and score tables.
 
     Args:
         root: where results lie.
         study: its name.
         data: the task's tables, for class counts and texts; None if they are no longer at hand.
+        judge: what an independent judge says, if it was asked.
 
     Raises:
         ValueError: if the study does not exist or has no complete run.
@@ -140,6 +146,7 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
         "matrix": matrix_of(arms, metric=primary),
         "first_epoch": first_epoch_misses(root, study, of_h),
         "pooler": next((run["pooler"] for run in (*scoring, first) if "pooler" in run), None),
+        "judge": judge,
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hprune.data.datamodule import Batch
+from hprune.data.batching import by_length
+from hprune.data.datamodule import Batch, Encoded, PaddedBatches
 from hprune.tasks.classification import model_inputs, packing
+from hprune.tasks.columns import every_text
+from hprune.tasks.spec import TaskData
+from hprune.training.build import is_causal, load_body, longest_input
 from hprune.training.pooling import pooled
+from hprune.training.settings import RunSpec, accelerator_of
+from hprune.training.spec import TrainerSpec
+from hprune.training.tokenizer import load_tokenizer
+from hprune.training.units import tokens_of
+
+log = logging.getLogger(__name__)
+
+TOLD_EVERY = 15
+"""Seconds between two lines of progress."""
 
 
 def body_of(model: nn.Module) -> Any:
@@ -55,3 +73,41 @@ def vectors_of(body: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
         grid = hidden.new_zeros(mask.numel(), hidden.shape[-1]).index_copy(0, more["real"], hidden[:, 0])
         hidden, vector = grid.unflatten(0, mask.shape), None if vector is None else vector[starts]
     return pooled(hidden.float(), mask, "mean"), None if vector is None else vector.float()
+
+
+def mean_states(spec: RunSpec, data: TaskData, *, root: Path) -> NDArray[np.float32]:
+    """The mean state of every train sample by a run's pre-trained model, before any training.
+
+    Args:
+        spec: the run; its tokens, which are cached, and its model's body.
+        data: the task's tables, of one sequence a sample.
+        root: where results lie.
+
+    Returns:
+        (N, D), by the rows of the train table.
+
+    Raises:
+        ValueError: if the checkpoint lacks weights, or its states are no numbers.
+        OSError: if there is no such model here and the hub cannot be reached.
+    """
+    tokenizer = load_tokenizer(spec.model, lambda: every_text(data.train))
+    body, device = load_body(spec.model).eval(), accelerator_of(TrainerSpec())
+    longest, causal = longest_input(body, tokenizer, spec.data.max_length), is_causal(body.config.model_type)
+    body.to(device)
+    table = tokens_of(spec, tokenizer, data.train, data.data_hash, longest=longest, causal=causal, root=root)
+    encoded = Encoded(table, data.train["label"].to_numpy())
+    batches = PaddedBatches(encoded, np.arange(table.samples), pad_id=tokenizer.pad_token_id)
+    found, done, said = np.empty((table.samples, 0), dtype=np.float32), 0, time.monotonic()
+    log.info("judge: features of %d samples by %s on %s", table.samples, spec.model.name, device)
+    with torch.no_grad():
+        for rows in by_length(batches.lengths, spec.data.eval_batch_size):
+            batch = {name: values.to(device) for name, values in batches[rows].items()}
+            means = vectors_of(body, batch)[0].cpu().numpy()
+            found = np.empty((table.samples, means.shape[1]), dtype=np.float32) if not done else found
+            found[rows], done = means, done + rows.size
+            if time.monotonic() - said > TOLD_EVERY:
+                said = time.monotonic()
+                log.info("judge: features of %d of %d samples", done, table.samples)
+    if not np.isfinite(found).all():
+        raise ValueError(f"the states of model {spec.model.name!r} are no numbers")
+    return found

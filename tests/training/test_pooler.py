@@ -24,17 +24,21 @@ from tests.training.test_matrix import MODELS, built, run_of, trained
 from tests.training.test_pretrained import TEXTS
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_bert(folder: Path) -> None:
     """A small BERT with its pooler, and a tokenizer."""
-    folder = tmp_path_factory.mktemp("bert")
-    load_tokenizer(ModelSpec("any", config={"model_type": "roberta"}, vocab_size=300), lambda: TEXTS).save_pretrained(
-        folder
-    )
+    tokenizer = load_tokenizer(ModelSpec("any", config={"model_type": "roberta"}, vocab_size=300), lambda: TEXTS)
+    tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = AutoConfig.for_model("bert", vocab_size=300, pad_token_id=1, **MODELS["bert"])
     with quiet_libraries():
         AutoModel.from_config(config).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small BERT."""
+    folder = tmp_path_factory.mktemp("bert")
+    write_bert(folder)
     return folder
 
 

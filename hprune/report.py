@@ -29,12 +29,33 @@ log = logging.getLogger(__name__)
 @command("report")
 def main(cfg: DictConfig) -> None:
     """Report a study."""
-    root = root_of(cfg)
-    write_report(root, cfg.study, data_of_study(root, cfg.study, trust_code=cfg.trust_code))
+    root, judge = root_of(cfg), asks_judge(cfg)
+    data = data_of_study(root, cfg.study, trust_code=cfg.trust_code)
+    write_report(root, cfg.study, data, judge=judge, trust_code=cfg.trust_code)
 
 
-def write_report(root: Path, study: str, data: TaskData | None) -> Path:
+def asks_judge(cfg: DictConfig) -> bool:
+    """Whether the report is to ask an independent judge.
+
+    Raises:
+        ValueError: if `judge` is neither true nor false.
+    """
+    if type(cfg.judge) is not bool:
+        raise ValueError(f"judge must be true or false, got {cfg.judge!r}")
+    return bool(cfg.judge)
+
+
+def write_report(
+    root: Path, study: str, data: TaskData | None, *, judge: bool = False, trust_code: bool = False
+) -> Path:
     """Summarise a study, write report.json and report.html, print the table.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        data: the task's tables; None if they are no longer at hand.
+        judge: ask an independent judge of the labels, too.
+        trust_code: let the study's config name code that is not hprune's.
 
     Returns:
         The path of report.html.
@@ -42,7 +63,12 @@ def write_report(root: Path, study: str, data: TaskData | None) -> Path:
     from hprune.reporting.page import render_page  # matplotlib and jinja: half a second
     from hprune.reporting.terminal import print_table
 
-    report = summarise(root, study, data)
+    said = None
+    if judge:
+        from hprune.judge import judged  # which reads configs by this module
+
+        said = judged(root, study, data, trust_code=trust_code)
+    report = summarise(root, study, data, said)
     folder = existing_study(root, study)
     write_json(folder / "report.json", report)
     with whole_file(folder / "report.html") as temporary:

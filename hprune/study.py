@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from hprune.command import command
 from hprune.composition import Composed, composed
 from hprune.enough import StopEarly
+from hprune.report import asks_judge, write_report
 from hprune.reporting.outcomes import Outcome, print_outcomes
 from hprune.score import ScoreSpec, score_study
 
@@ -36,12 +37,11 @@ log = logging.getLogger(__name__)
 @command("study")
 def main(cfg: DictConfig) -> None:
     """Run every stage of a study."""
-    made = composed(cfg)
+    made, judge = composed(cfg), asks_judge(cfg)
     root, study, full, compared = made.root, made.study, made.full, made.compared()
     scoring, at_once = made.scoring, made.at_once
 
     from hprune.at_once import Planned, StudyPlace, training
-    from hprune.report import write_report
     from hprune.training.units import load_samples
 
     data, place = load_samples(full, root=root), StudyPlace(root, study, scoring)
@@ -81,7 +81,7 @@ def main(cfg: DictConfig) -> None:
             progress.watch(train(progress.started(comparisons, "comparison", stopped.seeds if stopped else None)))
         if not progress.failed:
             print_outcomes(progress.outcomes)
-        write_report(root, study, data)
+        write_report(root, study, data, judge=judge, trust_code=True)
 
 
 def _tables_of(arms: Sequence[RunSpec]) -> set[str | None]:

@@ -26,6 +26,11 @@ UNSETTLED = 0.02
 """One more run that would add more than this share of the samples: membership has not settled."""
 MOVED = 0.05
 """A class whose share in the ticket differs by more has moved."""
+FAINT, OUTSHONE = 0.1, 2.0
+"""A pooler is dead if its outputs spread over samples by less than this, and the mean states by so many times more.
+They end in tanh, in -1..1: a pooler that was trained to be read has mean absolute values of about 0.5 and above, and a
+fifth of that hardly tells samples apart. Adam's steps do not depend on the scale of a gradient, so the logits of two
+samples part at a speed proportional to the spread of what the head reads; a factor below 2 is not worth a change."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def diagnose(report: Report) -> list[dict[str, str]]:
         _not_settled,
         _classes_moved,
         _overlapping,
+        _dead_pooler,
     )
     return [asdict(finding) for check in checks for finding in check(report)]
 
@@ -221,3 +227,18 @@ def _overlapping(report: Report) -> Iterator[Finding]:
     for sign, (share, told) in overlap_told(report).items():
         if share > MANY:
             yield Finding(sign, told, advice[sign])
+
+
+def _dead_pooler(report: Report) -> Iterator[Finding]:
+    facts = report.get("pooler")  # reports of before have none
+    if facts is None or OUTSHONE * facts["spread"] > facts["spread_of_mean_pooling"]:
+        return
+    if facts["spread"] < FAINT:
+        yield Finding(
+            "dead_pooler",
+            "The pooler that the head reads says nearly the same of every sample: its outputs spread by "
+            f"{facts['spread']:.2g} (their mean absolute value is {facts['mean_abs']:.2g}), the mean states of the "
+            f"last layer by {facts['spread_of_mean_pooling']:.2g}.",
+            "The head learns slowly behind such a pooler, and H = 0 then says little more than that it had not learned "
+            "yet: use model.pooling=mean, which reads the states instead. It is another model: give its study a name.",
+        )

@@ -31,6 +31,7 @@ from hprune.reporting.figure_convergence import convergence_figure
 from hprune.reporting.figure_cost import break_even_chart
 from hprune.reporting.figure_map import map_caption, map_figure
 from hprune.reporting.figures import accuracy_by_size, differences, score_histogram
+from hprune.reporting.judge import judge_view
 from hprune.reporting.matrix import MOST_ARMS
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
@@ -88,6 +89,7 @@ def _view(report: Report) -> View:
         "signs": _signs(report),
         "data_map": _data_map(report),
         "overlap": overlap_notes(report),
+        "judge": judge_view(report),
         "convergences": [_convergence(name, facts) for name, facts in report["convergence"].items()],
         "gaps": list(_gap_figures(report)),
         "certainties": certainty_tables(report),

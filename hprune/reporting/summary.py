@@ -41,6 +41,15 @@ Schema of `report.json` (schema_version 2):
         what is so because of the first epoch only: of the samples with H = 0 (`hardest`) those that some run had right
         in all later epochs, of the winning ticket those that all runs had; `by_class` is empty if the data are gone;
         see `hprune.reporting.first_epoch`
+    pooler: {mean_abs, spread, spread_of_mean_pooling, samples} | null
+        of the checkpoint, before the first step of a scoring run: the outputs of the pooler that the head reads (mean
+        absolute value, standard deviation over samples), and the mean states of the last layer beside them; null where
+        the head reads no pooler, or an older version ran
+    judge: {scores, S, samples, dimensions, folds, accuracy, majority, groups: [{group, count, right, share}],
+            by_h: [{value, count, right, share}], ordinary: {count, share}, hard_core: {count, share}} | null
+        what logistic regression on the pre-trained model's frozen mean states has right of the labels, in 5-fold
+        cross-validation, by H; null unless it was asked for (`judge=true`): `hprune.reporting.judge`. `ordinary`
+        samples have H = 0 and the judge has them right, the `hard_core` it has wrong; `majority`: of the largest class
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
     restored: {runs, rounded: [text], not_kept: [text]} | null   how many of the runs were restored from packed files
         (`benchmarks/packed_runs.py`), which of their numbers are rounded, and what of them is not kept
@@ -115,13 +124,14 @@ MOST_VALUES = 1000
 """An integer score that takes more is shown in bins, like a real-valued one."""
 
 
-def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
+def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Gather everything that a study says, from its complete runs and score tables.
 
     Args:
         root: where results lie.
         study: its name.
         data: the task's tables, for class counts and texts; None if they are no longer at hand.
+        judge: what an independent judge says, if it was asked.
 
     Raises:
         ValueError: if the study does not exist or has no complete run.
@@ -162,6 +172,8 @@ def summarise(root: Path, study: str, data: TaskData | None) -> dict[str, Any]:
             root, study, of_h, labels=None if of_h is None else _labels(of_h, data), label_names=first["label_names"]
         ),
         "restored": _restored(list(manifests.values())),
+        "pooler": next((run["pooler"] for run in (*scoring, first) if "pooler" in run), None),
+        "judge": judge,
         "incomplete": [
             {"arm": run.key.subset, "seed": run.key.seed, "purpose": run.purpose}
             for run in everything

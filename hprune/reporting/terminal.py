@@ -13,6 +13,7 @@ from hprune.reporting.answer import headline
 from hprune.reporting.console import WIDTH, PlainConsole, ruled_table
 from hprune.reporting.convergence import convergence_line
 from hprune.reporting.details import method_tables
+from hprune.reporting.judge import judge_sentences
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import (
     PERCENT,
@@ -51,7 +52,7 @@ def print_table(report: Report) -> None:
     for paragraph in (
         headline(report),
         [*meanings(report), *notes(report), *_signs(report)],
-        [*convergence_line(report), *cost_sentences(report)],
+        [*convergence_line(report), *judge_sentences(report), *cost_sentences(report)],
     ):
         console.print(*([""] if paragraph else []), *paragraph, sep="\n", end="\n" if paragraph else "")
 

@@ -32,6 +32,8 @@ LEDGER: shapes.Shape = {
     f"{stage}_{unit}": shapes.amount for stage in ("train", "clean_pass", "evaluation") for unit in ("seconds", "flops")
 } | {"checkpoint_seconds": shapes.amount}
 """What it says of its cost, unless an older version wrote it."""
+POOLER: shapes.Shape = dict.fromkeys(("mean_abs", "spread", "spread_of_mean_pooling", "samples"), shapes.amount)
+"""What it says of the checkpoint's pooler, if the head reads one."""
 OF_SCORE: shapes.Shape = {"seeds": shapes.list_of(shapes.count), "epochs": shapes.count}
 """What it says of the score that chose its samples, if one did."""
 RECORD: shapes.Shape = {"data_hash": shapes.text, "settings_hash": shapes.text}
@@ -72,6 +74,7 @@ def read_results(path: Path) -> dict[str, Any]:
     shapes.check_shape(file, manifest["cost"], LEDGER, at="cost", lenient=True)
     shapes.check_shape(file, manifest, {"restored": RESTORED}, lenient=True)
     shapes.check_shape(file, manifest["subset"], OF_SCORE, at="subset", lenient=True)
+    shapes.check_shape(file, manifest, {"pooler": POOLER}, lenient=True)
     metric = manifest["primary_metric"]
     for name, values in manifest["metrics"].items():
         shapes.check_shape(file, values, {metric: shapes.number}, at=f"metrics.{name}")

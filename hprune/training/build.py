@@ -13,6 +13,7 @@ from typing import Any, get_args
 import torch
 from transformers import (
     AutoConfig,
+    AutoModel,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -69,6 +70,22 @@ def load_model(
     return model.train()  # from_pretrained returns it in evaluation mode, without dropout
 
 
+def load_body(spec: ModelSpec) -> PreTrainedModel:
+    """The pre-trained body alone, in float32.
+
+    Raises:
+        ValueError: if the checkpoint lacks weights of it, a pooler aside.
+        OSError: if there is no such model here and the hub cannot be reached.
+    """
+    options = {"dtype": torch.float32, "output_loading_info": True}
+    model, found = from_hub_or_folder(spec, AutoModel.from_pretrained, **options)
+    missing = sorted(key for key in found["missing_keys"] if not f".{key}".startswith(".pooler."))
+    if missing:
+        raise ValueError(f"the checkpoint of model {spec.name!r} lacks weights of its body ({missing[0]}, ...)")
+    model.config.use_cache = False
+    return model
+
+
 def config_of(
     spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: Mapping[str, Any] | None = None
 ) -> PreTrainedConfig:
@@ -92,6 +109,11 @@ def model_identity(spec: ModelSpec) -> dict[str, Any]:
     if (pooling := _pooling(spec, saved)) != "own":  # which was all there was: older runs keep their names
         found["pooling"] = pooling
     return found
+
+
+def weights_identity(spec: ModelSpec) -> dict[str, Any]:
+    """What the weights are that training starts from, whatever is put on them."""
+    return _weights(spec)[0]
 
 
 def _weights(spec: ModelSpec) -> tuple[dict[str, Any], Any]:

@@ -108,6 +108,7 @@ def _results(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if all(name in c for c in cost)
         },
         "resumed": sum(fold["resumed"] for fold in folds),
+        **({"pooler": folds[0]["pooler"]} if "pooler" in folds[0] else {}),
     }
 
 

@@ -41,6 +41,7 @@ from hprune.training.flops import flop_model
 from hprune.training.folds import finish_folds, folds_of
 from hprune.training.guard import StopOnNonFinite, memory_given_back, memory_told
 from hprune.training.ledger import cost_of
+from hprune.training.pooler import PoolerFacts
 from hprune.training.quiet import log_file, quiet_libraries
 from hprune.training.ranks import check_outside, environment_of, nodes, outside, rank, together
 from hprune.training.recorder import Recorder
@@ -169,8 +170,14 @@ def _train(
     counted = flop_model(made.module, made.datamodule) if rank() == 0 else None
     judged = subset if judged is None else judged
     recorder, stopwatch = Recorder(judged.sample_ids, spec.ways, grand=spec.record.grand), Stopwatch()
-    history = History(spec.task.kind.primary_metric)
-    first = [SeedEachStep(spec.seed), stopwatch, StopOnNonFinite(subset.sample_ids), StopAtStep(made.module.steps)]
+    history, pooler = History(spec.task.kind.primary_metric), PoolerFacts(pretrained=spec.model.path is not None)
+    first = [
+        pooler,
+        SeedEachStep(spec.seed),
+        stopwatch,
+        StopOnNonFinite(subset.sample_ids),
+        StopAtStep(made.module.steps),
+    ]
     checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)
     epochs = -(-made.module.steps // spec.steps_an_epoch(subset.sample_ids.size))
     with _device_told(spec.trainer):
@@ -202,6 +209,7 @@ def _train(
     }
     cost = cost_of(spec, made, counted, steps=trainer.global_step, ways=tuple(recorder.judged), seconds=seconds)
     results = {"metrics": metrics, "epochs": history.epochs, "cost": cost, "resumed": checkpoint.resumed}
+    results |= {"pooler": pooler.found} if pooler.found else {}
     finish_run(folder, _facts(spec, data, subset) | results)
     name = spec.task.kind.primary_metric
     shown = ", ".join(f"{eval_set} {name} {values[name]:.4f}" for eval_set, values in metrics.items())

@@ -182,6 +182,21 @@ def test_texts_that_occur_more_than_once(report: dict[str, Any]) -> None:
     assert not {"leaks", "duplicates"} & set(signs(report)), "one in a hundred is no sign"
 
 
+def test_a_pooler_that_says_nothing(report: dict[str, Any]) -> None:
+    """Little by itself, and little beside the mean states."""
+    report["pooler"] = {"mean_abs": 0.052, "spread": 0.036, "spread_of_mean_pooling": 0.247, "samples": 256}
+    assert signs(report)["dead_pooler"] == (
+        "The pooler that the head reads says nearly the same of every sample: its outputs spread by 0.036 (their mean "
+        "absolute value is 0.052), the mean states of the last layer by 0.25."
+    )
+    advice = next(finding["advice"] for finding in diagnose(report) if finding["sign"] == "dead_pooler")
+    assert "model.pooling=mean" in advice
+    for change in ({"spread": 0.2, "spread_of_mean_pooling": 0.5}, {"spread_of_mean_pooling": 0.06}):
+        assert "dead_pooler" not in signs(report | {"pooler": report["pooler"] | change})
+    assert "dead_pooler" in signs(report | {"pooler": report["pooler"] | {"spread": 0.0}})
+    assert "dead_pooler" not in signs(report | {"pooler": None})
+
+
 def test_classes_that_moved(report: dict[str, Any]) -> None:
     table = report["histogram"]["h_score"]
     for value in table["values"]:

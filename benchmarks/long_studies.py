@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def _command(step: Step, asked: argparse.Namespace) -> list[str]:
-    folder = _prepared(asked.data, asked.work / "data", step.data)
+    folder = prepared(asked.data, asked.work / "data", step.data)
     size = (
         ["task.max_train_samples=null"]
         if asked.max_samples is None
@@ -145,7 +145,7 @@ def _command(step: Step, asked: argparse.Namespace) -> list[str]:
     ]  # fmt: skip
 
 
-def _prepared(source: Path, target: Path, name: str) -> Path:
+def prepared(source: Path, target: Path, name: str) -> Path:
     """The folder with the files to train on and to be judged by, made once."""
     folder, ((trained, split), judging) = target / name, EVALUATED[name]
     if not (folder / "validation.parquet").exists():

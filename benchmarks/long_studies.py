@@ -136,7 +136,11 @@ def _command(step: Step, asked: argparse.Namespace) -> list[str]:
         else [f"task.max_train_samples={asked.max_samples}"]
     )
     own = [option for option in step.options if not option.startswith("~")]
-    task = {"sst2_sentences": ["task.name=sst2_sentences"], "trec": ["task=trec"], "mrpc": ["task=mrpc"]}
+    task = {
+        "sst2_sentences": ["task.name=sst2_sentences"],
+        "trec": ["task=trec", "task.label=label"],
+        "mrpc": ["task=mrpc"],
+    }
     return [
         sys.executable, "-m", "hprune.study", "+experiment=tickets_minilm", *task.get(step.data, []), *size,
         f"task.data_dir={folder}", f"model.path={asked.model}", "trainer.precision=bf16", "at_once=2",

@@ -138,7 +138,7 @@ def _command(step: Step, asked: argparse.Namespace) -> list[str]:
     own = [option for option in step.options if not option.startswith("~")]
     task = {
         "sst2_sentences": ["task.name=sst2_sentences"],
-        "trec": ["task=trec", "task.label=label"],
+        "trec": ["task=trec", "task.label=label", "task.splits.validation=validation"],
         "mrpc": ["task=mrpc"],
     }
     return [

@@ -150,3 +150,13 @@ def test_altered_facts_are_named(checkpoint: Path, tmp_path: Path) -> None:
     write_json(folder / "run.json", manifest | altered)
     with pytest.raises(ValueError, match=r"run\.json: pooler\.spread must be a number from 0, got 'wide'"):
         read_results(folder)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_several_processes(checkpoint: Path, tmp_path: Path, strategy: Any) -> None:
+    """The first measures for all; a model that is spread over them is left alone."""
+    spec = run_from(checkpoint)
+    two = replace(spec, trainer=replace(spec.trainer, devices=2, strategy=strategy))
+    one, several = (read_manifest(trained(run, tmp_path)[0].path) for run in (spec, two))
+    assert several.get("pooler") == (one["pooler"] if strategy == "ddp" else None)
+    assert several["metrics"]["validation"]["loss"] == pytest.approx(one["metrics"]["validation"]["loss"], rel=1e-3)

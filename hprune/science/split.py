@@ -87,31 +87,26 @@ def expected_half_width(
     """The mean half-width of the method's interval: a t quantile times the standard error, as a study will find them.
 
     The variance of the mean is A + B, A = ticket^2 / T + seed^2 / (T K) observed with T - 1 degrees of freedom, B =
-    example^2; where A comes out smaller than what seeds within tickets say, the wider of two intervals is taken: see
-    `hprune.science.tickets`.
+    example^2: see `hprune.science.crossed`.
     """
-    nu, pooled = tickets - 1, tickets * seeds_per_ticket - 1
+    nu = tickets - 1
     of_seeds = (components.seed or 0.0) ** 2 / (tickets * seeds_per_ticket)
-    between = _observed((components.ticket or 0.0) ** 2 / tickets + of_seeds, nu)[:, None]
-    within = _observed(of_seeds, pooled - nu)
-    example = (components.example or 0.0) ** 2
-    half = _half_widths(between, example, nu, examples, level)  # (POINTS, 1)
-    alike = _half_widths(within, example, pooled, examples, level)  # (POINTS,), as if of one ticket
-    return float(np.where(within > between, np.maximum(half, alike), half).mean())
+    between = _observed((components.ticket or 0.0) ** 2 / tickets + of_seeds, nu)
+    return float(_half_widths(between, (components.example or 0.0) ** 2, nu, examples, level).mean())
 
 
 def _observed(variance: float, df: int) -> NDArray[np.float64]:
-    """Quantiles of an observed variance, (POINTS,), each as likely as the others; 0 if it cannot be observed."""
+    """Quantiles of an observed variance, (POINTS,), each as likely as the others."""
     from scipy.stats import chi2
 
-    return variance * chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, df) / df if df else np.zeros(POINTS)
+    return variance * chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, df) / df
 
 
 def _half_widths(
     part: NDArray[np.float64], example: float, nu: int, examples: int, level: float
 ) -> NDArray[np.float64]:
-    """Of the interval by each observed variance of tickets or seeds."""
+    """Of the interval by each observed variance of tickets, (POINTS,)."""
     from scipy.stats import t
 
-    df = np.array([blended_df(max(nu, 1), own, example, max(examples - 1, nu)) for own in part.ravel()])
-    return np.asarray(t.ppf((1 + level) / 2, df).reshape(part.shape) * np.sqrt(part + example))
+    df = [blended_df(nu, own, example, max(examples - 1, nu)) for own in part]
+    return np.asarray(t.ppf((1 + level) / 2, df) * np.sqrt(part + example))

@@ -4,21 +4,17 @@ Comparison seeds are nested in tickets: ticket t of T, chosen by its own scoring
 and the full set with all T K of them. Averaged over the seeds of a ticket, the paired differences are a table (T, n) of
 tickets by examples, which `hprune.science.crossed` analyses as it does seeds by examples: the spread between tickets
 holds the choice of the ticket and, as each has its own seeds, the seeds.
-
-A few tickets may agree by chance more than their own seeds allow, and then the interval is known to be too narrow. So
-where the means of tickets vary less than the seeds within them say, we also take the seeds as if of one ticket, with
-T K - 1 degrees of freedom, and keep the wider of the two intervals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hprune.science.crossed import NO_SPREAD, Estimate, blended_df, crossed, over_seeds
+from hprune.science.crossed import NO_SPREAD, Estimate, crossed, over_seeds
 
 
 @dataclass(frozen=True)
@@ -94,14 +90,4 @@ def over_tickets(gaps: Sequence[NDArray[np.floating]]) -> tuple[Estimate, Compon
     of_seeds = seed * float(np.mean([1 / len(table) for table in gaps]))
     ticket = max(float(by_ticket.var(ddof=1)) - of_seeds, 0.0)
     components = Components(float(np.sqrt(ticket)), float(np.sqrt(seed)), estimate.example_error)
-    return _careful(estimate, of_seeds / len(gaps), df + len(gaps) - 1), components
-
-
-def _careful(estimate: Estimate, seeds_part: float, nu: int) -> Estimate:
-    """The estimate, or that of the seeds as if of one ticket, where they say that it is too narrow."""
-    examples_part = (estimate.example_error or 0.0) ** 2
-    if seeds_part <= estimate.error**2 - examples_part:
-        return estimate
-    df = blended_df(nu, seeds_part, examples_part, max((estimate.examples or 0) - 1, nu))
-    pooled = replace(estimate, error=float(np.sqrt(seeds_part + examples_part)), df=df)
-    return max(estimate, pooled, key=Estimate.half_width)
+    return estimate, components

@@ -59,20 +59,43 @@ def binary(rng: np.random.Generator, seeds: int, n: int, *, seed: float, example
     return right() - right()
 
 
+def goals_met(hits: int, studies: int) -> bool:
+    """No difference: intervals cover at most 97%, tests err in at most 5.5%, to two standard errors of a simulation."""
+    off = 2 * float(np.sqrt(0.05 * 0.95 / studies))
+    return 0.945 - off <= hits / studies <= 0.97 + off
+
+
 @pytest.mark.parametrize(("seed", "example"), [(0.0, 0.0), (0.0, 1.5), (0.15, 0.0), (0.15, 1.5), (0.5, 1.5)])
-@pytest.mark.parametrize("seeds", [3, 6])
+@pytest.mark.parametrize("seeds", [2, 3, 6])
 def test_intervals_of_accuracies_cover(seeds: int, seed: float, example: float) -> None:
     """No difference on the whole; over seeds alone, the interval misses it far more often where examples differ."""
-    rng, studies, n = np.random.default_rng([seeds, int(100 * seed), int(10 * example)]), 800, 277
+    rng, studies, n = np.random.default_rng([seeds, int(100 * seed), int(10 * example)]), 1500, 277
     hits, alone = 0, 0
     for _ in range(studies):
         gaps = binary(rng, seeds, n, seed=seed, example=example)
         for_all, for_these = crossed(gaps), over_seeds(gaps.mean(axis=1))
         hits += abs(for_all.mean) <= for_all.half_width()
         alone += abs(for_these.mean) <= for_these.half_width()
-    assert 0.93 < hits / studies < 0.997  # above 0.97 only where seeds hardly differ
+    assert goals_met(hits, studies)
     if example and seeds == 6:
         assert alone / studies < hits / studies - (0.1 if seed < 0.5 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("nu", "least", "most"), [(1, 0.945, 0.97), (2, 0.9495, 0.963), (3, 0.9495, 0.963), (5, 0.9495, 0.963)]
+)
+def test_normal_effects_are_covered_whatever_the_examples_add(nu: int, least: float, most: float) -> None:
+    """By integration, not by chance: A is chi^2 with nu degrees of freedom, 1 on average, B is known."""
+    v = (np.arange(1200) + 0.5) / 1200
+    a, weights = stats.chi2.ppf(v**4, nu) / nu, 4 * v**3 / v.size  # fine where A is small
+    covered = []
+    for b in (0.0, *np.geomspace(0.01, 300, 30)):
+        df = [blended_df(nu, float(one), b, 871) for one in a]
+        off = stats.t.ppf(0.975, df) * np.sqrt((a + b) / (1 + b))
+        covered.append(float(weights @ (2 * stats.norm.cdf(off) - 1)))
+    assert covered[0] == pytest.approx(0.95, abs=5e-4)
+    assert least <= min(covered)
+    assert max(covered) <= most
 
 
 def test_without_examples_of_their_own_it_is_the_paired_t_test() -> None:
@@ -126,46 +149,18 @@ def test_degrees_of_freedom_grow_from_the_seeds_to_the_examples() -> None:
         assert grown[0] == nu
         assert grown == sorted(grown)
         assert grown[-1] == 871
-        hillis = nu * 11**2
-        assert grown[3] < hillis
+        assert grown[2] < 4 * nu  # by Hillis
 
 
-def over_examples(gaps: NDArray[np.float64]) -> tuple[float, float]:
-    """The t interval of the mean over examples, the seeds as they are."""
-    ends = stats.ttest_1samp(gaps.mean(axis=0), 0).confidence_interval(0.95)
-    return float(ends.low), float(ends.high)
-
-
-def test_it_is_never_narrower_than_over_examples_alone() -> None:
-    rng, agreed = np.random.default_rng(7), 0
-    for _ in range(300):
-        gaps = binary(rng, 3, 120, seed=0.05, example=0.5)
-        found, (low, high) = crossed(gaps), over_examples(gaps)
-        assert found.half_width() >= (high - low) / 2 - 1e-12
-        agreed += found.interval() == pytest.approx((low, high))
-    assert 10 < agreed < 150
-
-
-def test_seeds_that_agree_by_chance_do_not_make_a_narrow_interval() -> None:
-    rng = np.random.default_rng(8)
-    hits: list[bool] = []
-    alone: list[bool] = []
-    while len(hits) < 150:
-        gaps = binary(rng, 3, 277, seed=0.05, example=0.5)
-        by_seed, _, rest = mean_squares(gaps)
-        if by_seed < rest / 4:
-            hits.append(bool(abs(gaps.mean()) <= crossed(gaps).half_width()))
-            alone.append(bool(abs(gaps.mean()) <= over_seeds(gaps.mean(axis=1)).half_width()))
-    assert np.mean(hits) > 0.9
-    assert np.mean(alone) < 0.85
-
-
-def test_where_both_parts_come_out_as_nothing_by_chance_there_is_still_an_error() -> None:
+def test_where_all_means_are_the_same_the_error_is_what_is_left() -> None:
     """Two seeds, right on different examples: the same mean for each seed and each example."""
-    gaps = np.array([[1.0, 0, 1, 0], [0, 1, 0, 1]])
-    found = crossed(gaps - gaps.mean())
-    assert found.error > 0.1
-    assert found.p_value == 1
+    gaps = np.tile([[0.5, -0.5], [-0.5, 0.5]], 10)
+    for found, left in (
+        (crossed(gaps), mean_squares(gaps)[2]),
+        (welch(gaps, -gaps), 2 * mean_squares(gaps)[2]),
+    ):
+        assert [found.error, found.df, found.p_value] == pytest.approx([np.sqrt(left / 40), 19, 1])
+    assert crossed(np.ones((2, 20))).error == 0
 
 
 def seedwise(values: NDArray[np.float64]) -> dict[int, NDArray[np.floating]]:

@@ -53,30 +53,20 @@ def study(
     ]
 
 
-@pytest.mark.parametrize("each", [[1, 1, 1], [3, 3], [3] * 6, [3, 1, 2, 3]])
-@pytest.mark.parametrize(("ticket", "seed", "example"), [(0.01, 0.01, 0.2), (0.02, 0.005, 0.0), (0.0, 0.01, 0.3)])
+@pytest.mark.parametrize("each", [[1, 1], [3, 3], [1, 1, 1], [3] * 4, [2] * 6, [3, 1, 2, 3]])
+@pytest.mark.parametrize(
+    ("ticket", "seed", "example"), [(0.01, 0.01, 0.2), (0.02, 0.005, 0.0), (0.0, 0.01, 0.3), (0.0, 0.0, 0.3)]
+)
 def test_the_interval_of_the_method_covers(each: list[int], ticket: float, seed: float, example: float) -> None:
-    rng, studies, hits = np.random.default_rng(len(each)), 700, 0
+    """95% intervals cover 93% to 97%, tests err in at most 5.5%: to two standard errors of the simulation."""
+    rng, studies, hits, errs = np.random.default_rng([len(each), int(100 * ticket)]), 1500, 0, 0
     for _ in range(studies):
         found, _ = over_tickets(study(rng, each, 277, ticket=ticket, seed=seed, example=example, rest=0.3))
         hits += abs(found.mean) <= found.half_width()
-    assert 0.925 < hits / studies < 0.998  # above 0.97 only where tickets are alike, or two
-
-
-def test_tickets_that_are_alike_by_chance_do_not_make_a_narrow_interval() -> None:
-    """Given that means of tickets vary by less than a quarter of what their seeds say, the interval still covers."""
-    rng = np.random.default_rng(4)
-    hits: list[bool] = []
-    plain: list[bool] = []
-    while len(hits) < 250:
-        tables = [rng.normal(size=(3, 1)) for _ in range(3)]
-        found, alone = over_tickets(tables)[0], over_seeds(np.array([table.mean() for table in tables]))
-        within = np.mean([table.var(ddof=1) for table in tables]) / 9
-        if alone.error**2 < within / 4:
-            hits.append(abs(found.mean) <= found.half_width())
-            plain.append(abs(alone.mean) <= alone.half_width())
-    assert np.mean(plain) < 0.87
-    assert np.mean(hits) > 0.93
+        errs += found.p_value is None or found.p_value < 0.05
+    off = 2 * np.sqrt(0.05 * 0.95 / studies)
+    assert 0.93 - off <= hits / studies <= 0.97 + off
+    assert errs / studies <= 0.055 + off
 
 
 def test_tickets_that_differ_are_the_analysis_of_their_means() -> None:

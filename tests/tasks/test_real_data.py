@@ -208,13 +208,22 @@ def check_rows(spec: TaskSpec, table: pa.Table, raw: pa.Table) -> None:
         assert (table["label"].to_numpy() == rows[spec.label].to_numpy()).all()
 
 
+PROMPTS = {
+    "alpaca_demo", "gsm8k", "scan_addprim_jump", "scan_length", "scan_simple", "svamp", "text2sql_atis",
+    "text2sql_geography",
+}  # fmt: skip
+"""Prompts with answers to generate, for which there is no kind of task yet."""
+
+
 @needs_data
 def test_every_set_is_read() -> None:
     files: dict[str, set[str]] = {path.parent.name: set() for path in DATA.glob("*/*.parquet")}
     for path in DATA.glob("*/*.parquet"):
         files[path.parent.name].add(path.stem)
-    assert {name: set(case.counts) for name, case in CASES.items()} == files
-    assert set(CASES) == {path.name for path in DATA.iterdir() if path.is_dir()}
+    assert {name: set(case.counts) for name, case in CASES.items()} == {
+        k: v for k, v in files.items() if k not in PROMPTS
+    }
+    assert set(CASES) | PROMPTS == {path.name for path in DATA.iterdir() if path.is_dir()}
 
 
 @needs_data

@@ -56,10 +56,11 @@ def _of_its_ticket(spec: RunSpec, root: Path, study: str, planned: Sequence[int]
 
     comparison = spec.config["comparison"]
     groups = comparison.get("tickets", [])
-    subset = of_ticket(spec.subset, spec.seed, groups, planned) if groups else spec.subset
+    subset, ticket = of_ticket(spec.subset, spec.seed, groups, planned) if groups else (spec.subset, [])
     metric = spec.task.kind.primary_metric
     margin = fix_margin(root, study, comparison["margin"], metric=metric, seeds=planned, tickets=len(groups))
-    return replace(spec, subset=subset, config={**spec.config, "comparison": {**comparison, "margin": margin}})
+    of_it = {"ticket": ticket} if ticket else {}
+    return replace(spec, subset=subset, config={**spec.config, "comparison": {**comparison, "margin": margin, **of_it}})
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from hprune.reporting.outcomes import State
+from hprune.science.tickets import seeds_of_tickets
 from hprune.storage.runs import RunFolder
 from hprune.storage.scores import scores_for, sized
-from hprune.storage.studies import Purpose, add_run
+from hprune.storage.studies import PlannedTicket, Purpose, add_run
 from hprune.tasks.spec import TaskData
 from hprune.training.run import fine_tune, locate
 from hprune.training.settings import RunSpec
@@ -31,7 +32,12 @@ def register_run(
 ) -> RunFolder:
     """Let a study refer to a run; its folder, complete or not."""
     folder = folder_of(spec, data, root=root, study=study)
-    add_run(root, study, folder, purpose, scoring_seeds)
+    comparison = spec.config.get("comparison", {})
+    groups, seeds = comparison.get("tickets") or [], comparison.get("seeds") or []
+    parts = seeds_of_tickets(seeds, len(groups)) if groups else ()
+    planned = [PlannedTicket(tuple(group), part) for group, part in zip(groups, parts, strict=True)]
+    ticket = tuple(comparison.get("ticket") or ()) if purpose == "comparison" else ()
+    add_run(root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket)
     return folder
 
 

@@ -100,11 +100,14 @@ class Composed:
         """
         fixed = {} if margin is None else {"margin": margin}
 
-        def of_seed(run: RunSpec, seed: int) -> RunSpec:
-            comparison = {**run.config.get("comparison", {}), **fixed}
-            return replace(run, seed=seed, config={**run.config, "seed": seed, "comparison": comparison})
+        def of(one: Compared) -> RunSpec:
+            """The run, whose stored config says whose ticket's it is."""
+            of_ticket = {"ticket": list(self.tickets[one.ticket - 1].scoring)} if one.ticket else {}
+            comparison = {**one.chosen.config.get("comparison", {}), **fixed, **of_ticket}
+            config = {**one.chosen.config, "seed": one.seed, "comparison": comparison}
+            return replace(one.chosen, seed=one.seed, config=config)
 
-        return [of_seed(one.chosen, one.seed) for one in self.compared()]
+        return [of(one) for one in self.compared()]
 
 
 def composed(cfg: DictConfig) -> Composed:

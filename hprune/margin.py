@@ -81,7 +81,11 @@ def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dic
         why = "the comparison runs that are there were trained with it"
         return {"margin": stated, "why": why, "comparison_runs": compared}
     late = {"comparison_runs": compared}
-    after = f"; {compared} comparison runs were complete before it was fixed, without a margin" if compared else ""
+    after = (
+        f"; {compared} comparison runs were complete before it was fixed, without a margin of this study"
+        if compared
+        else ""
+    )
     full = _full_runs(root, study, metric)
     if full is None:
         why = f"what each validation example contributes to {metric} is not known of two scoring runs, as of runs by "
@@ -96,12 +100,13 @@ def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dic
 
 
 def _stated_before(root: Path, study: str) -> float | None:
-    """The smallest margin that complete comparison runs of the study were trained with."""
+    """The smallest margin that complete comparison runs were trained with by this study; others state their own."""
     stated = []
     for run in _complete(root, study, "comparison"):
-        comparison = read_results(run.path).get("config", {}).get("comparison")
+        config = read_results(run.path).get("config", {})
+        comparison, own = config.get("comparison"), config.get("study", study) == study
         margin = comparison.get("margin") if isinstance(comparison, dict) else None
-        if margin is not None and is_margin(margin):
+        if own and margin is not None and is_margin(margin):
             stated.append(float(margin))
     return min(stated, default=None)
 

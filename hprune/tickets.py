@@ -125,10 +125,12 @@ def tickets_of(
     ]
 
 
-def of_ticket(subset: SubsetSpec, seed: int, groups: Sequence[Sequence[int]], comparison: Sequence[int]) -> SubsetSpec:
-    """A subset by H, chosen and sized by the table of the ticket that a comparison seed belongs to.
+def of_ticket(
+    subset: SubsetSpec, seed: int, groups: Sequence[Sequence[int]], comparison: Sequence[int]
+) -> tuple[SubsetSpec, list[int]]:
+    """A subset by H, chosen and sized by the table of the ticket that a comparison seed belongs to, and that ticket.
 
-    Other scores, and tables that are named in full, are left as they are.
+    Other scores, and tables that are named in full, are left as they are, and are of no ticket.
 
     Args:
         subset: of the run.
@@ -139,10 +141,12 @@ def of_ticket(subset: SubsetSpec, seed: int, groups: Sequence[Sequence[int]], co
     Raises:
         ValueError: if the seed is none of these, or they cannot be dealt out.
     """
+    group = list(groups[ticket_of_seed(seed, comparison, len(groups))])
     if subset.select is None:
-        return subset
-    group = groups[ticket_of_seed(seed, comparison, len(groups))]
-    return by_tables(subset, f"h_score-seeds{'+'.join(map(str, group))}", {})
+        return subset, group
+    own = by_tables(subset, f"h_score-seeds{'+'.join(map(str, group))}", {})
+    others = (subset.scores if subset.by_score else None, subset.sized_by)
+    return own, group if all(table in (None, "h_score") for table in others) else []
 
 
 def by_tables(subset: SubsetSpec, own: str, tables: Mapping[str, str]) -> SubsetSpec:

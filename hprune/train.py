@@ -54,8 +54,11 @@ def main(cfg: DictConfig) -> State:
 
 def _of_its_ticket(spec: RunSpec, planned: Sequence[int]) -> RunSpec:
     """A comparison run by the score table of the ticket that its seed belongs to."""
-    groups = spec.config["comparison"].get("tickets", [])
-    return replace(spec, subset=of_ticket(spec.subset, spec.seed, groups, planned)) if groups else spec
+    comparison = spec.config["comparison"]
+    groups = comparison.get("tickets", [])
+    subset, ticket = of_ticket(spec.subset, spec.seed, groups, planned) if groups else (spec.subset, [])
+    of_it = {"ticket": ticket} if ticket else {}
+    return replace(spec, subset=subset, config={**spec.config, "comparison": {**comparison, **of_it}})
 
 
 def _with_margin(spec: RunSpec, root: Path, study: str, planned: Sequence[int]) -> RunSpec:

@@ -130,7 +130,13 @@ def test_what_reads_the_stored_config_of_such_a_study_goes_on(
     tiny: list[str], hub: Path, run_command: Command, tmp_path: Path
 ) -> None:
     """A report with a judge, export and triage of windows, as of any other study."""
-    options = ["task=squad_v2", f"task.data_dir={hub / 'squad_v2'}", "data.max_length=40", "task.kind.stride=8", "comparison.margin=0.01"]
+    options = [
+        "task=squad_v2",
+        f"task.data_dir={hub / 'squad_v2'}",
+        "data.max_length=40",
+        "task.kind.stride=8",
+        "comparison.margin=0.01",
+    ]
     own = [one for one in tiny if not one.startswith("task")]
     place = (f"paths.root={tmp_path / 'root'}", "study=s")
     code, _, err = run_command("study", *own, *options, *TWO, *LOOSE, "trainer.max_epochs=1", *place)

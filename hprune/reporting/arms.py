@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hprune.reporting.ticket_plan import TicketPlan, ticket_plan
+from hprune.reporting.ticket_plan import TicketPlan
 from hprune.science.records import RunKey
 from hprune.storage.runs import differing_keys
 from hprune.storage.studies import StudyRun
@@ -18,17 +18,24 @@ Arm = Sequence[Manifest]
 """The runs of one arm: same subset and settings, different seeds."""
 
 
-def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dict[str, Arm]:
+def arms_of(
+    runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest], plan: TicketPlan | None = None
+) -> dict[str, Arm]:
     """Group comparison runs by subset and settings: the full set first, then by budget, random subsets last.
 
     Of these plain random ones come after those with given classes, and of arms of one name those of 0.1.0, whose
     samples came in an order of their own, are last.
 
+    Args:
+        runs: of arms.
+        manifests: by folder.
+        plan: the tickets that the study plans, if several: then the arms of each are apart.
+
     Returns:
-        The arms by their labels: the subset's name, its ticket where the runs say that the study has several
-        (`comparison.tickets`), and where several arms share that, the settings that differ.
+        The arms by their labels: the subset's name and its ticket, and where several arms share these, the settings
+        that differ.
     """
-    groups: dict[tuple[str, str], list[Manifest]] = {}
+    groups: dict[tuple[str, str, int | None], list[Manifest]] = {}
 
     def order(run: StudyRun) -> tuple[bool, str, bool, bool, str, bool, RunKey]:
         manifest = manifests[run.path]
@@ -37,9 +44,9 @@ def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dic
         return not trains_on_everything(manifest), budget_of(manifest), *random, run.key.subset, own_order, run.key
 
     for run in sorted(runs, key=order):
-        groups.setdefault((run.key.subset, run.settings_hash), []).append(manifests[run.path])
-    plan = ticket_plan(run for group in groups.values() for run in group)
-    named = {key: f"{key[0]}{_ticket(group, plan)}" for key, group in groups.items()}
+        manifest = manifests[run.path]
+        groups.setdefault((run.key.subset, run.settings_hash, _ticket(manifest, plan)), []).append(manifest)
+    named = {key: f"{key[0]}{_of_ticket(key[2])}" for key in groups}
     labelled: dict[str, Arm] = {}
     for key, group in groups.items():
         namesakes = [other[0] for of, other in groups.items() if of != key and named[of] == named[key]]
@@ -50,12 +57,17 @@ def arms_of(runs: Sequence[StudyRun], manifests: Mapping[Path, Manifest]) -> dic
 
 def name_over_tickets(label: str, arm: Arm, plan: TicketPlan) -> str:
     """What the arms of several tickets have in common: the label without its ticket."""
-    return label.replace(_ticket(arm, plan), "", 1)
+    name = str(arm[0]["key"]["subset"])
+    return name + label.removeprefix(f"{name}{_of_ticket(_ticket(arm[0], plan))}")
 
 
-def _ticket(arm: Arm, plan: TicketPlan | None) -> str:
-    """` (ticket 2)`; empty for the full set, and for what is the same for every ticket."""
-    ticket = None if plan is None or trains_on_everything(arm[0]) else plan.ticket_of_all(arm)
+def _ticket(manifest: Manifest, plan: TicketPlan | None) -> int | None:
+    """The ticket whose arm a run is; None for the full set, which is one arm of all seeds."""
+    return None if plan is None or trains_on_everything(manifest) else plan.ticket_of(manifest)
+
+
+def _of_ticket(ticket: int | None) -> str:
+    """` (ticket 2)`, or nothing."""
     return "" if ticket is None else f" (ticket {ticket + 1})"
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hprune.reporting.arms import Arm, budget_of, is_random, name_over_tickets, trains_on_everything
 from hprune.reporting.comparisons import LOWER_IS_BETTER, REFERENCES, facts_of
 from hprune.reporting.predicted import Predictions
-from hprune.reporting.ticket_plan import TicketPlan, ticket_plan
+from hprune.reporting.ticket_plan import TicketPlan
 from hprune.science.stats import Difference, difference_between, difference_of, judged
 from hprune.science.tickets import Components, over_tickets
 
@@ -61,21 +61,26 @@ class Asked:
 
 
 def methods_of(
-    arms: Mapping[str, Arm], *, primary_metric: str, margin: float | None, predictions: Predictions | None = None
+    arms: Mapping[str, Arm],
+    plan: TicketPlan | None,
+    *,
+    primary_metric: str,
+    margin: float | None,
+    predictions: Predictions | None = None,
 ) -> list[Method]:
     """One row for each arm over its tickets, evaluation set, metric and reference.
 
     Args:
         arms: by their labels.
+        plan: the tickets of the study, if several.
         primary_metric: the metric that the margin was stated for.
         margin: how much arms may differ in it and be called equivalent; None: that is not tested.
         predictions: what the arms predicted, where it was read already.
 
     Returns:
-        `methods` of report.json, see `hprune.reporting.summary`; empty unless the runs say that the study has several
-        tickets (`comparison.tickets`), and at least two have runs.
+        `methods` of report.json, see `hprune.reporting.summary`; empty unless the study has several tickets
+        (`comparison.tickets`), and at least two have runs.
     """
-    plan = ticket_plan(run for arm in arms.values() for run in arm)
     if plan is None:
         return []
     predictions, rows = predictions or Predictions(arms), []
@@ -98,9 +103,9 @@ def _pairs(arms: Mapping[str, Arm], plan: TicketPlan) -> dict[tuple[str, str, st
                 continue
             for pair in _pairs_of(label, arm, arms, plan, reference_of):
                 key = (name_over_tickets(label, arm, plan), budget_of(arm[0]), end)
-                if all(pair.ticket != other.ticket for other in found.get(key, [])):
-                    found.setdefault(key, []).append(pair)
-    return {key: sorted(pairs, key=lambda pair: pair.ticket) for key, pairs in found.items() if len(pairs) > 1}
+                found.setdefault(key, []).append(pair)
+    once = {key: pairs for key, pairs in found.items() if len({pair.ticket for pair in pairs}) == len(pairs) > 1}
+    return {key: sorted(pairs, key=lambda pair: pair.ticket) for key, pairs in once.items()}
 
 
 def _pairs_of(
@@ -111,7 +116,7 @@ def _pairs_of(
     reference_of: Callable[[Any, Mapping[str, Arm]], str | None],
 ) -> Iterator[Pair]:
     """An arm's pairs, one for each ticket that it has runs of."""
-    for ticket in range(len(plan.seeds)):
+    for ticket in range(len(plan.tickets)):
         own = {run["key"]["seed"]: run for run in arm if plan.ticket_of(run) == ticket}
         reference = reference_of(next(iter(own.values())), arms) if own else None
         if reference is None:
@@ -138,7 +143,7 @@ def _method(name: str, budget: str, pairs: Sequence[Pair], asked: Asked) -> Meth
         "metric": asked.metric,
         "to": name_over_tickets(reference, asked.arms[reference], asked.plan),
         "tickets": len(pairs),
-        "planned_tickets": len(asked.plan.seeds),
+        "planned_tickets": len(asked.plan.tickets),
         "seeds_by_ticket": [len(pair.seeds) for pair in pairs],
         "gap": gap,
         "components": asdict(components),
@@ -169,7 +174,7 @@ def _alone(pair: Pair, own: dict[int, float], other: dict[int, float], asked: As
     interval = difference_between(own, other, *asked.by_example(pair)).interval
     ends = {"mean": interval.mean, "low": interval.low, "high": interval.high}
     return {
-        "scoring_seeds": list(asked.plan.scoring[pair.ticket]),
+        "scoring_seeds": list(asked.plan.tickets[pair.ticket].scoring),
         "label": pair.label,
         "seeds": list(pair.seeds),
         **ends,

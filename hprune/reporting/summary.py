@@ -110,6 +110,7 @@ from hprune.reporting.ledger import ledger_of
 from hprune.reporting.matrix import matrix_of
 from hprune.reporting.methods import methods_of
 from hprune.reporting.predicted import Predictions
+from hprune.reporting.ticket_plan import ticket_plan
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
@@ -118,7 +119,7 @@ from hprune.storage.manifests import RESTORED, read_results
 from hprune.storage.margins import stored_margin
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
-from hprune.storage.studies import existing_study, planned_seeds, runs_of
+from hprune.storage.studies import existing_study, planned_seeds, planned_tickets, runs_of
 from hprune.tasks.spec import TaskData
 
 MOST_VALUES = 1000
@@ -141,12 +142,13 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
     runs = [run for run in everything if state_of(run.path) == "done"]
     if not runs:
         raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
-    manifests = {run.path: {**read_results(run.path), "folder": run.path} for run in runs}
+    manifests = {run.path: {**read_results(run.path), "folder": run.path, "ticket": run.ticket} for run in runs}
     scoring = [manifests[run.path] for run in runs if run.purpose == "scoring"]
-    arms = arms_of([run for run in runs if run.purpose == "comparison"], manifests)
+    plan = ticket_plan(planned_tickets(root, study))
+    arms = arms_of([run for run in runs if run.purpose == "comparison"], manifests, plan)
     first = scoring[0] if scoring else manifests[runs[0].path]
     scores = [load_scores(path) for path in sorted((existing_study(root, study) / "scores").glob("*.parquet"))]
-    margins, primary = margins_of(arms), first["primary_metric"]
+    margins, primary = margins_of(arms, study), first["primary_metric"]
     margin = min((stated for stated in margins if stated is not None), default=None)
     predictions = Predictions(arms)
     examples, slices = example_rows(arms, predictions)
@@ -165,7 +167,7 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
         "label_names": first["label_names"],
         "full_samples": first["full_samples"],
         "rows": rows_of(arms, primary_metric=primary, margin=margin, predictions=predictions),
-        "methods": methods_of(arms, primary_metric=primary, margin=margin, predictions=predictions),
+        "methods": methods_of(arms, plan, primary_metric=primary, margin=margin, predictions=predictions),
         "examples": examples,
         "slices": slices,
         "matrix": matrix_of(arms, metric=primary, predictions=predictions),
@@ -199,12 +201,15 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
     return report | {"diagnosis": diagnose(report)}
 
 
-def margins_of(arms: Mapping[str, Arm]) -> list[float | None]:
+def margins_of(arms: Mapping[str, Arm], study: str | None = None) -> list[float | None]:
     """The margins that the runs were trained with, before their results were known; one, unless it was changed.
 
-    None, the first, where some run stated none, or what is no margin.
+    None, the first, where some run stated none, or what is no margin. Runs that other studies trained state theirs, so
+    they count only where the study trained none itself.
     """
-    comparisons = [run["config"].get("comparison") for arm in arms.values() for run in arm]
+    everyone = [run for arm in arms.values() for run in arm]
+    own = [run for run in everyone if study is not None and run["config"].get("study") == study]
+    comparisons = [run["config"].get("comparison") for run in own or everyone]
     stated = [comparison.get("margin") if isinstance(comparison, dict) else None for comparison in comparisons]
     numbers = [float(margin) for margin in stated if margin is not None and shapes.number(margin) and margin > 0]
     return [*([None] if len(numbers) < len(stated) else []), *sorted(set(numbers))]

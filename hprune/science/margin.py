@@ -64,13 +64,13 @@ def resolvable_margin(full_runs: NDArray[np.generic], *, seeds: int, tickets: in
 
 
 def rounded_margin(resolvable: float) -> float:
-    """The margin to state: at least one point, rounded up to a multiple of half a point.
+    """The margin to state: one point to three, rounded up to a multiple of half a point.
 
     Example:
-        >>> rounded_margin(0.0043), rounded_margin(0.0126), rounded_margin(0.015)
-        (0.01, 0.015, 0.015)
+        >>> [rounded_margin(found) for found in (0.0043, 0.0126, 0.015, 2.1)]
+        [0.01, 0.015, 0.015, 0.03]
     """
-    return round(max(LEAST, STEP * float(np.ceil(round(resolvable / STEP, 6)))), 6)
+    return round(min(MOST, max(LEAST, STEP * float(np.ceil(round(resolvable / STEP, 6))))), 6)
 
 
 def _planned_error(full_runs: NDArray[np.float64], seeds: int, tickets: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ One small file a run, written by the run itself: parallel jobs never write to th
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -39,6 +40,16 @@ POINTER: shapes.Shape = {
 }
 
 
+def _planned(value: Any) -> bool:
+    """An object with two lists of seeds, scoring and comparison."""
+    lists = [value.get(key) for key in ("scoring", "comparison")] if isinstance(value, dict) else [None]
+    return all(isinstance(seeds, list) and all(map(shapes.count, seeds)) for seeds in lists)
+
+
+OF_TICKETS: shapes.Shape = {"ticket": shapes.list_of(shapes.count), "tickets": shapes.list_of(_planned)}
+"""What a pointer says besides, in a study of several tickets."""
+
+
 @dataclass(frozen=True)
 class StudyRun:
     """A run as a study sees it: a scoring run gives records, a comparison run gives the accuracy of an arm."""
@@ -48,6 +59,7 @@ class StudyRun:
     settings_hash: str
     path: Path
     expected_seeds: tuple[int, ...] = ()  # the scoring seeds that the study plans
+    ticket: tuple[int, ...] = ()  # the scoring seeds of the ticket whose arm it is, in a study of several
 
 
 def study_folder(root: Path, study: str) -> Path:
@@ -76,8 +88,34 @@ def existing_study(root: Path, study: str) -> Path:
     return folder
 
 
-def add_run(root: Path, study: str, folder: RunFolder, purpose: Purpose, expected_seeds: tuple[int, ...]) -> None:
+@dataclass(frozen=True)
+class PlannedTicket:
+    """One of several tickets that a study plans: its scoring seeds, and the comparison seeds that train its arms."""
+
+    scoring: tuple[int, ...]
+    comparison: tuple[int, ...]
+
+
+def add_run(
+    root: Path,
+    study: str,
+    folder: RunFolder,
+    purpose: Purpose,
+    expected_seeds: tuple[int, ...],
+    *,
+    tickets: Sequence[PlannedTicket] = (),
+    ticket: tuple[int, ...] = (),
+) -> None:
     """Let a study refer to a run; saying it twice changes nothing.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        folder: of the run.
+        purpose: of the run in this study.
+        expected_seeds: the scoring seeds that the study plans.
+        tickets: that it plans, if several.
+        ticket: the scoring seeds of the ticket whose arm the run is, in a study of several.
 
     Raises:
         ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs.
@@ -93,6 +131,10 @@ def add_run(root: Path, study: str, folder: RunFolder, purpose: Purpose, expecte
         "path": str(folder.path.relative_to(root)),
         "expected_seeds": list(expected_seeds),
     }
+    if tickets:
+        content["tickets"] = [asdict(one) for one in tickets]
+    if ticket:
+        content["ticket"] = list(ticket)
     write_json(_pointer(root, study, folder.path, purpose), content)
 
 
@@ -108,13 +150,21 @@ def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[Stud
 
 def _read_pointer(root: Path, file: Path) -> StudyRun:
     """A run by the file that points at it, which may point nowhere but to that run below `root`."""
-    entry = read_json(below(file.parent, file.name))
-    shapes.check_shape(file, entry, POINTER)
+    entry = _entry(file)
     key, digest = key_of(entry), entry["settings_hash"]
     place = f"{key.task}/{key.model}/{key.subset}-{digest[:8]}/seed={key.seed}"
     if entry["path"] != f"runs/{place}":
         raise ValueError(f"{file} points to {entry['path']!r}, but its run lies at 'runs/{place}'; {shapes.WAY_OUT}")
-    return StudyRun(key, entry["purpose"], digest, below(root / "runs", place), tuple(entry["expected_seeds"]))
+    seeds, ticket = tuple(entry["expected_seeds"]), tuple(entry.get("ticket", ()))
+    return StudyRun(key, entry["purpose"], digest, below(root / "runs", place), seeds, ticket)
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    """What a pointer says, of this shape."""
+    entry = read_json(below(file.parent, file.name))
+    shapes.check_shape(file, entry, POINTER)
+    shapes.check_shape(file, entry, OF_TICKETS, lenient=True)
+    return dict(entry)
 
 
 def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
@@ -152,9 +202,21 @@ def _let_go_of_own_order(root: Path, study: str, folder: RunFolder) -> None:
 
 def planned_seeds(root: Path, study: str) -> list[int]:
     """The scoring seeds that the study plans, by the latest command that trained one of its runs."""
+    latest = _latest(root, study)
+    return [] if latest is None else sorted(latest["expected_seeds"])
+
+
+def planned_tickets(root: Path, study: str) -> list[PlannedTicket]:
+    """The tickets that the study plans, by the latest command that trained one of its runs; empty: just one."""
+    latest = _latest(root, study) or {}
+    return [PlannedTicket(tuple(one["scoring"]), tuple(one["comparison"])) for one in latest.get("tickets", ())]
+
+
+def _latest(root: Path, study: str) -> dict[str, Any] | None:
+    """What the pointer says that was written last."""
     pointers = list((existing_study(root, study) / "runs").glob("*.json"))
     latest = max(pointers, key=lambda file: file.lstat().st_mtime_ns, default=None)
-    return [] if latest is None else sorted(_read_pointer(root, latest).expected_seeds)
+    return None if latest is None else _entry(latest)
 
 
 def studies_in(root: Path) -> list[str]:

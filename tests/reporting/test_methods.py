@@ -19,13 +19,14 @@ from hprune.reporting.methods import methods_of
 from hprune.reporting.page import render_page
 from hprune.reporting.predicted import Predictions
 from hprune.reporting.terminal import print_table
+from hprune.reporting.ticket_plan import ticket_plan
 from hprune.reporting.wording import notes
 from hprune.science.crossed import crossed
 from hprune.science.records import RunKey
 from hprune.science.stats import holm
 from hprune.science.tickets import over_tickets
 from hprune.storage.files import sha256_of_file, sha256_of_json, write_json, write_table
-from hprune.storage.studies import StudyRun
+from hprune.storage.studies import PlannedTicket, StudyRun
 from tests.reporting.conftest import REPORT
 
 N, SEEDS = 400, (11, 12, 13, 14, 15, 16)
@@ -33,6 +34,9 @@ TICKETS = ((1, 2), (3, 4), (5, 6))
 LABELS = np.arange(N) % 2
 RULES = {"full": "everything", "winning_ticket": "by_value", "random_like": "hprune.science.select.random_like"}
 CHANCES = {"full": 0.92, "winning_ticket": 0.84, "random_like": 0.75}
+
+
+PLAN = [PlannedTicket(group, SEEDS[2 * t : 2 * t + 2]) for t, group in enumerate(TICKETS)]
 
 
 def ticket_of(seed: int) -> int:
@@ -43,7 +47,7 @@ def right(arm: str, seed: int) -> NDArray[np.bool_]:
     return np.asarray(np.random.default_rng([seed, len(arm)]).random(N) < CHANCES[arm] - 0.01 * ticket_of(seed))
 
 
-def run(folder: Path, arm: str, seed: int, predicts: bool = True, planned: Any = TICKETS) -> dict[str, Any]:
+def run(folder: Path, arm: str, seed: int, predicts: bool = True) -> dict[str, Any]:
     answers = np.where(right(arm, seed), LABELS, 1 - LABELS)
     path = folder / f"{arm}-{seed}"
     path.mkdir(parents=True)
@@ -62,17 +66,19 @@ def run(folder: Path, arm: str, seed: int, predicts: bool = True, planned: Any =
         "full_samples": 1000, "primary_metric": "accuracy", "data_hash": "d", "cost": {"train_seconds": 1.0},
         "subset": {} if arm == "full" else {"scores": "h_score", "seeds": list(TICKETS[ticket_of(seed)]), "epochs": 2},
         "metrics": {"validation": {"accuracy": value, "loss": 1 - value}},
-        "config": {"task": {}, "comparison": {"seeds": list(SEEDS), "tickets": [list(group) for group in planned]}},
+        "config": {"task": {}}, "ticket": TICKETS[ticket_of(seed)],
     }  # fmt: skip
 
 
-def study(folder: Path, runs: Sequence[tuple[str, int]] | None = None, **options: Any) -> dict[str, Any]:
+def study(
+    folder: Path, runs: Sequence[tuple[str, int]] | None = None, planned: Any = PLAN, **options: Any
+) -> dict[str, Any]:
     made = [run(folder, arm, seed, **options) for arm, seed in runs or [(arm, s) for arm in RULES for s in SEEDS]]
     manifests = {manifest["folder"]: manifest for manifest in made}
     listed = [
         StudyRun(RunKey(**m["key"]), "comparison", sha256_of_json(m["settings"]), path) for path, m in manifests.items()
     ]
-    return arms_of(listed, manifests)
+    return arms_of(listed, manifests, ticket_plan(planned))
 
 
 def gaps(arm: str, other: str, seeds: Sequence[int] = SEEDS) -> list[NDArray[np.float64]]:
@@ -84,8 +90,8 @@ def gaps(arm: str, other: str, seeds: Sequence[int] = SEEDS) -> list[NDArray[np.
     return tables
 
 
-def methods(arms: Any, **options: Any) -> list[dict[str, Any]]:
-    return methods_of(arms, primary_metric="accuracy", margin=options.get("margin", 0.02))
+def methods(arms: Any, planned: Any = PLAN, margin: float = 0.02) -> list[dict[str, Any]]:
+    return methods_of(arms, ticket_plan(planned), primary_metric="accuracy", margin=margin)
 
 
 def row_of(rows: Sequence[dict[str, Any]], label: str, to: str = "full", metric: str = "accuracy") -> dict[str, Any]:
@@ -173,12 +179,51 @@ def test_runs_that_are_missing_leave_an_honest_row_and_a_note(tmp_path: Path) ->
     assert methods(study(tmp_path / "c", [(arm, seed) for arm in RULES for seed in SEEDS[:2]])) == []
 
 
-@pytest.mark.parametrize("planned", [[[1, 2, 3]], [], [[1, 2]] * 4, [["a"], ["b"]], [[7, 8], [9, 10], [5, 6]]])
-def test_without_a_plan_of_several_tickets_there_is_no_method(tmp_path: Path, planned: Any) -> None:
-    """One ticket, none, some that the seeds do not divide among, what are no seeds, scores of other runs."""
-    arms = study(tmp_path, planned=planned)
-    assert methods(arms) == []
+def planned(*tickets: tuple[Sequence[int], Sequence[int]]) -> list[PlannedTicket]:
+    return [PlannedTicket(tuple(scoring), tuple(comparison)) for scoring, comparison in tickets]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [[], planned(((1, 2), SEEDS)), planned(((7, 8), SEEDS[:3]), ((9, 10), SEEDS[3:])),
+     planned(*((group, (1, 2)) for group in TICKETS))],
+)  # fmt: skip
+def test_without_a_plan_of_several_tickets_there_is_no_method(tmp_path: Path, plan: Any) -> None:
+    """None, one, tickets of other scoring runs, and with other seeds."""
+    arms = study(tmp_path, planned=plan)
+    assert methods(arms, plan) == []
     assert len([label for label in arms if label.startswith("winning_ticket")]) == 3
+
+
+def test_an_arm_of_no_ticket_is_an_arm_of_its_own(tmp_path: Path) -> None:
+    """Such as that of a cell with some of the ticket's runs, or of the study before it had several tickets."""
+    made = [run(tmp_path, arm, seed) for arm in RULES for seed in SEEDS]
+    others = [{**run(tmp_path / "other", "random_like", seed), "ticket": ()} for seed in SEEDS]
+    for one in others:
+        one["settings"]["subset"] = {"rule": RULES["random_like"], "size": 77}
+    manifests = {manifest["folder"]: manifest for manifest in (*others, *made)}
+    listed = [
+        StudyRun(RunKey(**m["key"]), "comparison", sha256_of_json(m["settings"]), path) for path, m in manifests.items()
+    ]
+    arms = arms_of(listed, manifests, ticket_plan(PLAN))
+    assert [label for label in arms if "77" not in label and label.startswith("random")] == [
+        "random_like", *(f"random_like (ticket {t})" for t in (1, 2, 3))
+    ]  # fmt: skip
+    expected, _ = over_tickets(gaps("random_like", "full"))
+    assert row_of(methods(arms), "random_like")["mean"] == pytest.approx(expected.mean)
+
+
+def test_tickets_of_one_size_are_told_apart(tmp_path: Path) -> None:
+    made = [run(tmp_path, arm, seed) for arm in RULES for seed in SEEDS]
+    for one in made:
+        one["settings"]["subset"] = {"rule": RULES[one["key"]["subset"]]}  # as of random ones that are equally large
+    manifests = {manifest["folder"]: manifest for manifest in made}
+    listed = [
+        StudyRun(RunKey(**m["key"]), "comparison", sha256_of_json(m["settings"]), path) for path, m in manifests.items()
+    ]
+    arms = arms_of(listed, manifests, ticket_plan(PLAN))
+    assert [len(arm) for arm in arms.values()] == [6, 2, 2, 2, 2, 2, 2]
+    assert row_of(methods(arms), "random_like")["tickets"] == 3
 
 
 def full_report(tmp_path: Path) -> dict[str, Any]:

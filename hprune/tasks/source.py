@@ -55,18 +55,23 @@ def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
     return {name: _plain(table) for name, table in tables.items()}
 
 
-def read_file(paths: Sequence[Path], encoding: str = "utf8", text: Sequence[str] = ()) -> pa.Table:
+def read_file(
+    paths: Sequence[Path], encoding: str = "utf8", text: Sequence[str] = (), *, needed: Sequence[str] = ()
+) -> pa.Table:
     """Read one table from a file, or from the shards of one split, by the suffix of its name.
 
     Args:
         paths: the file, or the shards in their order.
         encoding: of CSV and TSV files.
         text: columns of CSV and TSV files to take letter by letter, be they numbers, dates or NA.
+        needed: columns that every file has, or none.
 
     Raises:
-        ValueError: if a file is missing, empty, has another suffix or cannot be parsed; the message names it.
+        ValueError: if a file is missing, empty, has another suffix, cannot be parsed or lacks a column that others
+            have; the message names it.
     """
     tables = [_read_one(path, encoding, text) for path in paths]
+    _check_same_columns(paths, tables, needed)
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
@@ -74,7 +79,21 @@ def read_file(paths: Sequence[Path], encoding: str = "utf8", text: Sequence[str]
 
 
 def _read(spec: TaskSpec, paths: Sequence[Path]) -> pa.Table:
-    return read_file(paths, spec.encoding, spec.text)
+    options = getattr(spec.kind, "options", None)  # the column of a multiple choice
+    named = (*spec.text, spec.label, *([options] if isinstance(options, str) else []), *(spec.where or ()))
+    return read_file(paths, spec.encoding, spec.text, needed=(*named, *spec.slices))
+
+
+def _check_same_columns(paths: Sequence[Path], tables: Sequence[pa.Table], needed: Sequence[str]) -> None:
+    """Refuse files of which some lack a needed column: their rows would be taken for rows without a value."""
+    for column in needed:
+        having = [path for path, table in zip(paths, tables, strict=True) if column in table.column_names]
+        for path, table in zip(paths, tables, strict=True):
+            if having and column not in table.column_names:
+                raise ValueError(
+                    f"{path} has no column {column!r}, which {having[0]} has and the task names; it has "
+                    f"{', '.join(table.column_names)}: rename its column, or leave the file out"
+                )
 
 
 def _plain(table: pa.Table) -> pa.Table:

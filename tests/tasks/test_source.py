@@ -445,3 +445,22 @@ def test_the_source_that_is_used_is_told_in_plain_values() -> None:
 def test_patterns_may_be_numbers_and_are_taken_back_by_null() -> None:
     assert TaskSpec("own", Classification(), where={"stars": 5, "genre": None}).where == {"stars": "5"}
     assert TaskSpec("own", Classification(), where={"genre": None}).where is None
+
+
+@pytest.mark.parametrize("lacks", ["text", "label", "origin"])
+@pytest.mark.parametrize("end", ["csv", "parquet"])
+def test_files_of_one_split_that_lack_a_column_of_the_task_are_refused(tmp_path: Path, lacks: str, end: str) -> None:
+    """Joined with nulls, their rows would be dropped as rows without text."""
+    columns = {"text": ["a", "b"], "label": [0, 1], "origin": ["x", "y"], "note": ["", ""]}
+    write = {"csv": pa.csv.write_csv, "parquet": pq.write_table}[end]
+    write(pa.table(columns), tmp_path / f"one.{end}")
+    files = [tmp_path / f"one.{end}", tmp_path / f"two.{end}"]
+    task = spec(train_file=[str(file) for file in files], slices=["origin"])
+    write(pa.table(columns).drop_columns(["note"]), files[1])
+    assert read_splits(task)["train"].num_rows == 4
+    write(pa.table(columns).rename_columns([f"my_{name}" if name == lacks else name for name in columns]), files[1])
+    with pytest.raises(ValueError, match=rf"two\.{end} has no column '{lacks}', which .*one\.{end} has and the task"):
+        read_splits(task)
+    write(pa.table(columns).drop_columns([lacks]), files[0])
+    write(pa.table(columns).drop_columns([lacks]), files[1])
+    assert lacks not in read_splits(task)["train"].column_names

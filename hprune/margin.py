@@ -81,11 +81,7 @@ def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dic
         why = "the comparison runs that are there were trained with it"
         return {"margin": stated, "why": why, "comparison_runs": compared}
     late = {"comparison_runs": compared}
-    after = (
-        f"; {compared} comparison runs were complete before it was fixed, without a margin of this study"
-        if compared
-        else ""
-    )
+    after = f"; {compared} comparison runs were complete before it was fixed, without a margin" if compared else ""
     full = _full_runs(root, study, metric)
     if full is None:
         why = f"what each validation example contributes to {metric} is not known of two scoring runs, as of runs by "
@@ -100,15 +96,12 @@ def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dic
 
 
 def _stated_before(root: Path, study: str) -> float | None:
-    """The smallest margin that complete comparison runs were trained with by this study; others state their own."""
-    stated = []
-    for run in _complete(root, study, "comparison"):
-        config = read_results(run.path).get("config", {})
-        comparison, own = config.get("comparison"), config.get("study", study) == study
-        margin = comparison.get("margin") if isinstance(comparison, dict) else None
-        if own and margin is not None and is_margin(margin):
-            stated.append(float(margin))
-    return min(stated, default=None)
+    """The smallest margin that complete comparison runs were trained with: by this study, or else by others."""
+    configs = [read_results(run.path).get("config", {}) for run in _complete(root, study, "comparison")]
+    own = [config for config in configs if config.get("study") == study]
+    comparisons = [config.get("comparison") for config in own or configs]
+    stated = [comparison.get("margin") for comparison in comparisons if isinstance(comparison, dict)]
+    return min((float(margin) for margin in stated if margin is not None and is_margin(margin)), default=None)
 
 
 def _full_runs(root: Path, study: str, metric: str) -> NDArray[np.float64] | None:

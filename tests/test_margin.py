@@ -132,7 +132,7 @@ def test_comparison_runs_without_a_margin_that_came_before_it_are_told(
     margin = fix_margin(root, "s", "auto", metric="accuracy", seeds=[11, 12], tickets=0)
     facts = json.loads((root / "studies/s/margin.json").read_text())
     late = f"{len(runs) - 1} comparison runs were complete"
-    assert facts["why"].endswith(f"{late} before it was fixed, without a margin of this study")
+    assert facts["why"].endswith(f"{late} before it was fixed, without a margin")
     report = {"primary_metric": "accuracy", "rows": [], "margin": margin, "margin_found": facts}
     (note,) = chance_notes(report)
     assert note.startswith(f"The margin, {margin:g}, was fixed when {late}: ")

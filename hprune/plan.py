@@ -53,12 +53,11 @@ class _Planned:
 def main(cfg: DictConfig) -> None:
     """Predict time, disk and memory of a study."""
     began = time.perf_counter()
-    made = composed(cfg)
     check_sections(cfg, "plan")
     share, seconds = cfg.plan.keep_share, cfg.plan.seconds
     check_number("plan.keep_share", share, rule="a share of the samples in (0, 1)", open_low=True, high=1.0)
     check_number("plan.seconds", seconds, rule="a finite number above 0", open_low=True)
-    spread = spread_of(plain(cfg.plan.spread))
+    spread, made = spread_of(plain(cfg.plan.spread)), composed(cfg)
 
     from hprune.training.units import load_samples
 
@@ -284,7 +283,7 @@ def _told(trials: Sequence[Trial], prices: Prices, made: Composed) -> Trials:
 
 
 def _pays(made: Composed, runs: Sequence[_Planned], trial: Trial, prices: Prices) -> PayBack | None:
-    """Break-even of the winning ticket, or else of the first arm that a score chooses: S / (1 - p) for a share p."""
+    """Break-even of one winning ticket, or else of the first arm that a score chooses: S / (1 - p) for a share p."""
     chosen = [run for run in runs if run.spec.subset.by_score and run.spec.subset.select is not None]
     chosen = [run for run in chosen if not run.spec.subset.at_random and not run.spec.steps_of_full_set]
     asked = next((run for run in chosen if run.spec.subset.name == "winning_ticket"), next(iter(chosen), None))
@@ -292,7 +291,8 @@ def _pays(made: Composed, runs: Sequence[_Planned], trial: Trial, prices: Prices
         return None
     work, full = trial.scoring.folds(made.full.data.folds, judged=trial.judging), prices.train * trial.full.train
     judging = 0.0 if made.score.measured == "train_pass" else prices.clean_pass * work.clean_pass
-    scoring = (made.score.runs or len(made.scoring)) * (prices.train * work.train + judging)
+    of_one = len(made.tickets[0].scoring) if made.tickets else made.score.runs or len(made.scoring)
+    scoring = of_one * (prices.train * work.train + judging)
     return pay_back(scoring=scoring, full_run=full, subset_run=asked.share * full)
 
 

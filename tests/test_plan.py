@@ -209,3 +209,10 @@ def test_the_cost_is_told_in_tickets_and_seeds_too() -> None:
 def test_a_spread_that_is_none_is_refused(given: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         spread_of(given)
+
+
+def test_one_ticket_pays_for_its_own_scoring_runs(tiny: list[str], tmp_path: Path) -> None:
+    tickets = ["scoring.seeds=[1,2,3,4,5,6]", "comparison.tickets=3", "comparison.seeds=[11,12,13]"]
+    found = forecast_of(tmp_path, *tiny, *tickets, "trainer.max_epochs=1", "arms.winning_ticket.keep=0..1")
+    assert found.pays is not None
+    assert found.pays.selection_to_tuning == pytest.approx(2)

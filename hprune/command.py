@@ -27,6 +27,7 @@ from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
+from hprune.science.tickets import seeds_of_tickets
 from hprune.storage.places import local_path
 from hprune.sweep import sweep_told
 from hprune.tickets import ticket_groups
@@ -220,16 +221,16 @@ def comparison_of(cfg: DictConfig) -> dict[str, Any]:
     stored: dict[str, Any] = {"margin": margin_of(cfg)}
     asked = plain(cfg.comparison.get("tickets")) if "comparison" in cfg else None
     if asked is not None:
-        of_run = "scoring" not in cfg
-        groups = asked if of_run else ticket_groups(asked, check_seeds(plain(cfg.scoring.seeds), "scoring.seeds"))
-        stored |= {"tickets": groups, "seeds": plain(cfg.comparison.get("seeds"))}
+        seeds, groups = plain(cfg.comparison.get("seeds")), asked
+        if "scoring" in cfg:
+            groups = ticket_groups(asked, check_seeds(plain(cfg.scoring.seeds), "scoring.seeds"))
+            seeds_of_tickets(check_seeds(seeds, "comparison.seeds"), len(groups))
+        stored |= {"tickets": groups, "seeds": seeds}
     return stored
 
 
 def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:
     """The typed description of one run; `subset` and `seed` replace those of the config."""
-    from hprune.training.settings import RunSpec
-
     subset = cfg.subset if subset is None else subset
     seed = cfg.seed if seed is None else seed
     if type(seed) is not int or seed < 0:
@@ -237,6 +238,9 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
     config["comparison"] = comparison_of(cfg)
+
+    from hprune.training.settings import RunSpec
+
     made = {part: instantiate(cfg[part]) for part in parts} | {"subset": instantiate(subset)}
     for part, kind in _types().items():
         if not isinstance(made[part], kind):

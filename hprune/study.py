@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 @command("study")
 def main(cfg: DictConfig) -> None:
     """Run every stage of a study."""
-    made, judge = composed(cfg), asks_judge(cfg)
+    judge, made = asks_judge(cfg), composed(cfg)
     root, study, full, compared = made.root, made.study, made.full, made.compared()
     scoring, at_once = made.scoring, made.at_once
 

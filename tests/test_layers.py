@@ -81,6 +81,37 @@ def test_help_and_config_errors_do_not_pay_for_torch(command: str) -> None:
     assert not modules_after(f"import hprune.{command}") & heavy
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "message"),
+    [
+        ("train", "comparison.tickets=0", "comparison.tickets must be"),
+        ("train", "comparison.margin=2", "comparison.margin must be"),
+        ("study", "judge=3", "judge must be true or false"),
+        ("study", "comparison.tickets=0", "comparison.tickets must be"),
+        ("study", "comparison.tickets=2 comparison.seeds=[101,102,103]", "comparison.seeds"),
+        ("plan", "plan.spread.seed=-1", "plan.spread.seed must be"),
+        ("plan", "plan.seconds=0", "plan.seconds must be"),
+        ("report", "study=s judge=3", "judge must be true or false"),
+        ("score", "study=s score.runs=0", "runs must be"),
+        ("sensitivity", "study=s/t", "study"),
+        ("triage", "study=s", "give out=triage.csv"),
+        ("export", "study=s out=a.csv formulas=maybe", "formulas must be one of"),
+    ],
+)
+def test_a_config_error_is_told_without_torch(tmp_path: Path, command: str, option: str, message: str) -> None:
+    code = (
+        f"import sys\nsys.argv = sys.argv[:1] + sys.argv[2:]\nfrom hprune.{command} import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    print(stop.code, file=sys.stderr)\nprint(*sys.modules)"
+    )
+    seeds = ["scoring.seeds=[1,2,3,4]"] if command in ("train", "study", "plan") else []
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, *option.split(), *seeds, f"paths.root={tmp_path}"],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert message in done.stderr
+    assert not {"torch", "lightning", "transformers"} & set(done.stdout.split())
+
+
 def test_no_file_is_long_and_none_is_a_drawer() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 300, path

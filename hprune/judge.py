@@ -89,14 +89,14 @@ def _features(root: Path, study: str, spec: RunSpec, data: TaskData) -> NDArray[
     if weights_identity(spec.model) != trained_from:
         raise ValueError(f"the model at {spec.model.path} is not the one that the study was trained from")
     with quiet_libraries():
-        found = mean_states(spec, data, root=root)
-    flat = pa.array(found.ravel())
+        features = mean_states(spec, data, root=root)
+    flat = pa.array(features.ravel())
     columns = {
         "sample_id": data.train["sample_id"],
-        "features": pa.FixedSizeListArray.from_arrays(flat, found.shape[1]),
+        "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),
     }
     write_table(file, pa.table(columns), origin)
-    return found
+    return features
 
 
 def _kept(file: Path, origin: dict[str, Any], data: TaskData) -> NDArray[np.float32] | None:
@@ -112,5 +112,5 @@ def _kept(file: Path, origin: dict[str, Any], data: TaskData) -> NDArray[np.floa
         return None
     if not table["sample_id"].equals(data.train["sample_id"]):
         return None
-    found = table["features"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, kinds[1].list_size)
-    return found if np.isfinite(found).all() else None
+    features = table["features"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, kinds[1].list_size)
+    return features if np.isfinite(features).all() else None

@@ -2,7 +2,8 @@
 
 `comparison.margin: auto` takes what the scoring runs say: the smallest margin that the planned seeds, tickets and
 evaluation examples resolve (`hprune.science.margin`), rounded up, one point at least and three at most. It is written
-to `studies/<study>/margin.json` before the first comparison run, and never changed after that.
+to `studies/<study>/margin.json` when a comparison run starts and no planned scoring run is missing, and never changed
+after that; until then it is one point.
 """
 
 from __future__ import annotations
@@ -86,13 +87,15 @@ def _found(root: Path, study: str, metric: str, seeds: int, tickets: int) -> dic
     if full is None:
         why = f"what each validation example contributes to {metric} is not known of two scoring runs, as of runs by "
         return {"margin": LEAST, "why": f"{why}folds or without prediction files{after}", **late}
-    (runs, n), found = full.shape, resolvable_margin(full, seeds=seeds, tickets=tickets)
+    (runs, n), resolvable = full.shape, resolvable_margin(full, seeds=seeds, tickets=tickets)
     by = f"{seeds} seeds" if tickets == 1 else f"{seeds} seeds of {tickets} tickets"
-    why = f"{by} and {n:,} examples show a difference of {found:.2g}, or that there is none, in four of five studies"
-    if found > MOST:
+    why = (
+        f"{by} and {n:,} examples show a difference of {resolvable:.2g}, or that there is none, in four of five studies"
+    )
+    if resolvable > MOST:
         why += f"; a margin above {MOST:g} says little: more comparison.seeds, tickets or examples would resolve it"
-    facts = {"resolvable": found, "examples": n, "seeds": seeds, "tickets": tickets, "scoring_runs": runs}
-    return {"margin": rounded_margin(found), "why": why + after, "metric": metric, **facts, **late}
+    facts = {"resolvable": resolvable, "examples": n, "seeds": seeds, "tickets": tickets, "scoring_runs": runs}
+    return {"margin": rounded_margin(resolvable), "why": why + after, "metric": metric, **facts, **late}
 
 
 def _stated_before(root: Path, study: str) -> float | None:
@@ -107,8 +110,8 @@ def _stated_before(root: Path, study: str) -> float | None:
 def _full_runs(root: Path, study: str, metric: str) -> NDArray[np.float64] | None:
     """(S, n) what each validation example contributes to the metric of each scoring run; None if that is not known."""
     runs = [{**read_results(run.path), "folder": run.path} for run in _complete(root, study, "scoring")]
-    found = Predictions({"scoring": runs}).contributions("scoring", "validation", metric) if runs else {}
-    known = np.array(list(found.values()))
+    by_seed = Predictions({"scoring": runs}).contributions("scoring", "validation", metric) if runs else {}
+    known = np.array(list(by_seed.values()))
     return known if known.ndim == 2 and min(known.shape) >= 2 else None
 
 

@@ -78,8 +78,8 @@ def load_body(spec: ModelSpec) -> PreTrainedModel:
         OSError: if there is no such model here and the hub cannot be reached.
     """
     options = {"dtype": torch.float32, "output_loading_info": True}
-    model, found = from_hub_or_folder(spec, AutoModel.from_pretrained, **options)
-    missing = sorted(key for key in found["missing_keys"] if not f".{key}".startswith(".pooler."))
+    model, loading = from_hub_or_folder(spec, AutoModel.from_pretrained, **options)
+    missing = sorted(key for key in loading["missing_keys"] if not f".{key}".startswith(".pooler."))
     if missing:
         raise ValueError(f"the checkpoint of model {spec.name!r} lacks weights of its body ({missing[0]}, ...)")
     model.config.use_cache = False
@@ -103,12 +103,12 @@ def is_causal(model_type: str) -> bool:
 
 def model_identity(spec: ModelSpec) -> dict[str, Any]:
     """What the model is, by content: a hash of a folder's files, a hub commit, or the configuration itself."""
-    found, saved = _weights(spec)
+    identity, saved = _weights(spec)
     if spec.adapter is not None:
-        found["adapter"] = asdict(spec.adapter)
+        identity["adapter"] = asdict(spec.adapter)
     if (pooling := _pooling(spec, saved)) != "own":  # which was all there was: older runs keep their names
-        found["pooling"] = pooling
-    return found
+        identity["pooling"] = pooling
+    return identity
 
 
 def weights_identity(spec: ModelSpec) -> dict[str, Any]:
@@ -124,10 +124,10 @@ def _weights(spec: ModelSpec) -> tuple[dict[str, Any], Any]:
     if folder.is_dir():
         files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"))
         stamps = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-        said = (
+        saved = (
             from_hub_or_folder(spec, PreTrainedConfig.get_config_dict)[0] if (folder / "config.json").is_file() else {}
         )
-        return {"sha256": _digest_of_files(stamps)}, said.get(KEY)
+        return {"sha256": _digest_of_files(stamps)}, saved.get(KEY)
     config = from_hub_or_folder(spec, AutoConfig.from_pretrained)
     return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}, getattr(config, KEY, None)
 

@@ -67,8 +67,8 @@ def vectors_of(body: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
     starts = more.get("starts")
     if starts is not None:
         more["starts"] = torch.arange(len(more["real"]), device=starts.device)
-    said = body(**model_inputs(batch), **more)
-    hidden, vector = said.last_hidden_state, said.get("pooler_output")
+    output = body(**model_inputs(batch), **more)
+    hidden, vector = output.last_hidden_state, output.get("pooler_output")
     if starts is not None and hidden.shape[:2] != mask.shape:  # (T, 1, D)
         grid = hidden.new_zeros(mask.numel(), hidden.shape[-1]).index_copy(0, more["real"], hidden[:, 0])
         hidden, vector = grid.unflatten(0, mask.shape), None if vector is None else vector[starts]
@@ -97,17 +97,17 @@ def mean_states(spec: RunSpec, data: TaskData, *, root: Path) -> NDArray[np.floa
     table = tokens_of(spec, tokenizer, data.train, data.data_hash, longest=longest, causal=causal, root=root)
     encoded = Encoded(table, data.train["label"].to_numpy())
     batches = PaddedBatches(encoded, np.arange(table.samples), pad_id=tokenizer.pad_token_id)
-    found, done, said = np.empty((table.samples, 0), dtype=np.float32), 0, time.monotonic()
+    states, done, last_line = np.empty((table.samples, 0), dtype=np.float32), 0, time.monotonic()
     log.info("judge: features of %d samples by %s on %s", table.samples, spec.model.name, device)
     with torch.no_grad():
         for rows in by_length(batches.lengths, spec.data.eval_batch_size):
             batch = {name: values.to(device) for name, values in batches[rows].items()}
             means = vectors_of(body, batch)[0].cpu().numpy()
-            found = np.empty((table.samples, means.shape[1]), dtype=np.float32) if not done else found
-            found[rows], done = means, done + rows.size
-            if time.monotonic() - said > TOLD_EVERY:
-                said = time.monotonic()
+            states = np.empty((table.samples, means.shape[1]), dtype=np.float32) if not done else states
+            states[rows], done = means, done + rows.size
+            if time.monotonic() - last_line > TOLD_EVERY:
+                last_line = time.monotonic()
                 log.info("judge: features of %d of %d samples", done, table.samples)
-    if not np.isfinite(found).all():
+    if not np.isfinite(states).all():
         raise ValueError(f"the states of model {spec.model.name!r} are no numbers")
-    return found
+    return states

@@ -109,20 +109,20 @@ def refusal(model: PreTrainedModel, how: Pooling) -> ValueError:
 
 
 def _pool_states(
-    how: Pooling, place: int, body: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], said: Any
+    how: Pooling, place: int, body: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
 ) -> Any:
     """After the body: one vector a sequence, (B, 1, D), in place of all its states."""
     mask = named.get("attention_mask", inputs[place] if len(inputs) > place else None)
-    hidden = said.last_hidden_state
-    return _replaced(said, pooled(hidden, hidden.new_ones(hidden.shape[:2]) if mask is None else mask, how))
+    hidden = output.last_hidden_state
+    return _replaced(output, pooled(hidden, hidden.new_ones(hidden.shape[:2]) if mask is None else mask, how))
 
 
-def _replaced(said: ModelOutput, vector: Tensor) -> ModelOutput:
-    said["last_hidden_state"] = vector.unsqueeze(1)
-    if said.get("pooler_output") is not None:
-        said["pooler_output"] = vector
-    return said
+def _replaced(output: ModelOutput, vector: Tensor) -> ModelOutput:
+    output["last_hidden_state"] = vector.unsqueeze(1)
+    if output.get("pooler_output") is not None:
+        output["pooler_output"] = vector
+    return output
 
 
-def _spoil(body: nn.Module, inputs: Any, said: ModelOutput) -> ModelOutput:
-    return _replaced(said, torch.full_like(said["last_hidden_state"][:, 0], torch.nan))
+def _spoil(body: nn.Module, inputs: Any, output: ModelOutput) -> ModelOutput:
+    return _replaced(output, torch.full_like(output["last_hidden_state"][:, 0], torch.nan))

@@ -211,15 +211,19 @@ def margin_of(cfg: DictConfig) -> float | str | None:
 def comparison_of(cfg: DictConfig) -> dict[str, Any]:
     """What a run's stored config says about the comparison: the margin, and whose ticket its seed belongs to.
 
+    Args:
+        cfg: of a command; or the stored one of a run, which says this already, and has no scoring seeds.
+
     Raises:
         ValueError: naming the key that is not what it should be.
     """
-    told: dict[str, Any] = {"margin": margin_of(cfg)}
+    stored: dict[str, Any] = {"margin": margin_of(cfg)}
     asked = plain(cfg.comparison.get("tickets")) if "comparison" in cfg else None
     if asked is not None:
-        scoring = check_seeds(plain(cfg.scoring.seeds), "scoring.seeds")
-        told |= {"tickets": ticket_groups(asked, scoring), "seeds": plain(cfg.comparison.seeds)}
-    return told
+        of_run = "scoring" not in cfg
+        groups = asked if of_run else ticket_groups(asked, check_seeds(plain(cfg.scoring.seeds), "scoring.seeds"))
+        stored |= {"tickets": groups, "seeds": plain(cfg.comparison.get("seeds"))}
+    return stored
 
 
 def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:

@@ -21,6 +21,7 @@ from hprune.storage.places import below
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
 from hprune.storage.studies import existing_study, runs_of
+from hprune.stored_config import config_of_study
 from hprune.tasks.spec import TaskData
 
 if TYPE_CHECKING:
@@ -44,15 +45,13 @@ def judged(root: Path, study: str, data: TaskData | None, *, trust_code: bool = 
     """
     try:
         return _judged(root, study, data, trust_code=trust_code)
-    except (ValueError, OSError) as error:
+    except Exception as error:  # a library that is not there, a device without memory: no report waits for it
         log.warning("the report goes without a judge: %s", one_line(error))
         return None
 
 
 def _judged(root: Path, study: str, data: TaskData | None, *, trust_code: bool) -> dict[str, Any]:
-    from hprune.report import config_of_study  # which writes what is said here
-
-    spec = run_spec(config_of_study(root, study, trust_code=trust_code)).scored()
+    spec = run_spec(config_of_study(root, study, purpose="scoring", trust_code=trust_code)).scored()
     if not getattr(spec.task.kind, "merges", False):
         raise ValueError(
             f"it is for tasks of classes with one sequence a sample, not for {type(spec.task.kind).__name__}"
@@ -71,11 +70,9 @@ def _judged(root: Path, study: str, data: TaskData | None, *, trust_code: bool) 
 def _features(root: Path, study: str, spec: RunSpec, data: TaskData) -> NDArray[np.float32]:
     """The features of the study's folder, or new ones."""
     file = below(existing_study(root, study), FILE)
-    runs = [read_results(run.path) for run in runs_of(root, study) if state_of(run.path) == "done"]
+    run = next(read_results(run.path) for run in runs_of(root, study, "scoring") if state_of(run.path) == "done")
     trained_from = {
-        key: value
-        for key, value in dict(runs[0]["settings"].get("model", {})).items()
-        if key not in ("adapter", "pooling")
+        key: value for key, value in dict(run["settings"].get("model", {})).items() if key not in ("adapter", "pooling")
     }
     origin = {
         "layout": LAYOUT,

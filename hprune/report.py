@@ -5,22 +5,23 @@ Writes report.json (for programs) and report.html (one self-contained page) and 
 
 from __future__ import annotations
 
-import importlib
 import logging
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from hprune.command import command, instantiate, run_spec
+from hprune.judge import judged
 from hprune.reporting.summary import summarise
 from hprune.root import root_of
 from hprune.storage.files import whole_file, write_json
 from hprune.storage.manifests import read_results
 from hprune.storage.runs import state_of
 from hprune.storage.studies import existing_study, runs_of
+from hprune.stored_config import config_of_study
 from hprune.tasks.spec import TaskData, TaskSpec
 
 log = logging.getLogger(__name__)
@@ -63,12 +64,8 @@ def write_report(
     from hprune.reporting.page import render_page  # matplotlib and jinja: half a second
     from hprune.reporting.terminal import print_table
 
-    said = None
-    if judge:
-        from hprune.judge import judged  # which reads configs by this module
-
-        said = judged(root, study, data, trust_code=trust_code)
-    report = summarise(root, study, data, said)
+    verdict = judged(root, study, data, trust_code=trust_code) if judge else None
+    report = summarise(root, study, data, verdict)
     folder = existing_study(root, study)
     write_json(folder / "report.json", report)
     with whole_file(folder / "report.html") as temporary:
@@ -76,57 +73,6 @@ def write_report(
     print_table(report)
     print(f"report: {folder / 'report.html'}")
     return folder / "report.html"
-
-
-def config_of_study(root: Path, study: str, *, trust_code: bool = False) -> DictConfig:
-    """The configuration of a complete run of a study: its task and its model.
-
-    Args:
-        root: where results lie.
-        study: its name.
-        trust_code: let it name code that is not hprune's, such as a kind of task of your own.
-
-    Raises:
-        ValueError: if no run is complete, or the configuration names code that is not trusted.
-    """
-    if type(trust_code) is not bool:
-        raise ValueError(f"trust_code must be true or false, got {trust_code!r}")
-    for run in runs_of(root, study):
-        if state_of(run.path) == "done":
-            config = read_results(run.path)["config"]
-            check_config(run.path / "run.json", config, trust_code=trust_code)
-            return OmegaConf.create(config)
-    raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
-
-
-def check_config(file: Path, content: Any, *, trust_code: bool) -> None:
-    """Refuse a stored configuration that would run code or look things up: it may come from anyone.
-
-    Raises:
-        ValueError: naming the file and what it asks for.
-    """
-    if isinstance(content, str) and "${" in content:
-        raise ValueError(f"{file}: a stored config holds plain values, got {content[:80]!r}; it was altered")
-    for inner in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
-        check_config(file, inner, trust_code=trust_code)
-    target = content.get("_target_", "") if isinstance(content, dict) else ""
-    if target != "" and not trust_code and not _is_ours(target):
-        raise ValueError(
-            f"{file}: its config names {str(target)[:80]!r}, which is no task or spec of hprune's, and would be run; "
-            "if it is yours, or you trust where the study comes from, set trust_code=true"
-        )
-
-
-def _is_ours(target: Any) -> bool:
-    """Whether this is a class or function of a module that only describes and reads data, under its own name there."""
-    module, _, name = str(target).rpartition(".")
-    if not re.fullmatch(r"hprune\.(tasks|science)(\.\w+)+|hprune\.training\.spec|hprune\.data\.datamodule", module):
-        return False
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError:
-        return False
-    return getattr(found, "__module__", None) == module
 
 
 def task_of_study(root: Path, study: str, *, trust_code: bool = False) -> TaskSpec:
@@ -183,7 +129,7 @@ def data_of_study(root: Path, study: str, *, trust_code: bool = False) -> TaskDa
     runs_of(root, study)
     try:
         return samples_of_study(root, study, trust_code=trust_code)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OmegaConfBaseException) as error:
         log.warning("the data of the study cannot be read (%s): the report goes without classes and texts", error)
         return None
 

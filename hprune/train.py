@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> State:
     planned = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
     spec = run_spec(cfg)
 
-    from hprune.collect import collect_run, purpose_of
+    from hprune.collect import collect_run, folder_of, purpose_of
     from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
 
@@ -43,24 +43,32 @@ def main(cfg: DictConfig) -> State:
     purpose = purpose_of(spec, seeds, allow_seed_overlap=cfg.comparison.allow_seed_overlap)
     if purpose == "comparison" and spec.whole() != spec:
         log.info("this run compares and is not scored: it records the training pass only, and no folds")
-    spec = spec.scored() if purpose == "scoring" else _of_its_ticket(spec.whole(), root, cfg.study, planned)
+    spec = spec.scored() if purpose == "scoring" else _of_its_ticket(spec.whole(), planned)
     data = load_samples(spec, root=root)
+    if purpose == "comparison" and not folder_of(spec, data, root=root, study=cfg.study).complete:
+        spec = _with_margin(spec, root, cfg.study, planned)  # it can start: its score tables are there
     folder, state = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)
     log.info("results: %s", folder.path)
     return state
 
 
-def _of_its_ticket(spec: RunSpec, root: Path, study: str, planned: Sequence[int]) -> RunSpec:
-    """A comparison run by the score table of the ticket that its seed belongs to, and with the margin of its study."""
-    from hprune.margin import fix_margin
-
+def _of_its_ticket(spec: RunSpec, planned: Sequence[int]) -> RunSpec:
+    """A comparison run by the score table of the ticket that its seed belongs to."""
     comparison = spec.config["comparison"]
     groups = comparison.get("tickets", [])
     subset, ticket = of_ticket(spec.subset, spec.seed, groups, planned) if groups else (spec.subset, [])
-    metric = spec.task.kind.primary_metric
-    margin = fix_margin(root, study, comparison["margin"], metric=metric, seeds=planned, tickets=len(groups))
     of_it = {"ticket": ticket} if ticket else {}
-    return replace(spec, subset=subset, config={**spec.config, "comparison": {**comparison, "margin": margin, **of_it}})
+    return replace(spec, subset=subset, config={**spec.config, "comparison": {**comparison, **of_it}})
+
+
+def _with_margin(spec: RunSpec, root: Path, study: str, planned: Sequence[int]) -> RunSpec:
+    """A comparison run with the margin of its study, which is fixed now if it was not before."""
+    from hprune.margin import fix_margin
+
+    comparison, metric = spec.config["comparison"], spec.task.kind.primary_metric
+    groups = comparison.get("tickets", [])
+    margin = fix_margin(root, study, comparison["margin"], metric=metric, seeds=planned, tickets=len(groups))
+    return replace(spec, config={**spec.config, "comparison": {**comparison, "margin": margin}})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from hprune.judge import FILE, judged
 from hprune.report import data_of_study
 from hprune.storage.files import read_table
 from hprune.training.quiet import quiet_libraries
-from tests.conftest import write_corpus
+from tests.conftest import TINY_MODEL, write_corpus
 from tests.training.test_pooler import write_bert
 
 Run = Callable[..., tuple[int, str, str]]
@@ -180,3 +180,39 @@ def test_a_study_without_scores_is_told_so(copied: Path, caplog: pytest.LogCaptu
     shutil.rmtree(copied / "root/studies/s/scores")
     assert judged(copied / "root", "s", data_of_study(copied / "root", "s")) is None
     assert "the study has no table of H: make one with hprune.score" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, ImportError, KeyError])
+def test_the_report_appears_whatever_happens_to_the_judge(
+    copied: Path, run_command: Run, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise error("out of memory\nat all")
+
+    (copied / "root/studies/s" / FILE).unlink()
+    monkeypatch.setattr(features_module, "mean_states", broken)
+    _, err = report(run_command, copied, "judge=true")
+    (line,) = [one for one in err.splitlines() if "without a judge" in one]
+    assert "out of memory" in line
+    assert said(copied) is None
+
+
+def test_the_report_appears_where_a_stored_config_lacks_a_key(copied: Path, run_command: Run) -> None:
+    for file in (copied / "root/runs").rglob("run.json"):
+        manifest = json.loads(file.read_text())
+        del manifest["config"]["optim"]
+        file.write_text(json.dumps(manifest))
+    _, err = report(run_command, copied, "judge=true")
+    assert len([one for one in err.splitlines() if "without a judge" in one]) == 1
+    assert said(copied) is None
+
+
+def test_the_model_is_that_of_the_scoring_runs(copied: Path, place: Path, run_command: Run) -> None:
+    """A comparison run of another model stands before them in every order."""
+    other = ["model=tiny_roberta", "model.name=another", *TINY_MODEL, "model.config.intermediate_size=32", "seed=0"]
+    given = [one for one in options(place) if not one.startswith(("model.", "~arms", "paths.root"))]
+    code, _, err = run_command("train", *given, *other, f"paths.root={copied / 'root'}")
+    assert code == 0, err
+    (copied / "root/studies/s" / FILE).unlink()
+    report(run_command, copied, "judge=true")
+    assert said(copied) == said(place)

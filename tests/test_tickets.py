@@ -121,3 +121,34 @@ def test_a_study_of_two_tickets(tiny: list[str], run_command: Command, tmp_path:
         assert manifest["config"]["comparison"]["tickets"] == [[1, 2], [3, 4]]
         if run.key.subset == "winning_ticket":
             assert manifest["settings"]["subset"]["scores"] == tables[group].digest
+    code, _, err = run_command("report", f"paths.root={tmp_path}", "study=s", "judge=true")
+    assert code == 0, err
+    assert [line for line in err.splitlines() if "without a judge" in line and "is not pre-trained" in line]
+
+
+def test_what_reads_the_stored_config_of_such_a_study_goes_on(
+    tiny: list[str], hub: Path, run_command: Command, tmp_path: Path
+) -> None:
+    """A report with a judge, export and triage of windows, as of any other study."""
+    options = [
+        "task=squad_v2",
+        f"task.data_dir={hub / 'squad_v2'}",
+        "data.max_length=40",
+        "task.kind.stride=8",
+        "comparison.margin=0.01",
+    ]
+    own = [one for one in tiny if not one.startswith("task")]
+    place = (f"paths.root={tmp_path / 'root'}", "study=s")
+    code, _, err = run_command("study", *own, *options, *TWO, *LOOSE, "trainer.max_epochs=1", *place)
+    assert code == 0, err
+    code, _, err = run_command("report", *place, "judge=true")
+    assert code == 0, err
+    assert len([line for line in err.splitlines() if "without a judge" in line]) == 1
+    assert "without classes" not in err
+    assert (tmp_path / "root/studies/s/report.html").exists()
+    for command, out in (("export", "kept.parquet"), ("triage", "sheet.csv")):
+        more = ["subset=winning_ticket", "subset.keep=0..1", "subset.allow_missing_class=true"]
+        more += ["subset.scores=h_score-seeds1+2"] if command == "export" else []
+        code, _, err = run_command(command, *place, f"out={tmp_path / out}", *(more if command == "export" else ()))
+        assert code == 0, err
+        assert (tmp_path / out).exists()

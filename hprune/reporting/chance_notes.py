@@ -37,7 +37,11 @@ def _of_margin(report: Report) -> list[str]:
     found = report.get("margin_found")
     if found is None or found["margin"] != report["margin"]:
         return []
-    return [f"The margin, {found['margin']:g}, was fixed before the first comparison run: {found['why']}."]
+    compared = found.get("comparison_runs")
+    when = {None: "was fixed", 0: "was fixed before the first comparison run"}.get(
+        compared, f"was fixed when {compared} comparison runs were complete"
+    )
+    return [f"The margin, {found['margin']:g}, {when}: {found['why']}."]
 
 
 def _of_subsets(methods: list[Mapping[str, Any]]) -> str:

@@ -85,7 +85,9 @@ class Predictions:
 def _contributions(
     metric: str, gold: NDArray[np.integer], answers: Mapping[str, NDArray[np.generic]]
 ) -> NDArray[np.float64] | None:
-    """What examples contribute to a metric of one run; None if it is none of examples."""
+    """What examples contribute to a metric of one run; None if it is none of examples, or there is but one."""
+    if gold.size < 2:
+        return None
     if "exact_match" in answers:
         part = next((prefix for prefix in PARTS if metric.startswith(prefix)), "")
         if (name := metric.removeprefix(part)) not in answers or name not in TEXTS:

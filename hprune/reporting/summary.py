@@ -3,7 +3,8 @@
 Schema of `report.json` (schema_version 2):
     study, task, model, created, primary_metric, label_names, full_samples
     margin: how much arms may differ in the primary metric and be called equivalent, stated with the runs, or null;
-        margin_found: {margin, why, ...} as found and fixed before the first comparison run; null: it was given
+        margin_found: {margin, why, comparison_runs, ...} as found and fixed, when so many comparison runs were
+            complete; null: it was given, or not fixed
         margins: all that were stated, null by runs that stated none; where it was changed the smallest is used
     rows: [{arm, label, rule, budget, S, E, eval_set, metric, n, fraction, mean, low, high, seeds, values,
             difference: DIFFERENCE | null, verdict | null, and likewise difference_to_random, verdict_to_random,

@@ -31,10 +31,21 @@ def f1(confusion: NDArray[np.float64]) -> float:
 
 
 def mcc(confusion: NDArray[np.float64]) -> float:
-    """Matthews' correlation of labels and predictions (Gorodkin 2004), -1..1; 0 if one is constant."""
+    """Matthews' correlation of labels and predictions (Gorodkin 2004), -1..1.
+
+    If one is constant: 0 of three classes and more, of two what torchmetrics says, by which runs are judged.
+    """
     n, label, pred = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+    if len(confusion) == 2 and (n in label or n in pred):
+        return _mcc_of_constant(right=float(np.trace(confusion)), n=float(n))
     spread = (n**2 - (label**2).sum()) * (n**2 - (pred**2).sum())
     return float((n * np.trace(confusion) - label @ pred) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def _mcc_of_constant(*, right: float, n: float) -> float:
+    """The correlation of two classes as the missing counts go to 0; 1 if all is right, -1 if nothing is."""
+    wrong = n - right
+    return (right - wrong) / (n * right * wrong) ** 0.5 if right and wrong else float(np.sign(right - wrong))
 
 
 METRICS: Mapping[str, Callable[[NDArray[np.float64]], float]] = {
@@ -58,10 +69,15 @@ def contributions(
         label: (n,) classes from 0, n at least 2.
         pred: (n,) likewise.
 
+    Raises:
+        ValueError: of fewer than two examples, which leave nothing behind when one is left out.
+
     Example:
         >>> contributions(accuracy, np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])).tolist()
         [1.0, 1.0, 0.0, 1.0]
     """
+    if label.size < 2:
+        raise ValueError(f"label must hold two examples or more, got {label.size}")
     classes, n = int(max(label.max(), pred.max())) + 1, label.size
     classes = max(classes, 2)
     confusion = np.bincount(label * classes + pred, minlength=classes**2).astype(np.float64).reshape(classes, classes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hprune.storage import shapes
-from hprune.storage.files import read_json, write_json
+from hprune.storage.files import PLACE, read_json, write_json
 from hprune.storage.places import below
 from hprune.storage.studies import study_folder
 
@@ -37,9 +37,14 @@ def stored_margin(root: Path, study: str) -> dict[str, Any] | None:
 
 
 def store_margin(root: Path, study: str, facts: Mapping[str, Any]) -> bool:
-    """Write the facts unless some are there, also if several processes do it at once; whether it was this one."""
+    """Write the facts unless some are there, also if several processes do it at once; whether it was this one.
+
+    Raises:
+        ValueError: if they are none of a margin, which nobody could read any more.
+    """
     file = _file(root, study)
-    mine = file.with_name(f".{file.name}.{os.getpid()}")
+    shapes.check_shape(file, dict(facts), FACTS)
+    mine = file.with_name(f".{file.name}.{PLACE}.{os.getpid()}")  # processes of other machines have the same numbers
     write_json(mine, {**facts, "fixed": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
     try:
         os.link(mine, file)

@@ -73,3 +73,8 @@ def test_a_file_is_read_once_and_other_examples_are_told(tmp_path: Path) -> None
     arms["el2n"] = [made(tmp_path / "b", "el2n", seed, sample_id=np.arange(N) + 1) for seed in SEEDS]
     assert not known.same_examples("full", "el2n", "validation")
     assert not known.same_examples("full", "winning_ticket", "test")
+
+
+def test_a_set_of_one_example_has_no_spread(tmp_path: Path) -> None:
+    one = dict.fromkeys(predicted("full", 1)) | {name: np.ones(1, int) for name in ("sample_id", "label", "pred")}
+    assert stating(tmp_path, {"accuracy": 1.0}, **one).contributions("full", "validation", "accuracy") == {}

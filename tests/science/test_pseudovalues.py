@@ -72,7 +72,27 @@ def test_answers_of_one_class_only_are_no_error() -> None:
     for name, metric in METRICS.items():
         found = contributions(metric, ones, ones)
         assert np.isfinite(found).all(), name
-        assert found.mean() == pytest.approx(0.0 if name == "mcc" else 1.0)
+        assert found == pytest.approx(np.ones(10)), name
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_the_correlation_with_a_constant_is_that_of_torchmetrics(classes: int, n: int) -> None:
+    for constant in range(classes):
+        for right in range(n + 1):
+            other = np.where(np.arange(n) < right, constant, (constant + 1) % classes)
+            for label, pred in ((np.full(n, constant), other), (other, np.full(n, constant))):
+                confusion = np.zeros((classes, classes))
+                np.add.at(confusion, (label, pred), 1)
+                theirs = multiclass_matthews_corrcoef(torch.from_numpy(pred), torch.from_numpy(label), classes)
+                assert METRICS["mcc"](confusion) == pytest.approx(float(theirs), abs=1e-6), (label, pred)
+
+
+def test_one_example_leaves_nothing_to_leave_out() -> None:
+    one = np.ones(1, dtype=int)
+    for metric in METRICS.values():
+        with pytest.raises(ValueError, match="label must hold two examples or more, got 1"):
+            contributions(metric, one, one)
 
 
 def test_a_mean_over_a_part_varies_as_that_part_does() -> None:

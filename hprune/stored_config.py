@@ -1,0 +1,67 @@
+"""The configuration that a run of a study stored, which may come from anyone: it names no code that is not trusted."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from hprune.storage.manifests import read_results
+from hprune.storage.runs import state_of
+from hprune.storage.studies import Purpose, runs_of
+
+
+def config_of_study(root: Path, study: str, *, purpose: Purpose | None = None, trust_code: bool = False) -> DictConfig:
+    """The configuration of a complete run of a study: its task and its model.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        purpose: of the run; None: any run of the study will do.
+        trust_code: let it name code that is not hprune's, such as a kind of task of your own.
+
+    Raises:
+        ValueError: if no run is complete, or the configuration names code that is not trusted.
+    """
+    if type(trust_code) is not bool:
+        raise ValueError(f"trust_code must be true or false, got {trust_code!r}")
+    for run in runs_of(root, study, purpose):
+        if state_of(run.path) == "done":
+            config = read_results(run.path)["config"]
+            check_config(run.path / "run.json", config, trust_code=trust_code)
+            return OmegaConf.create(config)
+    kind = "" if purpose is None else f"{purpose} "
+    raise ValueError(f"study {study!r} has no complete {kind}run yet; see: python -m hprune.status")
+
+
+def check_config(file: Path, content: Any, *, trust_code: bool) -> None:
+    """Refuse a stored configuration that would run code or look things up: it may come from anyone.
+
+    Raises:
+        ValueError: naming the file and what it asks for.
+    """
+    if isinstance(content, str) and "${" in content:
+        raise ValueError(f"{file}: a stored config holds plain values, got {content[:80]!r}; it was altered")
+    for inner in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        check_config(file, inner, trust_code=trust_code)
+    target = content.get("_target_", "") if isinstance(content, dict) else ""
+    if target != "" and not trust_code and not _is_ours(target):
+        raise ValueError(
+            f"{file}: its config names {str(target)[:80]!r}, which is no task or spec of hprune's, and would be run; "
+            "if it is yours, or you trust where the study comes from, set trust_code=true"
+        )
+
+
+def _is_ours(target: Any) -> bool:
+    """Whether this is a class or function of a module that only describes and reads data, under its own name there."""
+    module, _, name = str(target).rpartition(".")
+    if not re.fullmatch(r"hprune\.(tasks|science)(\.\w+)+|hprune\.training\.spec|hprune\.data\.datamodule", module):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return False
+    return getattr(found, "__module__", None) == module

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hprune.reporting.arms import drawn_at_random
+from hprune.reporting.details import findable
 from hprune.reporting.wording import (
     GAPS,
     MOST_TICKETS,
@@ -15,7 +16,6 @@ from hprune.reporting.wording import (
     behind,
     count,
     eval_sets,
-    findable,
     margin_of,
     metric_name,
     number,
@@ -84,8 +84,9 @@ def _of_method(row: Row, report: Report) -> str:
     scoring = " or ".join(dict.fromkeys(str(len(ticket["scoring_seeds"])) for ticket in row["by_ticket"]))
     told = _compared({**row, "difference": row})
     return (
-        f"The method, over {row['tickets']} winning tickets of {scoring} scoring runs each{_budget_in_words(row)}, which keep "
-        f"{kept} of {report['full_samples']:,} samples: {metric_name(row['metric'])} on {row['eval_set']} {told}."
+        f"The method, over {row['tickets']} winning tickets of {scoring} scoring runs each{_budget_in_words(row)}, "
+        f"which keep {kept} of {report['full_samples']:,} samples: "
+        f"{metric_name(row['metric'])} on {row['eval_set']} {told}."
     )
 
 

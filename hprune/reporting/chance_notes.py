@@ -37,7 +37,8 @@ def chance_notes(report: Report) -> list[str]:
 
 def _without_spread(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Arms whose difference to the full set is the same for every seed, which an interval of no width shows."""
-    same, constant = [], []
+    same: list[str] = []
+    constant: list[str] = []
     for row in rows:
         gap = row["difference"]
         if gap is None or gap["low"] is None or _wide(gap):
@@ -52,7 +53,9 @@ def _without_spread(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         )
     if constant:
         names = ", ".join(dict.fromkeys(constant))
-        found.append(f"{names}: every seed gives the same difference to the full set, so nothing says what chance does.")
+        found.append(
+            f"{names}: every seed gives the same difference to the full set, so nothing says what chance does."
+        )
     return found
 
 

@@ -193,10 +193,15 @@ def _over_seeds(gap: Mapping[str, Any], metric: str) -> str:
     return " to ".join(words.texts_of({**seeds, "mean": 0}, metric, sign="+")[1:])
 
 
+def findable(gap: Mapping[str, Any], metric: str) -> bool:
+    """Whether `detectable` is a difference that there can be: one in percent is never above 100 points."""
+    return not (metric in words.PERCENT and gap["detectable"] > 1)
+
+
 def _detectable(gap: Mapping[str, Any], metric: str) -> str:
     """The smallest difference that would be found; `none` where not even the largest possible one would be."""
     known = gap["detectable"] is not None
-    return "none" if known and not words.findable(gap, metric) else _alone(gap["detectable"], metric)
+    return "none" if known and not findable(gap, metric) else _alone(gap["detectable"], metric)
 
 
 def _alone(size: float | None, metric: str) -> str:

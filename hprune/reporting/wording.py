@@ -223,11 +223,6 @@ def number(value: float, metric: str) -> str:
     return f"{said} {unit(metric, difference=True)}".rstrip()
 
 
-def findable(gap: Mapping[str, Any], metric: str) -> bool:
-    """Whether `detectable` is a difference that there can be: one in percent is never above 100 points."""
-    return not (metric in PERCENT and gap["detectable"] > 1)
-
-
 def metric_name(metric: str) -> str:
     """The name of a metric as a reader knows it."""
     return NAMES.get(metric, metric)

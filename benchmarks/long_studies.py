@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -103,19 +104,24 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="names of steps, or of studies")
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="keep the runs there in a few megabytes")
-    parser.add_argument("--list", action="store_true", help="print the steps and their commands, and train nothing")
+    parser.add_argument("--list", action="store_true", help="print the steps and their commands, write nothing")
     parser.add_argument("--max-samples", type=int, help="of the train data, to try the steps out")
     asked = parser.parse_args()
     steps = [step for step in STEPS if not asked.only or {step.name, step.study} & set(asked.only)]
     if not steps:
         parser.error(f"--only names none of {', '.join(step.name for step in STEPS)}")
+    if asked.list:
+        print("| step | study | command |\n|---|---|---|")
+        for step in steps:
+            print(f"| {step.name} | {step.study} | {shlex.join(['python', *_command(step, asked)])} |")
+        return
+    if not asked.model.is_dir():
+        parser.error(f"--model must be the folder of the model and its tokenizer, there is none at {asked.model}")
     failed = []
     print("| step | study | outcome |\n|---|---|---|")
     for step in steps:
-        command = _command(step, asked)
-        if asked.list:
-            print(f"| {step.name} | {step.study} | {' '.join(command[1:])} |")
-            continue
+        prepared(asked.data, asked.work / "data", step.data)
+        command = [sys.executable, *_command(step, asked)]
         outcome = subprocess.run(command, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"}).returncode
         failed += [step.name] if outcome else []
         print(f"| {step.name} | {step.study} | {'done' if outcome == 0 else f'exit {outcome}'} |", flush=True)
@@ -129,7 +135,7 @@ def main() -> None:
 
 
 def _command(step: Step, asked: argparse.Namespace) -> list[str]:
-    folder = prepared(asked.data, asked.work / "data", step.data)
+    """What follows `python`; it writes nothing."""
     size = (
         ["task.max_train_samples=null"]
         if asked.max_samples is None
@@ -142,15 +148,15 @@ def _command(step: Step, asked: argparse.Namespace) -> list[str]:
         "mrpc": ["task=mrpc"],
     }
     return [
-        sys.executable, "-m", "hprune.study", "+experiment=tickets_minilm", *task.get(step.data, []), *size,
-        f"task.data_dir={folder}", f"model.path={asked.model}", "trainer.precision=bf16", "at_once=2",
+        "-m", "hprune.study", "+experiment=tickets_minilm", *task.get(step.data, []), *size,
+        f"task.data_dir={asked.work / 'data' / step.data}", f"model.path={asked.model}", "trainer.precision=bf16", "at_once=2",
         f"study={step.study}", f"paths.root={asked.work / 'results'}",
         *own, *(option for option in step.options if option.startswith("~")),
     ]  # fmt: skip
 
 
 def prepared(source: Path, target: Path, name: str) -> Path:
-    """The folder with the files to train on and to be judged by, made once."""
+    """The folder target/name with the files to train on and to be judged by, made once."""
     folder, ((trained, split), judging) = target / name, EVALUATED[name]
     if not (folder / "validation.parquet").exists():
         folder.mkdir(parents=True, exist_ok=True)

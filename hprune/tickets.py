@@ -7,17 +7,22 @@ what other scoring runs would have chosen.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hprune.data.checks import check_seeds, check_whole
 from hprune.science.subset import SubsetSpec
-from hprune.science.tickets import seeds_of_tickets, ticket_of_seed
+from hprune.science.tickets import extended, listed, seeds_of_tickets, ticket_of_seed
 
 if TYPE_CHECKING:
     from hprune.score import ScoreSpec
     from hprune.training.settings import RunSpec
+
+
+SEEDS_A_TICKET = 3
+"""Comparison seeds of each ticket in overrides that we give; with one, single tickets have no verdict."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ def ticket_groups(asked: Any, scoring: Sequence[int]) -> list[list[int]]:
     """The scoring seeds of each ticket, by `comparison.tickets`; none where a study has one ticket of all its runs.
 
     Args:
-        asked: null; groups of scoring seeds; or a number, by which the scoring seeds are dealt out in equal parts.
+        asked: null; groups of scoring seeds; or a number, by which the scoring seeds are dealt out in equal parts. A
+            single group is one ticket as with null, but its tables are named by its runs: others can be added later.
         scoring: the scoring seeds of the study.
 
     Raises:
@@ -49,14 +55,7 @@ def ticket_groups(asked: Any, scoring: Sequence[int]) -> list[list[int]]:
     if asked is None:
         return []
     if type(asked) is int:
-        check_whole("comparison.tickets", asked, low=2)
-        each, rest = divmod(len(scoring), asked)
-        if rest or each < 2:
-            raise ValueError(
-                f"comparison.tickets={asked} deals out {len(scoring)} scoring.seeds, two or more to each ticket and as "
-                f"many to all: give {asked * max(each, 2)} of them, or the groups, as in [[1, 2, 3], [4, 5, 6]]"
-            )
-        return [list(scoring[at * each : (at + 1) * each]) for at in range(asked)]
+        return _dealt_out(asked, scoring)
     if not isinstance(asked, list) or not asked:
         raise ValueError(
             "comparison.tickets must be null, a number from 2, or groups of scoring seeds, as in "
@@ -67,23 +66,56 @@ def ticket_groups(asked: Any, scoring: Sequence[int]) -> list[list[int]]:
     return groups
 
 
+def _dealt_out(number: int, scoring: Sequence[int]) -> list[list[int]]:
+    if number == 1:
+        raise ValueError(
+            "comparison.tickets must be a number from 2, got 1: null is one ticket of all scoring runs; so is a single "
+            f"group, comparison.tickets=[{listed(scoring)}], whose tables are named by its runs, so that groups can "
+            "be added later"
+        )
+    check_whole("comparison.tickets", number, low=2)
+    each, rest = divmod(len(scoring), number)
+    if rest or each < 2:
+        fewest = [max(each, 2)] * number
+        raise ValueError(
+            f"comparison.tickets={number} deals out {len(scoring)} scoring.seeds, two or more to each ticket and as "
+            f"many to all: give {sum(fewest)} of them, or the groups, as in [[1, 2, 3], [4, 5, 6]]; for example "
+            f"{_working(fewest, scoring, groups=False)}"
+        )
+    return [list(scoring[at * each : (at + 1) * each]) for at in range(number)]
+
+
+def _working(sizes: Sequence[int], scoring: Sequence[int], *, groups: bool = True) -> str:
+    """Overrides of a study with tickets of so many scoring runs, first those that it has, and of who compares."""
+    runs = extended(scoring, sum(sizes))
+    seeds = extended([], SEEDS_A_TICKET * len(sizes), avoiding=runs)
+    ends = list(itertools.accumulate(sizes, initial=0))
+    dealt = [listed(runs[start:end]) for start, end in itertools.pairwise(ends)]
+    tickets = f"comparison.tickets=[{','.join(dealt)}] " if groups else ""
+    return f"scoring.seeds={listed(runs)} {tickets}comparison.seeds={listed(seeds)}"
+
+
 def _check_groups(groups: Sequence[Sequence[int]], scoring: Sequence[int]) -> None:
+    sizes = [max(len(group), 2) for group in groups]
     everyone = [seed for group in groups for seed in group]
     unknown = sorted(set(everyone) - set(scoring))
     if unknown:
         raise ValueError(
             f"comparison.tickets names the scoring runs {unknown}, but scoring.seeds are {list(scoring)}: "
-            "list them there, too"
+            f"list them there, too, scoring.seeds={listed([*scoring, *unknown])}"
         )
     shared = sorted({seed for seed in everyone if everyone.count(seed) > 1})
     if shared:
         raise ValueError(
             f"comparison.tickets must share no scoring run, as tickets that do are not independent: {shared} "
-            "stand in several groups"
+            f"stand in several groups; with runs of their own: {_working(sizes, scoring)}"
         )
     small = [list(group) for group in groups if len(group) < 2]
     if small:
-        raise ValueError(f"a winning ticket needs two scoring runs or more, comparison.tickets has {small[0]}")
+        raise ValueError(
+            f"a winning ticket needs two scoring runs or more, comparison.tickets has {small[0]}; for example "
+            f"{_working(sizes, scoring)}"
+        )
 
 
 def tickets_of(
@@ -118,7 +150,7 @@ def tickets_of(
         of_own_runs = spec.seeds == score.seeds and not spec.of_texts
         return replace(spec, seeds=list(group), by_seeds=True) if of_own_runs else spec
 
-    parts = seeds_of_tickets(comparison, len(groups))
+    parts = seeds_of_tickets(comparison, len(groups), scoring=[seed for group in groups for seed in group])
     return [
         Ticket(tuple(group), part, of(score, group), [of(other, group) for other in needed])
         for group, part in zip(groups, parts, strict=True)

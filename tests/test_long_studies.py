@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study_of(name: str, data: Path, work: Path) -> Composed:
     """A step as its command would compose it."""
     asked = argparse.Namespace(data=data, work=work, model=work / "model", max_samples=None)
-    overrides: list[Any] = MADE["_command"](STEPS[name], asked)[3:]
+    MADE["prepared"](data, work / "data", STEPS[name].data)
+    overrides: list[Any] = MADE["_command"](STEPS[name], asked)[2:]
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
         return composed(compose("study", overrides=overrides))
 
@@ -81,10 +83,22 @@ def test_sets_that_judge_together_are_one(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_steps_are_listed_and_an_unknown_one_is_refused(data: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), str(tmp_path), "--data", str(data), "--model", "model"]
+    work = tmp_path / "my work"
+    command = [sys.executable, str(SCRIPT), str(work), "--data", str(data), "--model", "model"]
     listed = subprocess.run([*command, "--list"], capture_output=True, text=True, check=True).stdout
-    assert all(f"| {name} | " in listed for name in STEPS)
-    assert not (tmp_path / "results").exists()
+    assert listed.startswith("| step | study | command |\n")
+    assert not work.exists(), "nothing is written"
+    rows = [line.strip("| ").split(" | ") for line in listed.splitlines()[2:]]
+    assert [(name, study) for name, study, _ in rows] == [(step.name, step.study) for step in STEPS.values()]
+    for name, _, shown in rows:
+        words = shlex.split(shown)
+        assert words[:3] == ["python", "-m", "hprune.study"]
+        assert f"task.data_dir={work}/data/{STEPS[name].data}" in words
+        assert "'" + f"task.data_dir={work}/data/{STEPS[name].data}" + "'" in shown, "quoted for a shell"
+    missing = subprocess.run(command, capture_output=True, text=True)
+    assert missing.returncode == 2
+    assert "--model must be the folder of the model and its tokenizer, there is none at model" in missing.stderr
+    assert not work.exists(), "refused before anything is written"
     refused = subprocess.run([*command, "--only", "nothing"], capture_output=True, text=True)
     assert refused.returncode == 2
     assert "--only names none of" in refused.stderr

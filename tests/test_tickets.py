@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,41 @@ def test_a_number_deals_out_the_scoring_seeds_and_groups_are_kept_as_they_are() 
 def test_what_is_no_group_of_scoring_runs_is_refused(asked: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ticket_groups(asked, [1, 2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["comparison.tickets=4"],
+        ["comparison.tickets=5", "comparison.seeds=[11,12]"],
+        ["comparison.tickets=2", "scoring.seeds=[1,2,3,107,108]"],
+        ["comparison.tickets=1"],
+        ["comparison.tickets=[[1,2],[2,3]]"],
+        ["comparison.tickets=[[1,2,3],[4,5,6],[1,4]]"],
+        ["comparison.tickets=[[1,2],[3]]"],
+        ["comparison.tickets=[[1,2],[7,8]]"],
+        ["comparison.tickets=3", "comparison.seeds=[11,12,13,14]"],
+        ["comparison.tickets=3", "comparison.seeds=[101,102]"],
+    ],
+)
+def test_the_overrides_that_a_message_gives_make_a_study(options: list[str], tiny: list[str]) -> None:
+    """At once: no second round of errors; and each ticket has the seeds for a verdict of its own."""
+    with pytest.raises(ValueError, match="comparison") as refused:
+        study_of(*tiny, "scoring.seeds=[1,2,3,4,5,6]", "comparison.seeds=[101,102,103,104,105,106]", *options)
+    given = re.findall(r"(?:scoring|comparison)\.(?:seeds|tickets)=\[[\d,\[\]]+\]", str(refused.value))
+    assert given
+    made = study_of(
+        *tiny, "scoring.seeds=[1,2,3,4,5,6]", "comparison.seeds=[101,102,103,104,105,106]", *options, *given
+    )
+    assert made.tickets
+    assert all(len(ticket.scoring) >= 2 and len(ticket.comparison) >= 2 for ticket in made.tickets)
+    assert not set(made.scoring) & set(made.comparison)
+
+
+def test_a_single_group_is_a_ticket_that_others_can_stand_beside(tiny: list[str]) -> None:
+    made = study_of(*tiny, "scoring.seeds=[1,2,3]", "comparison.tickets=[[1,2,3]]", "comparison.seeds=[11,12]")
+    assert [(ticket.scoring, ticket.comparison) for ticket in made.tickets] == [((1, 2, 3), (11, 12))]
+    assert made.tickets[0].score.table == "h_score-seeds1+2+3"
 
 
 def test_each_ticket_has_its_tables_and_its_seeds(tiny: list[str]) -> None:

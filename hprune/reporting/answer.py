@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hprune.reporting.arms import drawn_at_random
+from hprune.reporting.details import findable
 from hprune.reporting.wording import (
     GAPS,
     MOST_TICKETS,
@@ -82,8 +84,9 @@ def _of_method(row: Row, report: Report) -> str:
     scoring = " or ".join(dict.fromkeys(str(len(ticket["scoring_seeds"])) for ticket in row["by_ticket"]))
     told = _compared({**row, "difference": row})
     return (
-        f"The method, over {row['tickets']} winning tickets{_settings(row)} of {scoring} scoring runs each, which keep "
-        f"{kept} of {report['full_samples']:,} samples: {metric_name(row['metric'])} on {row['eval_set']} {told}."
+        f"The method, over {row['tickets']} winning tickets of {scoring} scoring runs each{_budget_in_words(row)}, "
+        f"which keep {kept} of {report['full_samples']:,} samples: "
+        f"{metric_name(row['metric'])} on {row['eval_set']} {told}."
     )
 
 
@@ -144,7 +147,7 @@ def _said(verdict: str, gap: Mapping[str, Any], metric: str, other: str, *, with
         return f"is equivalent to {other} within {margin_of(gap, metric)}"
     if verdict not in GAPS:
         return f"is {verdict} from {other}" if verdict == "not distinguishable" else f"has {verdict} against {other}"
-    small = f", though by less than {margin_of(gap, metric)}," if gap["within_margin"] else ""
+    small = f", though by less than {margin_of(gap, metric)}" if gap["within_margin"] else ""
     return f"is {verdict} than {with_}{other}{small}"
 
 
@@ -193,8 +196,10 @@ def _certainty(row: Row) -> list[str]:
     gap = row["difference"]
     if gap is None or gap["detectable"] is None:
         return []
-    least = number(gap["detectable"], row["metric"])
-    told = f"A true difference to full training of {least} would be found in four of five studies like this one"
+    told = f"A true difference to full training of {number(gap['detectable'], row['metric'])} would be found"
+    if not findable(gap, row["metric"]):
+        told = f"With so few {'tickets' if 'tickets' in gap else 'seeds'} no possible difference would be found"
+    told = f"{told} in four of five studies like this one"
     if gap["power"] is None or gap["equivalence"] is None:
         return [f"{told}."]
     margin, none = margin_of(gap, row["metric"]), gap["equivalence"]["power"]
@@ -211,6 +216,11 @@ def _subject(row: Row) -> str:
 def _settings(row: Row) -> str:
     """What tells arms of one name apart: ` [optim.lr=1e-05]`."""
     return str(row["label"]).removeprefix(row["arm"])
+
+
+def _budget_in_words(row: Row) -> str:
+    """The settings of a method, with ` [steps]` as ` at equal steps`."""
+    return re.sub(r", steps\]$", "] at equal steps", _settings(row).replace(" [steps]", " at equal steps"))
 
 
 def _nothing_compared(report: Report) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hprune.reporting.arms import drawn_at_random
+from hprune.science.crossed import NO_SPREAD
 
 Report = Mapping[str, Any]
 
@@ -22,14 +23,45 @@ def chance_notes(report: Report) -> list[str]:
             "Differences and verdicts account for the chance of the seeds and of the evaluation examples; the interval "
             "of an arm's own mean is over its seeds alone."
         )
-    if any("examples" in gap and gap["examples"] is None for gap in gaps):
+    alone = [gap for gap in gaps if "examples" in gap and gap["examples"] is None]
+    if any(_wide(gap) for gap in alone):
         found.append(
             "Where it is not known what each example contributes, as without prediction files, a difference is over "
             "seeds alone: another evaluation set could give another answer."
         )
+    found += _without_spread(rows)
     if any(row["S"] is not None and len(row["seeds"]) > 1 and not drawn_at_random(row["rule"]) for row in rows):
         found.append(_of_subsets(methods))
     return found + _of_tickets(methods)
+
+
+def _without_spread(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Arms whose difference to the full set is the same for every seed, which an interval of no width shows."""
+    same: list[str] = []
+    constant: list[str] = []
+    for row in rows:
+        gap = row["difference"]
+        if gap is None or gap["low"] is None or _wide(gap):
+            continue
+        (same if row["verdict"] in ("equivalent", "not distinguishable") else constant).append(row["label"])
+    found = []
+    if same:
+        names = ", ".join(dict.fromkeys(same))
+        found.append(
+            f"{names}: no seed differs from the full set at all, as when two models give the same answers, so the "
+            "interval has no width. Nothing can be closer, but a setting that has no effect looks the same."
+        )
+    if constant:
+        names = ", ".join(dict.fromkeys(constant))
+        found.append(
+            f"{names}: every seed gives the same difference to the full set, so nothing says what chance does."
+        )
+    return found
+
+
+def _wide(gap: Mapping[str, Any]) -> bool:
+    """Whether an interval has a width, other than by rounding."""
+    return bool(gap["high"] - gap["low"] > 100 * NO_SPREAD)
 
 
 def _of_margin(report: Report) -> list[str]:

@@ -175,7 +175,7 @@ def _certainty(label: str, gap: Mapping[str, Any], metric: str) -> View:
         "difference": _gap(gap, metric),
         "spread": _alone(gap["spread"], metric),
         "p": [words.p_alone(gap[name]) for name in ("p_value", "p_holm", "p_sign_flip")],
-        "detectable": _alone(gap["detectable"], metric),
+        "detectable": _detectable(gap, metric),
         "power": "" if gap["power"] is None else f"{gap['power']:.0%}",
         "equivalence": "" if same is None else " to ".join(words.texts_of({**same, "mean": 0}, metric, sign="+")[1:]),
         "p_equivalence": "" if same is None else words.p_alone(same["p_value"]),
@@ -191,6 +191,17 @@ def _over_seeds(gap: Mapping[str, Any], metric: str) -> str:
     if seeds is None or not gap.get("examples"):
         return ""
     return " to ".join(words.texts_of({**seeds, "mean": 0}, metric, sign="+")[1:])
+
+
+def findable(gap: Mapping[str, Any], metric: str) -> bool:
+    """Whether `detectable` is a difference that there can be: one in percent is never above 100 points."""
+    return not (metric in words.PERCENT and gap["detectable"] > 1)
+
+
+def _detectable(gap: Mapping[str, Any], metric: str) -> str:
+    """The smallest difference that would be found; `none` where not even the largest possible one would be."""
+    known = gap["detectable"] is not None
+    return "none" if known and not findable(gap, metric) else _alone(gap["detectable"], metric)
 
 
 def _alone(size: float | None, metric: str) -> str:

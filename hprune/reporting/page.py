@@ -22,6 +22,7 @@ from hprune.reporting.details import (
     certainty_tables,
     cost_view,
     example_tables,
+    findable,
     matrix_table,
     method_tables,
     slice_tables,
@@ -147,6 +148,8 @@ def _test(gap: Mapping[str, Any], metric: str) -> str:
     told += f", by Holm {p_value(gap['p_holm'])}" if gap["p_holm"] not in (None, gap["p_value"]) else ""
     if gap["detectable"] is None:
         return told
+    if not findable(gap, metric):
+        return f"{told}; finds no possible difference in 4 of 5 studies: too few seeds"
     return f"{told}; finds {words.number(gap['detectable'], metric)} in 4 of 5 studies"
 
 

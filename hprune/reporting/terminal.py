@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -34,6 +35,8 @@ from hprune.reporting.wording import (
 
 TOLD = ("leaks", "duplicates", "ticket_by_first_epoch")
 """Signs that are told here, too: a few such texts are in a note, and what the ticket is made of is the result."""
+MOST_NAMED = 4
+"""Arms whose numbers of seeds are told one by one."""
 NAME = 14
 """Columns that the name of an arm takes at least: `winning_ticket`."""
 
@@ -73,8 +76,10 @@ def _seeds(rows: Sequence[Row]) -> str:
     counts = {row["label"]: len(row["seeds"]) for row in rows}
     if len(set(counts.values())) == 1:
         number = f"{next(iter(counts.values()))} seeds"
-    else:
+    elif len(counts) <= MOST_NAMED:
         number = "seeds: " + ", ".join(f"{label} {own}" for label, own in counts.items())
+    else:
+        number = _seeds_by_groups(counts)
     families = Counter(row["budget"] for row in rows if row["difference"] and row["difference"]["p_holm"] is not None)
     sizes = " and ".join(map(str, dict.fromkeys(families.values())))
     of_each = " of each budget" if len(families) > 1 else ""
@@ -84,16 +89,36 @@ def _seeds(rows: Sequence[Row]) -> str:
     return f"verdict by the paired t test{examples}, 5%{corrected}; {number}"
 
 
+def _seeds_by_groups(counts: Mapping[str, int]) -> str:
+    """`2 seeds for each ticket's arm, 6 for full`: arms with as many seeds together, most arms first."""
+    groups = {number: [label for label, own in counts.items() if own == number] for number in counts.values()}
+    told: list[str] = []
+    for number, labels in sorted(groups.items(), key=lambda item: -len(item[1])):
+        of_tickets = [label for label in counts if " (ticket " in label]
+        if len(labels) > 1 and labels == of_tickets:
+            arms = "each ticket's arm"
+        elif len(labels) > MOST_NAMED:
+            arms = f"each of {len(labels)} arms"
+        else:
+            arms = ", ".join(labels)
+        told.append(f"{count(number, 'seed') if not told else number} for {arms}")
+    return "; ".join(told) if any(", " in text for text in told) else ", ".join(told)
+
+
 def _print_methods(report: Report, console: PlainConsole) -> None:
     """Where a study has several tickets: a small table of what is said of the method."""
     for table in method_tables(report):
         console.print(f"\nThe method, over tickets: {table['caption']}", style="bold")
         ruled = ruled_table()
-        for head in ("arm", "beside", "difference\n[95% interval]", "sd of\ntickets", "of\nseeds", "verdict"):
-            ruled.add_column(head)
-        for row in table["rows"]:
-            cells = [row["label"], row["to"], row["difference"], *row["components"][:2], row["verdict"]]
-            ruled.add_row(*(Text(cell) for cell in cells))
+        heads = ["difference\n[95% interval]", "sd of\ntickets", "of\nseeds", "verdict"]
+        rows = [[row["difference"], *row["components"][:2], _lines_of(row["verdict"])] for row in table["rows"]]
+        if console.width < WIDTH:
+            rows = [[cells[0].replace(" [", "\n["), *cells[1:-1], cells[-1].replace(" ", "\n", 1)] for cells in rows]
+        left = max((console.width - _taken([heads, *rows])) // 2 - 2, NAME)
+        for head in ("arm", "beside", *heads):
+            ruled.add_column(head, no_wrap=True)
+        for row, cells in zip(table["rows"], rows, strict=True):
+            ruled.add_row(*(Text(cell) for cell in (wrapped(row["label"], left), wrapped(row["to"], left), *cells)))
         console.print(ruled)
 
 
@@ -115,9 +140,27 @@ def _table(rows: Sequence[Row], width: int) -> Table:
     for head in ("arm", *heads):
         table.add_column(head, justify="right" if head in ("samples", "share") else "left", no_wrap=True)
     for row, cells in zip(rows, lines, strict=True):
-        arm = textwrap.fill(row["label"], max(width - _taken([heads, *lines]), NAME), break_on_hyphens=False)
+        arm = wrapped(row["label"], max(width - _taken([heads, *lines]), NAME))
         table.add_row(*(Text(cell) for cell in (arm, *cells)))
     return table
+
+
+def wrapped(label: str, width: int) -> str:
+    """The name of an arm on lines of a width: broken at blanks, and a longer word before the last `_` that fits.
+
+    Example:
+        >>> wrapped("winning_ticket_stratified (ticket 1)", 18).split("\\n")
+        ['winning_ticket', '_stratified', '(ticket 1)']
+    """
+    lines = [""]
+    for word in re.findall(r"\(ticket \d+\)|\S+", label):
+        parts = [word] if len(word) <= width else re.split(r"(?=_)", word)
+        gap = " " if lines[-1] else ""
+        for part in (piece for each in parts if each for piece in textwrap.wrap(each, width, break_on_hyphens=False)):
+            fits = len(lines[-1] + gap + part) <= width
+            lines[-1:] = [lines[-1] + gap + part] if fits else [lines[-1], part]
+            gap = ""
+    return "\n".join(line for line in lines if line)
 
 
 def _taken(lines: Sequence[Sequence[str]]) -> int:
@@ -127,8 +170,13 @@ def _taken(lines: Sequence[Sequence[str]]) -> int:
     )
 
 
+def _lines_of(said: str) -> str:
+    """A verdict, with what is in braces or beside the margin on a line of its own."""
+    return said.replace(" within ", "\nwithin ").replace(", by ", ",\nby ").replace(" (", "\n(")
+
+
 def _cells(row: Row) -> list[str]:
     size, gap = [f"{row['n']:,}", f"{row['fraction']:.1%}"], row["difference"]
-    said = verdict(row).replace(" within ", "\nwithin ").replace(", by ", ",\nby ").replace(" (", "\n(")
+    said = _lines_of(verdict(row))
     p = p_alone(gap["p_holm"]).replace("<0.", "<.") if gap else ""  # a column less
     return [*size, mean_and_interval(row), difference_and_interval(row), p, said]

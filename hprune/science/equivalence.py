@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from hprune.science.crossed import NO_SPREAD
+
 POINTS = 2000
 """Observed deviations that power is the mean over: right to a part in a thousand."""
 
@@ -31,11 +33,14 @@ def equivalence_of(mean: float, *, error: float, df: float, margin: float, alpha
 
     Args:
         mean: the observed difference.
-        error: its standard error, above 0.
+        error: its standard error; 0 if nothing varies, and then the difference itself decides.
         df: degrees of freedom of that error.
         margin: the smallest difference that matters, above 0, stated before the differences were seen.
         alpha: level of each test, and so of both.
     """
+    if error < NO_SPREAD:
+        shown = abs(mean) < margin
+        return Equivalence(margin, 0.0 if shown else 1.0, mean, mean, 1.0, shown)
     from scipy.stats import t
 
     p = float(t.sf((margin - abs(mean)) / error, df))  # of the nearer end

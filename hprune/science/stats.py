@@ -121,6 +121,9 @@ def compare(
     error: over seeds and examples (`hprune.science.crossed`) where it is known of every common seed of the two what
     each example contributes, else over seeds (the paired t test).
 
+    Where the difference is the same for every seed, there is nothing to test by: a difference has no verdict, and none
+    is equivalent within any margin, but not where the two are known to differ in some examples that cancel out.
+
     Args:
         arms: by their names, the metric for each seed: all the arms that are compared on one evaluation set.
         reference: the metric of the reference for each seed; pairs are formed over the seeds in both.
@@ -219,9 +222,11 @@ def difference_between(
     of_seeds = OverSeeds(low, high, alone.p_value, unrelated.p_value, alone.error, float(alone.df))
     tables = _tables(seeds, arm_by_example, reference_by_example)
     estimate = alone
-    if tables is not None:
+    if tables is not None and _vary(*tables):
         estimate, unrelated = crossed(tables[0] - tables[1]), welch(*tables)
     found = difference_of(estimate, _test_name(len(seeds), estimate.examples), seeds=len(seeds), level=level)
+    if not estimate.varies and tables is not None and np.abs(tables[0] - tables[1]).max() >= NO_SPREAD:
+        found = replace(found, p_value=None, verdict="no verdict (no spread)")  # the examples that differ cancel out
     return replace(
         found,
         spread=float(gaps.std(ddof=1)),
@@ -234,15 +239,17 @@ def difference_between(
 def _tables(
     seeds: Sequence[int], arm: ByExample, reference: ByExample
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """What examples contribute in both, (S, n) each; None where that is not known of every seed, or nothing varies.
-
-    Where each example's gap is the same for every seed, seeds say nothing of chance.
-    """
+    """What examples contribute in both, (S, n) each; None where that is not known of every seed."""
     if not set(seeds) <= set(arm) & set(reference) or arm[seeds[0]].size < 2:
         return None
     assert arm[seeds[0]].size == reference[seeds[0]].size, "examples are the same"
     own, other = (np.stack([side[seed] for seed in seeds]).astype(np.float64) for side in (arm, reference))
-    return (own, other) if np.ptp(own - other, axis=0).max() >= NO_SPREAD else None
+    return own, other
+
+
+def _vary(own: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether some example's gap differs between seeds: where none does, seeds say nothing of chance."""
+    return bool(np.ptp(own - other, axis=0).max() >= NO_SPREAD)
 
 
 def _test_name(seeds: int, examples: int | None) -> str:
@@ -257,15 +264,15 @@ def _with_power(gap: Difference, *, level: float, arms: int, margin: float | Non
     error, df, strictest = gap.error, gap.df, (1 - level) / arms
     assert error is not None, "the gap was tested"
     assert df is not None, "the gap was tested"
+    if margin is not None:
+        found = equivalence_of(gap.interval.mean, error=error, df=df, margin=margin, alpha=1 - level)
+        gap = replace(gap, equivalence=found)
     if error < NO_SPREAD:
-        return gap
-    gap = replace(gap, detectable=detectable_difference(error=error, df=df, alpha=strictest))
-    if margin is None:
         return gap
     return replace(
         gap,
-        power=power_against(margin, error=error, df=df, alpha=strictest),
-        equivalence=equivalence_of(gap.interval.mean, error=error, df=df, margin=margin, alpha=1 - level),
+        detectable=detectable_difference(error=error, df=df, alpha=strictest),
+        power=None if margin is None else power_against(margin, error=error, df=df, alpha=strictest),
     )
 
 

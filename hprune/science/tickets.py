@@ -29,8 +29,13 @@ class Components:
     """Standard error that the examples add, which more tickets and seeds do not make smaller; None if not known."""
 
 
-def seeds_of_tickets(seeds: Sequence[int], tickets: int) -> tuple[tuple[int, ...], ...]:
+def seeds_of_tickets(seeds: Sequence[int], tickets: int, *, scoring: Sequence[int] = ()) -> tuple[tuple[int, ...], ...]:
     """Deal the comparison seeds out to tickets, in equal parts of neighbours: ticket t has seeds[t K : (t + 1) K].
+
+    Args:
+        seeds: the comparison seeds, in their order.
+        tickets: T.
+        scoring: the scoring seeds, which a message does not suggest to compare by.
 
     Raises:
         ValueError: if there are no tickets, or the seeds do not divide evenly.
@@ -44,12 +49,30 @@ def seeds_of_tickets(seeds: Sequence[int], tickets: int) -> tuple[tuple[int, ...
     each, over = divmod(len(seeds), tickets)
     if over or not each:
         enough = f"{tickets * each} or {tickets * (each + 1)}" if each else f"{tickets}"
+        example = extended(seeds, tickets * max(each + 1, 2), avoiding=scoring)
         raise ValueError(
             f"comparison.seeds must divide evenly among the {tickets} tickets of comparison.tickets, as each seed "
             f"trains one of them, got {len(seeds)}; give {enough} seeds, or as many groups of scoring seeds as divide "
-            f"{len(seeds)}"
+            f"{len(seeds)}; for example comparison.seeds={listed(example)}"
+            + ("" if each else ", as with two seeds or more each ticket has a verdict, too")
         )
     return tuple(tuple(seeds[t * each : (t + 1) * each]) for t in range(tickets))
+
+
+def extended(seeds: Sequence[int], number: int, *, avoiding: Sequence[int] = ()) -> list[int]:
+    """The first so many of the seeds, with further ones, above all of these and those to avoid, if they are too few.
+
+    Example:
+        >>> extended([3, 1], 4, avoiding=[8]), extended([], 2), extended([3, 1], 1)
+        ([3, 1, 9, 10], [101, 102], [3])
+    """
+    free = max([*seeds, *avoiding, 0 if seeds else 100]) + 1
+    return [*seeds, *range(free, free + max(number - len(seeds), 0))][:number]
+
+
+def listed(seeds: Sequence[int]) -> str:
+    """`[1,2,3]`, as an override has it."""
+    return f"[{','.join(map(str, seeds))}]"
 
 
 def ticket_of_seed(seed: int, seeds: Sequence[int], tickets: int) -> int:

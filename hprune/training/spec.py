@@ -59,7 +59,11 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if self.pooling not in get_args(Pooling):
-            raise ValueError(f"model.pooling must be one of {', '.join(get_args(Pooling))}, got {self.pooling!r}")
+            raise ValueError(
+                f"model.pooling must be one of {', '.join(get_args(Pooling))}, got {self.pooling!r}; own is what the "
+                "architecture's head reads, the first token ([CLS]) or the checkpoint's pooler over it, mean and max "
+                "are taken over the real tokens"
+            )
         check_whole("model.vocab_size", self.vocab_size, low=260)  # the bytes and the special tokens
         if self.path is not None:
             folder = str(local_path(self.path, "model.path"))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from hprune.reporting.answer import headline
+from hprune.reporting.details import certainty_tables
+from hprune.reporting.page import _line as page_row
 from hprune.reporting.wording import meanings, notes, verdict
 
 
@@ -31,7 +33,7 @@ def test_a_difference_smaller_than_the_margin_is_said_to_be(report: dict[str, An
     row["verdict"] = found
     row["difference"]["within_margin"] = True
     row["difference"]["equivalence"]["margin"] = 0.005
-    assert f"is {found} than with full training, though by less than 0.5 points, (difference" in said(report)
+    assert f"is {found} than with full training, though by less than 0.5 points (difference" in said(report)
     assert verdict(row) == f"{found}, by under 0.5 points"
 
 
@@ -43,6 +45,36 @@ def test_what_could_have_been_found_is_said(report: dict[str, Any]) -> None:
     assert f"{found}." in said(report)
     report["rows"][2]["difference"]["detectable"] = None
     assert "would be found" not in said(report)
+
+
+def test_a_difference_that_there_cannot_be_is_no_number(report: dict[str, Any]) -> None:
+    gap = report["rows"][2]["difference"]
+    gap["detectable"] = 1.0
+    assert "A true difference to full training of 100.0 points would be found" in said(report)
+    gap["detectable"] = 1.613
+    text = "With so few seeds no possible difference would be found in four of five studies like this one"
+    assert f"{text}, one of 1 point, the margin, in 40% of them" in said(report)
+    assert "161" not in said(report)
+    tested = page_row(report["rows"][2])["test"]
+    assert tested.endswith("finds no possible difference in 4 of 5 studies: too few seeds")
+    assert [row["detectable"] for row in certainty_tables(report)[0]["rows"]] == ["1.9", "none"]
+    report["primary_metric"] = report["rows"][0]["metric"] = report["rows"][2]["metric"] = "mcc"  # in -1..1
+    assert "A true difference to full training of 1.613 would be found" in said(report)
+
+
+def test_identical_results_are_no_case_of_missing_predictions(report: dict[str, Any]) -> None:
+    unknown, ticket = "Where it is not known what each example contributes", report["rows"][2]
+    ticket["difference"] |= {"examples": None, "mean": 0.0, "low": 0.0, "high": 0.0}
+    ticket["verdict"] = "equivalent"
+    assert not any(unknown in note for note in notes(report))
+    assert any(note.startswith("winning_ticket: no seed differs from the full set at all") for note in notes(report))
+    ticket["difference"] |= {"mean": 0.01, "low": 0.01, "high": 0.01}
+    ticket["verdict"] = "no verdict (no spread)"
+    assert not any(unknown in note for note in notes(report))
+    assert any(note.startswith("winning_ticket: every seed gives the same difference") for note in notes(report))
+    ticket["difference"]["low"] = 0.0
+    assert any(unknown in note for note in notes(report))
+    assert not any(note.startswith("winning_ticket: ") for note in notes(report))
 
 
 def test_other_ways_to_choose_as_many_stand_beside_the_ticket(report: dict[str, Any]) -> None:

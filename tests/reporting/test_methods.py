@@ -248,6 +248,11 @@ def test_the_method_is_what_the_report_says_first(tmp_path: Path, capsys: pytest
     assert sentences[1].startswith("Over the tickets it is better than training on as many samples drawn at random")
     assert sentences[2].startswith("Each ticket by itself, beside full training: ")
     assert sentences[2].count("points (") == 3
+    row["label"] = "winning_ticket [steps]"
+    assert "3 winning tickets of 2 scoring runs each at equal steps, which keep" in headline(report)[0]
+    row["label"] = "winning_ticket [optim.lr=1e-05, steps]"
+    assert "2 scoring runs each [optim.lr=1e-05] at equal steps, which keep" in headline(report)[0]
+    row["label"] = "winning_ticket"
     page = render_page(report)
     assert (
         page.index(sentences[0][:40]) < page.index("The method, over tickets") < page.index("winning_ticket (ticket 1)")

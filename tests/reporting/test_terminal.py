@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hprune.reporting.answer import headline
-from hprune.reporting.terminal import print_table
+from hprune.reporting.terminal import print_table, wrapped
 from hprune.reporting.wording import duration, share
 from tests.conftest import ROOT
 
@@ -102,6 +102,49 @@ def test_brackets_in_arms_are_not_markup_and_long_arms_wrap(
     assert "[subset.keep=2..5," in text
     assert "optim.lr=1e-05, bold]" in text
     assert "not distinguishable" in text
+
+
+@pytest.mark.parametrize("width", range(14, 41))
+@pytest.mark.parametrize(
+    "label",
+    ["winning_ticket_stratified (ticket 12)", "random_same_classes [subset.keep=2..5, own order, steps]", "el2n",
+     "a" * 50, "full", "_".join("abc" * 9)],
+)  # fmt: skip
+def test_a_name_is_broken_at_blanks_and_underscores_and_loses_nothing(label: str, width: int) -> None:
+    lines = wrapped(label, width).split("\n")
+    assert all(0 < len(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == label.replace(" ", "")
+    at = 0
+    for line in lines[:-1]:
+        at += len(line)
+        if len(line) < width:  # no word was cut
+            assert label[at] in " _", lines
+        at += label[at] == " "
+    if width >= len(label):
+        assert lines == [label]
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_long_names_are_whole_words_on_any_terminal(
+    report: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    report["rows"][2]["label"] = "winning_ticket_stratified (ticket 1)"
+    print_table(report)
+    starts = {re.sub(r"\x1b\[[\d;]*m", "", line).split("  ")[0] for line in capsys.readouterr().out.splitlines()}
+    assert {"winning_ticket", "_stratified", "(ticket 1)"} <= {start.strip() for start in starts}
+
+
+def test_seeds_of_many_arms_are_told_by_their_numbers(
+    report: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    full, ticket = report["rows"][0], report["rows"][2]
+    tickets = [{**ticket, "label": f"winning_ticket (ticket {t})", "seeds": [10 + t, 20 + t]} for t in range(1, 5)]
+    report["rows"] = [full, *tickets]
+    assert "; 2 seeds for each ticket's arm, 5 for full" in " ".join(shown(report, capsys).split())
+    report["rows"] = [full, *tickets, {**ticket, "label": "el2n"}, {**ticket, "label": "aum", "seeds": [1, 2]}]
+    assert "; 2 seeds for each of 5 arms; 5 for full, el2n" in " ".join(shown(report, capsys).split())
 
 
 def test_a_narrow_terminal_loses_no_word(

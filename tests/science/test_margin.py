@@ -90,9 +90,11 @@ def test_too_little_to_go_by_is_refused(shape: tuple[int, int], seeds: int, tick
         resolvable_margin(np.zeros(shape), seeds=seeds, tickets=tickets)
 
 
-def test_margins_are_rounded_up() -> None:
+def test_margins_are_rounded_up_to_three_points_at_most() -> None:
     rng = np.random.default_rng(8)
-    for value in rng.uniform(0, 0.1, size=50):
+    for value in rng.uniform(0.03, 3, size=50):
+        assert rounded_margin(float(value)) == 0.03
+    for value in rng.uniform(0, 0.03, size=50):
         stated = rounded_margin(float(value))
         assert stated >= max(value, 0.01)
         assert stated - max(value, 0.01) < 0.005

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from hprune.science.cost import pay_back
+from hprune.science.equivalence import Equivalence
 from hprune.science.stats import Difference, compare, t_interval
 
 
@@ -85,6 +86,29 @@ def test_no_spread() -> None:
     rounding = one({1: 0.8, 2: 0.9}, {1: 0.7, 2: 0.8})
     assert rounding.verdict == "no verdict (no spread)"
     assert constant.p_sign_flip == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("margin", [1e-6, 0.01, 0.5])
+def test_what_never_differs_is_equivalent_within_any_margin(margin: float) -> None:
+    values, right = {1: 0.5, 2: 0.75, 3: 0.5}, np.random.default_rng(0).integers(0, 2, (3, 40)).astype(float)
+    by_example = dict(zip(values, right, strict=True))
+    for known in ({}, by_example):
+        same = compare({"arm": values}, values, margin=margin, by_example={"arm": known}, reference_by_example=known)
+        gap = same["arm"]
+        assert (gap.verdict, gap.p_value, gap.detectable, gap.power) == ("equivalent", 1.0, None, None)
+        assert gap.equivalence == Equivalence(margin, 0.0, 0.0, 0.0, 1.0, True)
+
+
+def test_a_margin_decides_nothing_where_a_difference_is_constant_or_cancels_out() -> None:
+    values = dict.fromkeys(range(3), 0.5)
+    constant = compare({"arm": dict.fromkeys(range(3), 0.505)}, values, margin=0.01)["arm"]
+    assert (constant.verdict, constant.equivalence) == ("no verdict (no spread)", None)
+    right, wrong = np.tile([1.0, 0.0], 10), np.tile([0.0, 1.0], 10)  # as good, on other examples
+    gap = compare(
+        {"arm": values}, values, margin=0.01,
+        by_example={"arm": dict.fromkeys(values, right)}, reference_by_example=dict.fromkeys(values, wrong),
+    )["arm"]  # fmt: skip
+    assert (gap.verdict, gap.p_value, gap.equivalence) == ("no verdict (no spread)", None, None)
 
 
 def test_an_arm_without_spread_counts_in_the_family() -> None:

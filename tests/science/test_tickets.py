@@ -28,6 +28,7 @@ def test_every_seed_belongs_to_one_ticket_and_all_have_as_many() -> None:
     [
         (7, 3, r"comparison.seeds must divide evenly .* comparison.tickets, .* got 7; give 6 or 9 seeds"),
         (2, 3, r"got 2; give 3 seeds"),
+        (4, 3, r"; for example comparison\.seeds=\[0,1,2,3,4,5\]$"),
         (0, 2, r"got 0; give 2 seeds"),
         (6, 0, r"comparison.tickets must hold at least one group"),
     ],

@@ -202,7 +202,7 @@ def test_the_cost_is_told_in_tickets_and_seeds_too() -> None:
 
 
 def test_the_best_split_is_told_with_overrides_that_make_it(
-    planned_and_done: tuple[Path, str, Forecast], small: list[str]
+    planned_and_done: tuple[Path, str, Forecast], small: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     enough = splits(scoring=24, each=6, full=12, pruned=[0.5] * 24, examples=872, spread=SPREAD)
     base = replace(planned_and_done[2], splits=enough, metric="accuracy")
@@ -212,8 +212,10 @@ def test_the_best_split_is_told_with_overrides_that_make_it(
     assert told.count(" tickets x ") == 3
     assert f"+-{100 * first.half_width:.1f} points; " in told
     assert "assuming tickets differ by 0.6 points and seeds by 0.9 (plan.spread, our defaults)." in told
+    print_forecast(base)
+    assert copied in capsys.readouterr().out.splitlines(), "one line, however long"
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-        given = copied.split(": ", 1)[1].split()
+        given = copied.split()
         made = composed(compose("plan", overrides=[*small, *given]))
     assert len(made.tickets) == first.tickets
     assert {(len(ticket.scoring), len(ticket.comparison)) for ticket in made.tickets} == {(6, first.seeds_per_ticket)}

@@ -13,6 +13,7 @@ from hprune.science.split import USUAL, Split
 from hprune.science.tickets import extended, listed
 
 MOST_SPLITS = 3
+OVERRIDES = "comparison.tickets="
 TABLE_ROW = 4
 """Bytes of a row of a score table, about: a number of four bytes that hardly shrinks, an id that takes next to none."""
 REPORT = 500_000
@@ -124,7 +125,7 @@ def print_forecast(forecast: Forecast) -> None:
         table.add_row(shortened(name), *cells, in_bytes(stage.size) if stage.size else "")
     console.print(table)
     for sentence in sentences(forecast):
-        console.print(sentence)
+        console.print(sentence, soft_wrap=sentence.startswith(OVERRIDES))  # which are one line, to be copied
 
 
 def sentences(forecast: Forecast) -> list[str]:
@@ -191,8 +192,9 @@ def _splits(forecast: Forecast) -> list[str]:
     ours = ", our defaults" if known == (USUAL.ticket, USUAL.seed) else ""
     return [
         f"{start} (+-: expected 95% interval of the difference to the full set{unit}), assuming tickets differ by "
-        f"{ticket} and seeds by {seed.removesuffix(' points')} (plan.spread{ours}).",
-        f"To have {best.tickets} tickets x {count(best.seeds_per_ticket, 'seed')}: {_overrides(best, forecast)}",
+        f"{ticket} and seeds by {seed.removesuffix(' points')} (plan.spread{ours}). "
+        f"For {best.tickets} tickets x {count(best.seeds_per_ticket, 'seed')} add:",
+        _overrides(best, forecast),
     ]
 
 
@@ -211,7 +213,7 @@ def _overrides(split: Split, forecast: Forecast) -> str:
     scoring = list(range(1, split.scoring_runs + 1))
     comparison = extended([], split.tickets * split.seeds_per_ticket, avoiding=scoring)
     stop = " scoring.stop_when.open_share=null" if forecast.may_stop else ""
-    tickets = f"comparison.tickets={split.tickets} scoring.seeds={listed(scoring)}"
+    tickets = f"{OVERRIDES}{split.tickets} scoring.seeds={listed(scoring)}"
     return f"{tickets} comparison.seeds={listed(comparison)}{stop}"
 
 

@@ -209,7 +209,7 @@ def test_the_best_split_is_told_with_overrides_that_make_it(
     told, copied = sentences(base)[-2:]
     first = enough[0]
     assert f"{first.tickets} tickets x {first.seeds_per_ticket} seeds, {first.scoring_runs} scoring runs: +-" in told
-    assert told.count(" tickets x ") == 3
+    assert told.count(" scoring runs: +-") == 3
     assert f"+-{100 * first.half_width:.1f} points; " in told
     assert "assuming tickets differ by 0.6 points and seeds by 0.9 (plan.spread, our defaults)." in told
     print_forecast(base)

@@ -149,8 +149,8 @@ def _command(step: Step, asked: argparse.Namespace) -> list[str]:
     }
     return [
         "-m", "hprune.study", "+experiment=tickets_minilm", *task.get(step.data, []), *size,
-        f"task.data_dir={asked.work / 'data' / step.data}", f"model.path={asked.model}", "trainer.precision=bf16", "at_once=2",
-        f"study={step.study}", f"paths.root={asked.work / 'results'}",
+        f"task.data_dir={asked.work / 'data' / step.data}", f"model.path={asked.model}", "trainer.precision=bf16",
+        "at_once=2", f"study={step.study}", f"paths.root={asked.work / 'results'}",
         *own, *(option for option in step.options if option.startswith("~")),
     ]  # fmt: skip
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -119,26 +120,34 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--resamples", type=int, default=2000)
     parser.add_argument("--also", nargs="+", default=[], metavar="KEY=VALUE", help="further overrides of hprune.train")
     parser.add_argument("--report", action="store_true", help="train nothing: the seeds that have all runs")
-    parser.add_argument("--list", action="store_true", help="print the sweeps as commands, and train nothing")
+    parser.add_argument("--list", action="store_true", help="print the sweeps as commands, before WORK is there, too")
     asked = parser.parse_args()
     asked.root = (asked.work / "results").resolve()
     asked.data = (asked.data or asked.work / "data" / "sst2_sentences").resolve()
     first = asked.root / "studies" / "sentences_mean" / "scores" / "h_score-seeds1+2+3+4+5+6.parquet"
     asked.scores = (asked.scores or first).resolve()
     for what, path in (("--data", asked.data / "validation.parquet"), ("--scores", asked.scores)):
-        if not path.exists():
+        if not path.exists() and not asked.list:  # sweeps are listed before what they read is made
             parser.error(f"{what}: there is no {path}; benchmarks/long_studies.py makes it, or name another")
     if FULL not in asked.sets:
         parser.error(f"--sets must have {FULL}, which the others are compared with")
     if len(set(asked.seeds)) < max(2, len(asked.seeds)):
         parser.error(f"--seeds must be two or more different ones, got {asked.seeds}: some choose, others judge")
     asked.scoring = _scoring_seeds(asked.scores)
+    if not asked.scoring:
+        parser.error(
+            f"--scores: there is no {asked.scores}, and its name does not say its runs, as h_score-seeds1+2 does"
+        )
     if set(asked.seeds) & set(asked.scoring):
         parser.error(f"--seeds {asked.seeds} must not be among those that scored, {asked.scoring}: give others")
     return asked
 
 
 def _scoring_seeds(scores: Path) -> list[int]:
+    """Of a table; of one that is not there yet by its name, `h_score-seeds1+2`, none where that does not say them."""
+    if not scores.exists():
+        named = re.search(r"-seeds(\d+(?:\+\d+)*)$", scores.stem)
+        return [int(seed) for seed in named[1].split("+")] if named else []
     from hprune.storage.scores import load_scores
 
     return list(load_scores(scores).seeds)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hprune.data.checks import check_number
-from hprune.science.split import Split, best_split
+from hprune.science.split import USUAL, Split, best_split
 from hprune.science.tickets import Components
 
-SPREAD = {"ticket": 0.006, "seed": 0.009, "disagreement": 0.08}
+SPREAD = {"ticket": USUAL.ticket or 0.0, "seed": USUAL.seed or 0.0, "disagreement": 0.08}
 """Of differences to the full set: standard deviations between tickets and between seeds, in the metric's own unit, and
 the share of the examples on which arm and full set disagree."""
+FEWEST = 2
+"""Tickets, and seeds of each: with one seed a ticket has no verdict of its own."""
 
 
 def spread_of(given: Any) -> dict[str, float]:
@@ -33,6 +36,9 @@ def splits(
 ) -> list[Split]:
     """What the cost of a study buys in tickets and seeds, the narrowest interval first; none without arms.
 
+    Each ticket has at least two seeds. Where the cost does not suffice for two such tickets, they are the one split,
+    whose cost is above its budget.
+
     Args:
         scoring: scoring runs of the study.
         each: of which each ticket has so many.
@@ -43,11 +49,15 @@ def splits(
     """
     if not pruned or not examples:
         return []
-    return best_split(
-        budget=scoring + full + sum(pruned),
-        share=sum(pruned) / len(pruned),
-        scoring_runs=each,
-        arms=max(1, round(len(pruned) / max(full, 1))),
-        components=Components(spread["ticket"], spread["seed"], (spread["disagreement"] / examples) ** 0.5),
-        examples=examples,
-    )
+    share, arms = sum(pruned) / len(pruned), max(1, round(len(pruned) / max(full, 1)))
+    components = Components(spread["ticket"], spread["seed"], (spread["disagreement"] / examples) ** 0.5)
+
+    def within(budget: float) -> list[Split]:
+        found = best_split(
+            budget=budget, share=share, scoring_runs=each, arms=arms, components=components, examples=examples
+        )
+        return [split for split in found if split.seeds_per_ticket >= FEWEST]
+
+    budget = scoring + full + sum(pruned)
+    least = FEWEST * (each + FEWEST * (1 + arms * share))
+    return within(budget) or [replace(split, budget=budget) for split in within(least)]

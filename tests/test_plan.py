@@ -185,16 +185,56 @@ def test_its_own_keys_are_checked(
 
 
 def test_the_cost_is_told_in_tickets_and_seeds_too() -> None:
-    """As many runs of the full set as the study costs, the narrowest expected interval first."""
-    found = splits(scoring=6, each=6, full=6, pruned=[0.5] * 12, examples=872, spread=SPREAD)
-    assert found == sorted(found, key=lambda split: split.half_width)
-    assert all(split.cost <= 18 for split in found)
-    assert {(split.tickets, split.seeds_per_ticket) for split in found} == {(2, 1)}
+    """As many runs of the full set as the study costs, the narrowest expected interval first, two seeds or more."""
+    found = splits(scoring=12, each=6, full=6, pruned=[0.5] * 12, examples=872, spread=SPREAD)
+    assert all(split.cost <= split.budget == 24 for split in found)
+    assert {(split.tickets, split.seeds_per_ticket, split.scoring_runs) for split in found} == {(2, 3, 12)}
     more = splits(scoring=24, each=6, full=12, pruned=[0.5] * 24, examples=872, spread=SPREAD)
+    assert more == sorted(more, key=lambda split: split.half_width)
     assert more[0].half_width < found[0].half_width
-    assert (4, 3) in {(split.tickets, split.seeds_per_ticket) for split in more}
+    assert all(split.cost <= split.budget == 48 and split.seeds_per_ticket >= 2 for split in more)
+    assert {(split.tickets, split.seeds_per_ticket, split.scoring_runs) for split in more} == {
+        (2, 9, 12), (3, 5, 18), (4, 3, 24)
+    }  # fmt: skip
     assert splits(scoring=6, each=6, full=6, pruned=[], examples=872, spread=SPREAD) == []
-    assert splits(scoring=1, each=6, full=1, pruned=[0.5], examples=872, spread=SPREAD) == []
+    (needed,) = splits(scoring=6, each=6, full=6, pruned=[0.5] * 12, examples=872, spread=SPREAD)
+    assert (needed.tickets, needed.seeds_per_ticket, needed.cost, needed.budget) == (2, 2, 20, 18)
+
+
+def test_the_best_split_is_told_with_overrides_that_make_it(
+    planned_and_done: tuple[Path, str, Forecast], small: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    enough = splits(scoring=24, each=6, full=12, pruned=[0.5] * 24, examples=872, spread=SPREAD)
+    base = replace(planned_and_done[2], splits=enough, metric="accuracy")
+    told, copied = sentences(base)[-2:]
+    first = enough[0]
+    assert f"{first.tickets} tickets x {first.seeds_per_ticket} seeds, {first.scoring_runs} scoring runs: +-" in told
+    assert told.count(" scoring runs: +-") == 3
+    assert f"+-{100 * first.half_width:.1f} points; " in told
+    assert "assuming tickets differ by 0.6 points and seeds by 0.9 (plan.spread, our defaults)." in told
+    print_forecast(base)
+    assert copied in capsys.readouterr().out.splitlines(), "one line, however long"
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        given = copied.split()
+        made = composed(compose("plan", overrides=[*small, *given]))
+    assert len(made.tickets) == first.tickets
+    assert {(len(ticket.scoring), len(ticket.comparison)) for ticket in made.tickets} == {(6, first.seeds_per_ticket)}
+    own = splits(scoring=24, each=6, full=12, pruned=[0.5] * 24, examples=872, spread={**SPREAD, "seed": 0.0125})
+    assert "differ by 0.6 points and seeds by 1.25 (plan.spread)." in sentences(replace(base, splits=own))[-2]
+    for metric in ("mcc", None):
+        told = sentences(replace(base, metric=metric))[-2]
+        assert "points" not in told
+        assert f"+-{first.half_width:.3f}" in told
+        assert "tickets differ by 0.006 and seeds by 0.009" in told
+    stops = sentences(replace(base, may_stop=True))[-1]
+    assert stops.endswith(" scoring.stop_when.open_share=null"), "which does not go with tickets"
+
+
+def test_a_cost_that_is_not_enough_is_told(planned_and_done: tuple[Path, str, Forecast]) -> None:
+    few = splits(scoring=6, each=6, full=6, pruned=[0.5] * 12, examples=872, spread=SPREAD)
+    told = sentences(replace(planned_and_done[2], splits=few, metric="accuracy"))[-2]
+    assert told.startswith("A verdict on the method takes two tickets of two seeds at least: 2 tickets x 2 seeds, 12 ")
+    assert "which costs 1.1 times as much as this study" in told
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from benchmarks.rank_statistics import BY_CHANCE, Comparison, compare, judged_choice, regret, tau_b
+from tests.conftest import ROOT
 
 
 def study(
@@ -145,3 +150,25 @@ def test_one_of_anything_is_not_enough(shape: tuple[int, int, int]) -> None:
 def test_sets_must_hold_the_same() -> None:
     with pytest.raises(ValueError, match="the same configurations, runs and examples"):
         compare({"full": np.ones((3, 3, 9), dtype=bool), "small": np.ones((3, 2, 9), dtype=bool)}, "full")
+
+
+def test_sweeps_are_listed_before_there_is_anything(tmp_path: Path) -> None:
+    work = tmp_path / "fresh work"
+    command = [sys.executable, str(ROOT / "benchmarks" / "ranking.py"), str(work)]
+    listed = subprocess.run([*command, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(listed) == 4
+    table = f"{work}/results/studies/sentences_mean/scores/h_score-seeds1+2+3+4+5+6.parquet"
+    for line, name in zip(listed, ("full", "winning_ticket", "random_like", "random_same_classes"), strict=True):
+        words = shlex.split(line)
+        assert words[:4] == ["python", "-m", "hprune.train", "-m"]
+        assert {f"subset={name}", f"task.data_dir='{work}/data/sst2_sentences'", "scoring.seeds=[1,2,3,4,5,6]"} <= {
+            *words
+        }
+        assert any(table in word for word in words) == (name != "full")
+    assert not work.exists()
+    refused = subprocess.run([*command, "--list", "--scores", "h.parquet"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "its name does not say its runs" in refused.stderr
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--data: there is no" in refused.stderr

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hprune.reporting.visible import shortened
-from hprune.reporting.wording import count, duration, full_runs
+from hprune.reporting.wording import PERCENT, count, duration, full_runs
 from hprune.science.cost import PayBack
-from hprune.science.split import Split
+from hprune.science.split import USUAL, Split
+from hprune.science.tickets import extended, listed
 
 MOST_SPLITS = 3
+OVERRIDES = "comparison.tickets="
 TABLE_ROW = 4
 """Bytes of a row of a score table, about: a number of four bytes that hardly shrinks, an id that takes next to none."""
 REPORT = 500_000
@@ -68,6 +70,8 @@ class Forecast:
     pays: PayBack | None
     splits: Sequence[Split] = ()
     """What the cost of the whole study buys otherwise, in tickets and seeds, the narrowest interval first."""
+    metric: str | None = None
+    """That the spreads are of, the primary one; None: its unit is not known."""
     may_stop: bool = False
     """Whether scoring may end before all its runs (scoring.stop_when): then it takes at most so much."""
 
@@ -121,7 +125,7 @@ def print_forecast(forecast: Forecast) -> None:
         table.add_row(shortened(name), *cells, in_bytes(stage.size) if stage.size else "")
     console.print(table)
     for sentence in sentences(forecast):
-        console.print(sentence)
+        console.print(sentence, soft_wrap=sentence.startswith(OVERRIDES))  # which are one line, to be copied
 
 
 def sentences(forecast: Forecast) -> list[str]:
@@ -170,17 +174,47 @@ def _pays(forecast: Forecast) -> list[str]:
 
 
 def _splits(forecast: Forecast) -> list[str]:
-    """How the same cost would serve a verdict on the method."""
+    """How the same cost would serve a verdict on the method, and the best way as overrides."""
     if not forecast.splits:
         return []
-    told = [
-        f"{split.tickets} tickets x {count(split.seeds_per_ticket, 'seed')} (+-{100 * split.half_width:.1f} points)"
-        for split in forecast.splits[:MOST_SPLITS]
-    ]
+    best, metric = forecast.splits[0], forecast.metric
+    told = "; ".join(_design(split, metric) for split in forecast.splits[:MOST_SPLITS])
+    if best.cost <= best.budget + 1e-9:
+        start = f"For a verdict on the method, the cost of this study would also pay for {told}"
+    else:
+        start = (
+            f"A verdict on the method takes two tickets of two seeds at least: {told}, which costs "
+            f"{best.cost / best.budget:.1f} times as much as this study"
+        )
+    unit = "" if metric else ", in the metric's own unit: 0.01 is one point of accuracy"
+    known = (best.components.ticket, best.components.seed)
+    ticket, seed = (_in_unit(spread or 0.0, metric) for spread in known)
+    ours = ", our defaults" if known == (USUAL.ticket, USUAL.seed) else ""
     return [
-        "For a verdict on the method, not on one ticket, spend the same cost on several tickets (comparison.tickets); "
-        f"expected 95% interval of the difference to the full set: {', '.join(told)}, by plan.spread."
+        f"{start} (+-: expected 95% interval of the difference to the full set{unit}), assuming tickets differ by "
+        f"{ticket} and seeds by {seed.removesuffix(' points')} (plan.spread{ours}). "
+        f"For {best.tickets} tickets x {count(best.seeds_per_ticket, 'seed')} add:",
+        _overrides(best, forecast),
     ]
+
+
+def _design(split: Split, metric: str | None) -> str:
+    """`4 tickets x 3 seeds, 24 scoring runs: +-1.1 points`."""
+    size = f"{split.tickets} tickets x {count(split.seeds_per_ticket, 'seed')}"
+    half = f"{100 * split.half_width:.1f} points" if metric in PERCENT else f"{split.half_width:.3f}"
+    return f"{size}, {count(split.scoring_runs, 'scoring run')}: +-{half}"
+
+
+def _in_unit(spread: float, metric: str | None) -> str:
+    return f"{round(100 * spread, 2):g} points" if metric in PERCENT else f"{spread:g}"
+
+
+def _overrides(split: Split, forecast: Forecast) -> str:
+    scoring = list(range(1, split.scoring_runs + 1))
+    comparison = extended([], split.tickets * split.seeds_per_ticket, avoiding=scoring)
+    stop = " scoring.stop_when.open_share=null" if forecast.may_stop else ""
+    tickets = f"{OVERRIDES}{split.tickets} scoring.seeds={listed(scoring)}"
+    return f"{tickets} comparison.seeds={listed(comparison)}{stop}"
 
 
 def in_bytes(size: float) -> str:

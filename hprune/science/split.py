@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from hprune.science.crossed import blended_df
 from hprune.science.tickets import Components
 
+USUAL = Components(ticket=0.006, seed=0.009, example=None)
+"""Spreads to assume before a study has found its own, in the metric's own unit: 0.006 is 0.6 points of accuracy."""
 POINTS = 200
 """Observed variances that an expected interval is the mean over."""
 MOST_TICKETS = 50
@@ -25,6 +27,12 @@ class Split:
     """In the unit of the budget."""
     half_width: float
     """Expected half of the method's 95% interval, in the unit of the metric."""
+    scoring_runs: int
+    """Of all tickets together."""
+    budget: float
+    """What was to be spent, in its unit; less than `cost` where it is not enough."""
+    components: Components
+    """The spreads that the interval is expected by."""
 
 
 def best_split(
@@ -77,7 +85,8 @@ def best_split(
         if each < 1:
             break
         half = expected_half_width(tickets, each, components, examples=examples, level=level)
-        splits.append(Split(tickets, each, tickets * (scoring + each * of_seed), half))
+        cost = tickets * (scoring + each * of_seed)
+        splits.append(Split(tickets, each, cost, half, tickets * scoring_runs, budget, components))
     return sorted(splits, key=lambda split: split.half_width)
 
 

@@ -107,8 +107,7 @@ def forecast(
     of_tickets = sum(1 + len(ticket.others) for ticket in made.tickets)
     tables = len(made.full.ways) + len(made.cells) + len(made.others) + of_tickets
     if left:
-        report = report_seconds(tables)
-        clock += report
+        clock += (report := report_seconds(tables))
         stages.append(Stage("score tables, report", 0, 0, report, report_bytes(tables, data.train.num_rows)))
     return Forecast(
         study=made.study,
@@ -121,12 +120,13 @@ def forecast(
         assumed=keep_share if any(run.assumed for run in left) else None,
         may_stop=made.open_share is not None and any(run.scoring for run in left),
         pays=_pays(made, runs, trials[0], prices) if trials else None,
+        metric=made.full.task.kind.primary_metric,
         splits=_splits(made, runs, data.evaluation["validation"].num_rows, spread),
     )
 
 
 def _splits(made: Composed, runs: Sequence[_Planned], examples: int, spread: Mapping[str, float]) -> list[Split]:
-    """What the cost of the whole study buys otherwise, in runs of the full set; an arm's run costs its share of one."""
+    """What the cost of the whole study buys otherwise, in runs of the full set."""
     pruned = [run for run in runs if not run.scoring and run.spec.subset.select is not None]
     full = sum(not run.scoring and run.spec.subset.select is None for run in runs)
     return splits(

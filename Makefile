@@ -23,7 +23,7 @@ demo: $(READY)
 	$(BIN)/python -m hprune.study +experiment=demo
 
 test: $(DEV)
-	$(BIN)/python -m pytest -q -m "not slow and not slurm and not ray" -n auto --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest -q -m "not slow and not slurm and not ray" -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -q -m slow

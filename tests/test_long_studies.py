@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import runpy
 import shlex
 import subprocess
@@ -42,8 +43,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def study_of(name: str, data: Path, work: Path) -> Composed:
+@functools.cache
+def study_of(name: str, data: Path) -> Composed:
     """A step as its command would compose it."""
+    work = data.parent / "work"
     asked = argparse.Namespace(data=data, work=work, model=work / "model", max_samples=None)
     MADE["prepared"](data, work / "data", STEPS[name].data)
     overrides: list[Any] = MADE["_command"](STEPS[name], asked)[2:]
@@ -52,8 +55,8 @@ def study_of(name: str, data: Path, work: Path) -> Composed:
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_is_a_study_of_tickets(name: str, data: Path, tmp_path: Path) -> None:
-    made = study_of(name, data, tmp_path)
+def test_a_step_is_a_study_of_tickets(name: str, data: Path) -> None:
+    made = study_of(name, data)
     assert made.tickets
     assert all(len(ticket.scoring) == 6 and len(ticket.comparison) >= 3 for ticket in made.tickets)
     assert made.full.task.name == {"sst2": "sst2"}.get(STEPS[name].data, STEPS[name].data)
@@ -61,9 +64,9 @@ def test_a_step_is_a_study_of_tickets(name: str, data: Path, tmp_path: Path) -> 
     assert not set(made.scoring) & set(made.comparison)
 
 
-def test_later_steps_of_a_study_leave_the_runs_of_earlier_ones(data: Path, tmp_path: Path) -> None:
+def test_later_steps_of_a_study_leave_the_runs_of_earlier_ones(data: Path) -> None:
     def named(step: str) -> set[tuple[Any, ...]]:
-        runs = study_of(step, data, tmp_path).comparison_runs()
+        runs = study_of(step, data).comparison_runs()
         return {
             (run.subset.name, run.subset.scores, run.subset.sized_by, run.trainer.budget, run.seed, run.model.pooling)
             for run in runs

@@ -22,8 +22,9 @@ export TOKENIZERS_PARALLELISM ?= false
 demo: $(READY)
 	$(BIN)/python -m hprune.study +experiment=demo
 
+# one thread each: several test processes share the cores, and what they train is tiny
 test: $(DEV)
-	$(BIN)/python -m pytest -q -m "not slow and not slurm and not ray" -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow and not slurm and not ray" -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -q -m slow

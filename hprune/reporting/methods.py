@@ -43,7 +43,7 @@ class Asked:
     metric: str
 
     def values(self, label: str, seeds: Sequence[int]) -> dict[int, float]:
-        """The metric by seed."""
+        """The metric of an arm for each of these seeds that has it."""
         runs = {run["key"]["seed"]: run["metrics"].get(self.eval_set, {}).get(self.metric) for run in self.arms[label]}
         return {seed: float(runs[seed]) for seed in seeds if runs.get(seed) is not None}
 
@@ -129,9 +129,10 @@ def _pairs_of(
 def _method(name: str, budget: str, pairs: Sequence[Pair], asked: Asked) -> Method | None:
     """The row of one arm, without what it takes its family to say."""
     values = [(asked.values(pair.label, pair.seeds), asked.values(pair.reference, pair.seeds)) for pair in pairs]
-    if any(
-        set(own) != set(p.seeds) or set(other) != set(p.seeds) for p, (own, other) in zip(pairs, values, strict=True)
-    ):
+    every_seed_has_it = all(
+        set(own) == set(other) == set(pair.seeds) for pair, (own, other) in zip(pairs, values, strict=True)
+    )
+    if not every_seed_has_it:
         return None
     gap, components = _over(pairs, values, asked)
     reference = pairs[0].reference
@@ -186,16 +187,16 @@ def _judged(rows: Sequence[Method], primary_metric: str, margin: float | None) -
     families: dict[tuple[str, ...], list[Method]] = {}
     for row in rows:
         families.setdefault((row["end"], row["to"], row["eval_set"], row["metric"], row["budget"]), []).append(row)
-    done: dict[int, Difference] = {}
     for (_, _, _, metric, _), family in families.items():
-        found = judged(
-            {str(id(row)): row["gap"] for row in family},
+        verdicts = judged(
+            {str(place): row["gap"] for place, row in enumerate(family)},
             higher_is_better=metric not in LOWER_IS_BETTER,
             margin=margin if metric == primary_metric else None,
         )
-        done |= {int(name): gap for name, gap in found.items()}
+        for place, row in enumerate(family):
+            row["gap"] = verdicts[str(place)]
     for row in rows:
-        gap = done[id(row)]
+        gap = row["gap"]
         yield {
             **{name: value for name, value in row.items() if name not in ("gap", "end", "components", "by_ticket")},
             **{name: value for name, value in facts_of(gap).items() if name not in UNUSED},

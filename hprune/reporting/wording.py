@@ -36,7 +36,7 @@ ARMS = {
     "random_stratified": "as many samples with the class shares of all, drawn at random for each seed.",
     "random_same_classes": "as many of each class as the ticket has, drawn at random for each seed.",
 }
-"""Arms, explained."""
+"""What each built-in arm is trained on, in one sentence."""
 WAYS = {"train_pass": "training pass", "eval_pass": "clean pass", "out_of_fold": "out of fold"}
 """Ways of measuring."""
 MOST_TICKETS = 3

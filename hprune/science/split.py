@@ -28,7 +28,7 @@ class Split:
     half_width: float
     """Expected half of the method's 95% interval, in the unit of the metric."""
     scoring_runs: int
-    """Of all tickets together."""
+    """Scoring runs of all tickets together."""
     budget: float
     """What was to be spent, in its unit; less than `cost` where it is not enough."""
     components: Components

@@ -72,7 +72,7 @@ class SubsetSpec:
 
     @property
     def function(self) -> Selection | None:
-        """The selection without its parameters."""
+        """The selection function that a subset applies, without the parameters that are bound to it."""
         return getattr(self.select, "func", self.select)
 
     @property

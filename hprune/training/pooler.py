@@ -44,11 +44,11 @@ class PoolerFacts(L.Callback):
             self.found = pooler_facts(pl_module, trainer.datamodule) or {}  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
-        """In the checkpoint."""
+        """Keep what was measured, so that a continued run does not measure a trained pooler."""
         return {"found": self.found}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue."""
+        """Take over what was measured before the interruption."""
         self.found = state_dict["found"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,8 +43,11 @@ class TaskSpec:
     """Columns that hold the text: one, or two for a pair, an article and a question, a question and its context."""
     label: str = "label"
     """Column of what is right: a class, an option, an answer."""
-    label_names: Sequence[str] | None = None
-    """Names of the classes in the order of their numbers; found in the data if not given."""
+    label_names: Sequence[str | bool] | None = None
+    """Names of the classes in the order of their numbers; found in the data if not given.
+
+    YAML makes booleans of no, yes, on, off: which of them is meant is known with the data.
+    """
     hub_id: str | None = None
     hub_config: str | None = None
     hub_revision: str | None = None
@@ -80,7 +84,7 @@ class TaskSpec:
         object.__setattr__(self, "text", _texts("task.text", self.text))
         _check_columns(self.text, self.label)
         if self.label_names is not None:
-            object.__setattr__(self, "label_names", _checked_names(_texts("task.label_names", self.label_names)))
+            object.__setattr__(self, "label_names", _checked_names(self.label_names))
         for key in PATHS:
             object.__setattr__(self, key, _located(key, getattr(self, key)))
         _check_plain(self)
@@ -229,11 +233,11 @@ def _located(key: str, value: Any) -> Files:
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
-    """A text, or a list of texts and numbers, as texts without space around them."""
+    """A text, or a list of texts and numbers, as texts."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple)) or not all(isinstance(one, (str, int, float)) for one in listed):
         raise ValueError(f"{key} must be a list of names, got {value!r}")
-    return tuple(str(one).strip() if key == "task.label_names" else str(one) for one in listed)
+    return tuple(map(str, listed))
 
 
 def _check_columns(text: Sequence[str], label: Any) -> None:
@@ -275,12 +279,15 @@ def _patterns(where: Any) -> dict[str, str] | None:
     return patterns or None
 
 
-def _checked_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def _checked_names(given: Any) -> tuple[str | bool, ...]:
+    """Names without space around them, booleans as they are."""
+    names = [name.strip() for name in _texts("task.label_names", given)]
     if len(set(names)) < max(2, len(names)):
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         more = f", with {repeated} more than once" if repeated else ""
-        raise ValueError(f"task.label_names must be at least two different names, got {list(names)}{more}")
-    return names
+        raise ValueError(f"task.label_names must be at least two different names, got {names}{more}")
+    listed = [given] if isinstance(given, str) else given
+    return tuple(one if isinstance(one, bool) else name for one, name in zip(listed, names, strict=True))
 
 
 def settings_of_source(spec: TaskSpec) -> dict[str, Any]:

@@ -55,6 +55,11 @@ class RunFolder:
         return sha256_of_json(dict(self.settings))
 
     @property
+    def fold(self) -> str | None:
+        """The name of the fold that this is the folder of, as in `fold=0`; None: of the whole run."""
+        return self.path.name if self.path.name.startswith("fold=") else None
+
+    @property
     def manifest(self) -> Path:
         """`run.json`, written last."""
         return self.path / "run.json"
@@ -161,6 +166,7 @@ def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
         "key": asdict(folder.key),
         "settings_hash": folder.settings_hash,
         "settings": dict(folder.settings),
+        **({"fold": folder.fold} if folder.fold else {}),
         **facts,
         "files": {p.name: sha256_of_file(p) for p in files},
         "footers": {p.name: sha256_of_footer(p) for p in files},

@@ -121,8 +121,7 @@ FROM_THE_START = "remove it, and the same command trains this run from the start
 
 def whose(folder: RunFolder) -> dict[str, Any]:
     """What a checkpoint says of the run that wrote it, as plain values: key, settings, and of which fold, if any."""
-    part = folder.path.name if folder.path.name.startswith("fold=") else ""
-    return dict(as_json({"key": asdict(folder.key), "settings": dict(folder.settings), "part": part}))
+    return dict(as_json({"key": asdict(folder.key), "settings": dict(folder.settings), "fold": folder.fold}))
 
 
 def _files(path: Path, processes: int) -> Iterator[tuple[Path, int]]:

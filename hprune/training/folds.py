@@ -108,8 +108,8 @@ def _check_fold(fold: RunFolder) -> None:
     here = {"key": asdict(fold.key), "settings": dict(fold.settings), "fold": fold.fold}  # older ones do not say it
     if differing := differing_keys(there, here):
         raise ValueError(
-            f"{fold.path} holds a fold of another run, differing in {', '.join(differing)}; nothing was changed: put it "
-            "where it belongs, or move it away, and the same command trains this fold again"
+            f"{fold.path} holds a fold of another run, differing in {', '.join(differing)}; nothing was changed: put "
+            "it where it belongs, or move it away, and the same command trains this fold again"
         )
 
 

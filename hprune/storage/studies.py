@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from hprune.science.records import RunKey
 from hprune.storage import shapes
+from hprune.storage.bound import place_of
 from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
@@ -152,7 +153,12 @@ def _write_pointer(
 
 
 def _pointer(root: Path, study: str, run: Path, purpose: Purpose) -> Path:
-    return study_folder(root, study) / "runs" / f"{run.parent.name}.{run.name}.{purpose}.json"
+    return study_folder(root, study) / "runs" / pointer_name(run, purpose)
+
+
+def pointer_name(run: Path, purpose: str) -> str:
+    """What the file is called by which a study refers to the run in a folder."""
+    return f"{run.parent.name}.{run.name}.{purpose}.json"
 
 
 def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[StudyRun]:
@@ -165,11 +171,13 @@ def _read_pointer(root: Path, file: Path) -> StudyRun:
     """A run by the file that points at it, which may point nowhere but to that run below `root`."""
     entry = _entry(file)
     key, digest = key_of(entry), entry["settings_hash"]
-    place = f"{key.task}/{key.model}/{key.subset}-{digest[:8]}/seed={key.seed}"
-    if entry["path"] != f"runs/{place}":
-        raise ValueError(f"{file} points to {entry['path']!r}, but its run lies at 'runs/{place}'; {shapes.WAY_OUT}")
+    place = place_of(key, digest)
+    if entry["path"] != place:
+        raise ValueError(f"{file} points to {entry['path']!r}, but its run lies at {place!r}; {shapes.WAY_OUT}")
+    if file.name != (name := pointer_name(root / place, entry["purpose"])):
+        raise ValueError(f"{file} is the reference to another run, called {name}; {shapes.WAY_OUT}")
     seeds, ticket = tuple(entry["expected_seeds"]), tuple(entry.get("ticket", ()))
-    return StudyRun(key, entry["purpose"], digest, below(root / "runs", place), seeds, ticket)
+    return StudyRun(key, entry["purpose"], digest, below(root / "runs", place.removeprefix("runs/")), seeds, ticket)
 
 
 def _entry(file: Path) -> dict[str, Any]:

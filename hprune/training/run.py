@@ -22,6 +22,7 @@ from hprune.storage.files import one_line
 from hprune.storage.lock import locked
 from hprune.storage.runs import (
     RunFolder,
+    check_complete,
     fail_run,
     finish_run,
     run_folder,
@@ -67,7 +68,7 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         The folder of the run, complete.
 
     Raises:
-        ValueError: if the subset is empty, or the folder holds a run of other settings.
+        ValueError: if the subset is empty, or the folder holds another run.
         FloatingPointError: if the loss is no longer a number.
         OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it
             (`AtWorkError`).
@@ -79,6 +80,7 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
             if not folder.complete:  # by another process, just now
                 _claimed(spec, data, scores, folder, root=root)
                 return folder
+    check_complete(folder)
     tidy_run(folder)
     log.info("%s is complete, skipped (%s)", folder.key, folder.path)
     if spec.trainer.save_model and not (folder.path / "model").is_dir():

@@ -8,6 +8,7 @@ from typing import Any
 
 from hprune.science.records import RunKey
 from hprune.storage import shapes
+from hprune.storage.bound import check_bound
 from hprune.storage.files import as_json, read_json, sha256_of_json
 from hprune.storage.places import below
 
@@ -95,7 +96,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read the `run.json` of a run's folder: which run it is, and the checksums of its files.
 
     Raises:
-        ValueError: if there is none, or it is not readable, not of the shape that runs leave behind, or was edited.
+        ValueError: if there is none, or it is not readable, not of the shape that runs leave behind, was edited, or is of
+            another run.
     """
     if not (path / "run.json").exists():
         raise ValueError(f"no complete run at {path}: run.json is missing; run its command again to finish it")
@@ -104,6 +106,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     shapes.check_shape(file, manifest, MANIFEST)
     shapes.check_shape(file, manifest, {"footers": MANIFEST["files"]}, lenient=True)
     check_digest(file, manifest)
+    check_bound(file, manifest)
     return manifest
 
 
@@ -134,11 +137,12 @@ def read_identity(path: Path) -> dict[str, Any]:
     """Read the `identity.json` of a run's folder.
 
     Raises:
-        ValueError: if it is not readable, or not of the shape that runs leave behind.
+        ValueError: if it is not readable, not of the shape that runs leave behind, or of another run.
     """
     file = below(path, "identity.json")
     identity: dict[str, Any] = read_json(file)
     shapes.check_shape(file, identity, IDENTITY)
+    check_bound(file, identity)
     return identity
 
 

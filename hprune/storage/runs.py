@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from hprune.science.records import CONTINUOUS, Measured, RunKey, RunRecord, Subset
+from hprune.storage.bound import check_record_facts, check_same_run
 from hprune.storage.files import (
     as_json,
     check_name,
@@ -191,6 +192,15 @@ def tidy_run(folder: RunFolder) -> None:
             _remove(folder.checkpoint)
 
 
+def check_complete(folder: RunFolder) -> None:
+    """Check that the complete run in a folder is the one that is looked for there.
+
+    Raises:
+        ValueError: if it is another one, which was copied there, or its manifest cannot be read.
+    """
+    check_same_run(folder.manifest, read_manifest(folder.path), folder.key, folder.settings_hash)
+
+
 def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Dotted names of the settings that differ, each with both values ("absent" where there is none)."""
     found: list[str] = []
@@ -232,6 +242,7 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     check_file(file, manifest)
     table, facts = read_table(file)
     check_shape(file, facts, RECORD)
+    check_record_facts(file, facts, key_of(manifest))
     epochs = check_columns(file, table.schema, facts)
     if facts.get("not_kept"):
         raise ValueError(
@@ -333,6 +344,18 @@ def _altered(file: Path, what: str) -> ValueError:
         f"{file} was altered after the run: its {what} is not the one in run.json; "
         "remove the run's folder to train it again"
     )
+
+
+def load_subset(path: Path, manifest: Mapping[str, Any]) -> np.ndarray:
+    """Read the ids that a run was trained on.
+
+    Raises:
+        ValueError: if the file was altered, or is that of another run.
+    """
+    file = below(path, "subset.parquet")
+    check_file(file, manifest)
+    ids: np.ndarray = read_table(file)[0]["sample_id"].to_numpy()
+    return ids
 
 
 def save_subset(folder: RunFolder, subset: Subset) -> None:

@@ -23,6 +23,7 @@ from hprune.storage.files import one_line
 from hprune.storage.lock import locked
 from hprune.storage.runs import (
     RunFolder,
+    check_complete,
     check_ours,
     fail_run,
     finish_run,
@@ -76,7 +77,7 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         The folder of the run, complete.
 
     Raises:
-        ValueError: if the subset is empty, or the folder holds a run of other settings.
+        ValueError: if the subset is empty, or the folder holds another run.
         FloatingPointError: if the loss is no longer a number.
         OSError: if the model cannot be loaded, the folder cannot be written, another process works in it
             (`AtWorkError`), or it is removed or replaced meanwhile (`LostFolderError`).
@@ -88,6 +89,7 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
             if not folder.complete:  # by another process, just now
                 _claimed(spec, data, scores, replace(folder, claim=claim), root=root)
                 return folder
+    check_complete(folder)
     tidy_run(folder)
     log.info("%s is complete, skipped (%s)", folder.key, folder.path)
     if spec.trainer.save_model and not (folder.path / "model").is_dir():

@@ -36,6 +36,7 @@ from hprune.reporting.judge import judge_view
 from hprune.reporting.matrix import MOST_ARMS
 from hprune.reporting.visible import harmless
 from hprune.reporting.wording import p_value
+from hprune.storage.override import override
 
 Report = Mapping[str, Any]
 View = dict[str, Any]
@@ -68,6 +69,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["minus"] = _minus
+    made.globals["override"] = override
     return made
 
 

@@ -35,6 +35,7 @@ from hprune.reporting.figures import accuracy_by_size, differences, score_histog
 from hprune.reporting.judge import judge_view
 from hprune.reporting.matrix import MOST_ARMS
 from hprune.reporting.visible import harmless
+from hprune.reporting.weights import model_and_weights
 from hprune.reporting.wording import p_value
 from hprune.storage.override import override
 
@@ -80,6 +81,7 @@ def _view(report: Report) -> View:
     main = [report["main_score"]] if report["main_score"] else [name for name in report["histogram"] if _is_h(name)]
     return {
         "report": report,
+        "model": model_and_weights(report),
         "headline": headline(report),
         "notes": words.notes(report),
         "methods": method_tables(report),

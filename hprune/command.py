@@ -26,6 +26,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 from hprune.data.checks import check_number, check_seeds
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
+from hprune.model_name import name_the_model
 from hprune.overrides import overrides_of, value_of
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
@@ -54,6 +55,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(function)
         def run(cfg: DictConfig) -> Any:
             try:
+                name_the_model(cfg)
                 return function(cfg)
             except SystemExit as leaving:
                 if leaving.code != 1:  # of a launcher that submits the job again

@@ -35,7 +35,9 @@ from hprune.reporting.figures import accuracy_by_size, differences, score_histog
 from hprune.reporting.judge import judge_view
 from hprune.reporting.matrix import MOST_ARMS
 from hprune.reporting.visible import harmless
+from hprune.reporting.weights import model_and_weights
 from hprune.reporting.wording import p_value
+from hprune.storage.override import override
 
 Report = Mapping[str, Any]
 View = dict[str, Any]
@@ -68,6 +70,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["minus"] = _minus
+    made.globals["override"] = override
     return made
 
 
@@ -78,6 +81,7 @@ def _view(report: Report) -> View:
     main = [report["main_score"]] if report["main_score"] else [name for name in report["histogram"] if _is_h(name)]
     return {
         "report": report,
+        "model": model_and_weights(report),
         "headline": headline(report),
         "notes": words.notes(report),
         "methods": method_tables(report),

@@ -2,6 +2,8 @@
 
 Schema of `report.json` (schema_version 2):
     study, task, model, created, primary_metric, label_names, full_samples
+    weights: {name, sha256, hub, commit} | null   that the model started from: the name by its folder or hub id, and the
+        digest of the folder's files, or the commit; null from scratch
     margin: how much arms may differ in the primary metric and be called equivalent, stated with the runs, or null;
         margin_found: {margin, why, comparison_runs, ...} as found and fixed, when so many comparison runs were
             complete; null: it was given, or not fixed
@@ -111,6 +113,7 @@ from hprune.reporting.matrix import matrix_of
 from hprune.reporting.methods import methods_of
 from hprune.reporting.predicted import Predictions
 from hprune.reporting.ticket_plan import ticket_plan
+from hprune.reporting.weights import weights_of
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
@@ -159,6 +162,7 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
         "study": study,
         "task": first["key"]["task"],
         "model": first["key"]["model"],
+        "weights": weights_of(first),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "primary_metric": primary,
         "margin": margin,

@@ -96,8 +96,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read the `run.json` of a run's folder: which run it is, and the checksums of its files.
 
     Raises:
-        ValueError: if there is none, or it is not readable, not of the shape that runs leave behind, was edited, or is of
-            another run.
+        ValueError: if there is none, or it is not readable, not of the shape that runs leave behind, was edited, or is
+            another run's.
     """
     if not (path / "run.json").exists():
         raise ValueError(f"no complete run at {path}: run.json is missing; run its command again to finish it")

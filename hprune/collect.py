@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from hprune.own_sources import note_sources
 from hprune.reporting.outcomes import State
 from hprune.science.tickets import seeds_of_tickets
 from hprune.storage.runs import RunFolder
@@ -32,6 +33,7 @@ def register_run(
 ) -> RunFolder:
     """Let a study refer to a run; its folder, complete or not."""
     folder = folder_of(spec, data, root=root, study=study)
+    note_sources(root, spec.config)
     comparison = spec.config.get("comparison", {})
     groups, seeds = comparison.get("tickets") or [], comparison.get("seeds") or []
     parts = seeds_of_tickets(seeds, len(groups)) if groups else ()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hprune.storage import shapes
 from hprune.storage.files import one_line, read_json, whole_file, write_json
 from hprune.storage.lock import left_behind, locked
+from hprune.storage.places import writable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -128,8 +129,10 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
     """Memory-map the token table in `folder`; make and store it first if it is not there whole, or is damaged.
 
     `facts.json` is written last, so that its existence means that the rest is there. Processes that need the same table
-    wait for the one that makes it.
+    wait for the one that makes it. Where nothing can be written, what is there is read, or made and not kept.
     """
+    if not writable(folder):
+        return _read_or_made(folder, make)
     if not (folder / FACTS).exists() or left_behind(folder):
         with locked(folder, wait=True):
             if not (folder / FACTS).exists():
@@ -141,6 +144,15 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
     with locked(folder, wait=True):
         _store(folder, make())
     return _load(folder)
+
+
+def _read_or_made(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
+    """The table in a folder that cannot be written, or a new one."""
+    try:
+        return _load(folder)
+    except Exception as error:  # as above; or it is not there
+        log.info("the tokens are made for this command only, as %s cannot be written (%s)", folder, one_line(error))
+        return make()
 
 
 def _load(folder: Path) -> TokenTable:

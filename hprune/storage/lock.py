@@ -13,6 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hprune.storage.places import check_links
+
 LOCK, OWNER, HALF_WRITTEN = ".lock", ".owner.json", ".*.tmp"
 
 
@@ -34,7 +36,9 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         AtWorkError: if another process holds it and is not waited for.
         OSError: if the folder cannot be written or locked.
+        ValueError: if links in it lead out of the root that results are written under.
     """
+    check_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / LOCK, fallback_to_soft=False), folder / OWNER
     try:
@@ -73,7 +77,7 @@ def at_work(folder: Path) -> bool:
             return False
     except AtWorkError:
         return True
-    except OSError:
+    except (OSError, ValueError):
         return False  # who starts to work there is told
 
 

@@ -18,7 +18,7 @@ from hprune.storage import shapes
 from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
-from hprune.storage.places import below
+from hprune.storage.places import below, check_stays, keep_below
 from hprune.storage.runs import RunFolder, differing_keys, run_folder, state_of
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def study_folder(root: Path, study: str) -> Path:
         ValueError: if the name cannot be a folder's name.
     """
     check_name("study", study)
-    return root / "studies" / study
+    return keep_below(root) / "studies" / study
 
 
 def existing_study(root: Path, study: str) -> Path:
@@ -118,8 +118,10 @@ def add_run(
         ticket: the scoring seeds of the ticket whose arm the run is, in a study of several.
 
     Raises:
-        ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs.
+        ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs; or links
+            lead from the study's folder out of the root.
     """
+    check_stays(_pointer(root, study, folder.path, purpose))  # before pointers beside it are removed
     if purpose == "scoring":
         _check_same_settings(root, study, folder)
     else:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from hprune.own_sources import note_sources
 from hprune.reporting.outcomes import State
 from hprune.science.tickets import seeds_of_tickets
+from hprune.storage.plan_file import PlannedTicket
 from hprune.storage.runs import RunFolder
 from hprune.storage.scores import scores_for, sized
-from hprune.storage.studies import PlannedTicket, Purpose, add_run
+from hprune.storage.studies import Purpose, add_run
 from hprune.tasks.spec import TaskData
 from hprune.training.run import fine_tune, locate
 from hprune.training.settings import RunSpec
@@ -39,13 +41,16 @@ def register_run(
 ) -> RunFolder:
     """Let a study refer to a run; its folder, complete or not. `plans`: as in `add_run`."""
     folder = folder_of(spec, data, root=root, study=study)
+    note_sources(root, spec.config)
     comparison = spec.config.get("comparison", {})
     groups, seeds = comparison.get("tickets") or [], comparison.get("seeds") or []
     parts = seeds_of_tickets(seeds, len(groups)) if groups else ()
     planned = [PlannedTicket(tuple(group), part) for group, part in zip(groups, parts, strict=True)]
     ticket = tuple(comparison.get("ticket") or ()) if purpose == "comparison" else ()
-    about = {"config": spec.config, "plans": plans}
-    add_run(root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket, **about)
+    add_run(
+        root, study, folder, purpose, scoring_seeds,
+        tickets=planned, ticket=ticket, config=spec.config, plans=plans,
+    )  # fmt: skip
     return folder
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -16,21 +16,27 @@ from omegaconf.errors import OmegaConfBaseException
 from hprune.command import command, instantiate, run_spec
 from hprune.judge import judged
 from hprune.reporting.summary import summarise
-from hprune.root import root_of
+from hprune.root import check_writable, root_of
 from hprune.storage.files import whole_file, write_json
+from hprune.storage.places import local_path
 from hprune.storage.studies import existing_study, runs_of
 from hprune.stored_config import config_of_study, run_of_study
 from hprune.tasks.spec import TaskData, TaskSpec
 
+if TYPE_CHECKING:
+    from hprune.training.settings import RunSpec
+
 log = logging.getLogger(__name__)
 
 
-@command("report")
+@command("report", reads=True)
 def main(cfg: DictConfig) -> None:
     """Report a study."""
     root, judge = root_of(cfg), asks_judge(cfg)
+    out = None if cfg.out is None else local_path(cfg.out, "out")
+    check_writable(existing_study(root, cfg.study) if out is None else out)
     data = data_of_study(root, cfg.study, trust_code=cfg.trust_code)
-    write_report(root, cfg.study, data, judge=judge, trust_code=cfg.trust_code)
+    write_report(root, cfg.study, data, judge=judge, trust_code=cfg.trust_code, out=out)
 
 
 def asks_judge(cfg: DictConfig) -> bool:
@@ -45,7 +51,14 @@ def asks_judge(cfg: DictConfig) -> bool:
 
 
 def write_report(
-    root: Path, study: str, data: TaskData | None, *, judge: bool = False, trust_code: bool = False
+    root: Path,
+    study: str,
+    data: TaskData | None,
+    *,
+    judge: bool = False,
+    spec: RunSpec | None = None,
+    trust_code: bool = False,
+    out: Path | None = None,
 ) -> Path:
     """Summarise a study, write report.json and report.html, print the table.
 
@@ -54,7 +67,9 @@ def write_report(
         study: its name.
         data: the task's tables; None if they are no longer at hand.
         judge: ask an independent judge of the labels, too.
-        trust_code: let the study's config name code that is not hprune's.
+        spec: of the study's scoring runs, for the judge; None: what one of them stored.
+        trust_code: let what it stored name code that is not hprune's, and files and hub ids that are not yours.
+        out: the folder of both files; None: the study's own.
 
     Returns:
         The path of report.html.
@@ -62,9 +77,9 @@ def write_report(
     from hprune.reporting.page import render_page  # matplotlib and jinja: half a second
     from hprune.reporting.terminal import print_table
 
-    verdict = judged(root, study, data, trust_code=trust_code) if judge else None
+    verdict = judged(root, study, data, spec=spec, trust_code=trust_code) if judge else None
     report = summarise(root, study, data, verdict)
-    folder = existing_study(root, study)
+    folder = existing_study(root, study) if out is None else out
     write_json(folder / "report.json", report)
     with whole_file(folder / "report.html") as temporary:
         temporary.write_text(render_page(report), encoding="utf-8")
@@ -100,7 +115,8 @@ def samples_of_study(root: Path, study: str, *, trust_code: bool = False) -> Tas
 
     from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
 
-    return load_samples(run_spec(config_of_study(root, study, trust_code=trust_code)).scored(), root=root)
+    config = config_of_study(root, study, parts=("task", "model"), trust_code=trust_code)
+    return load_samples(run_spec(config).scored(), root=root)
 
 
 def unchanged_study(root: Path, study: str, *, trust_code: bool = False) -> tuple[TaskSpec, TaskData, dict[str, Any]]:

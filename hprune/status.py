@@ -19,7 +19,7 @@ from hprune.storage.studies import StudyRun, planned_seeds, runs_of, studies_in
 LONGEST_MESSAGE = 300
 
 
-@command("status")
+@command("status", reads=True)
 def main(cfg: DictConfig) -> None:
     """Print a table of the studies and one of the runs; `study=NAME` for the runs of one study only."""
     root = root_of(cfg)

@@ -50,7 +50,7 @@ class Study:
     h: Scores
 
 
-@command("triage")
+@command("triage", reads=True)
 def main(cfg: DictConfig) -> None:
     """Write a sheet, or read it back."""
     out = None if cfg.out is None else local_path(cfg.out, "out")

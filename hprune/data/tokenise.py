@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hprune.storage import shapes
 from hprune.storage.files import one_line, read_json, sha256_of_file, sha256_of_json, whole_file, write_json
 from hprune.storage.lock import left_behind, locked
+from hprune.storage.places import writable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -130,8 +131,11 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
 
     `facts.json` is written last, so that its existence means that the rest is there. It has a digest of each array,
     compared once a process, as what is mapped is read only when it is needed. A table of an older version, without
-    digests, is made again. Processes that need the same table wait for the one that makes it.
+    digests, is made again. Processes that need the same table wait for the one that makes it. Where nothing
+    can be written, what is there is read, or made and not kept.
     """
+    if not writable(folder):
+        return _read_or_made(folder, make)
     if not (folder / FACTS).exists() or left_behind(folder):
         with locked(folder, wait=True):
             if not (folder / FACTS).exists():
@@ -146,6 +150,15 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
         log.warning("the tokens in %s are damaged (%s): they are made again", folder, problem)
         _store(folder, make())
     return _load(folder)
+
+
+def _read_or_made(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
+    """The table in a folder that cannot be written, or a new one."""
+    try:
+        return _load(folder)
+    except Exception as error:  # as above; or it is not there
+        log.info("the tokens are made for this command only, as %s cannot be written (%s)", folder, one_line(error))
+        return make()
 
 
 def _load(folder: Path) -> TokenTable:

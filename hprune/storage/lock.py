@@ -18,6 +18,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from hprune.storage.files import PLACE, one_line
+from hprune.storage.places import check_links
 
 LOCK, OWNER, HALF_WRITTEN = ".lock", ".owner.json", ".*.tmp"
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
@@ -85,7 +86,9 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[Claim]:
     Raises:
         AtWorkError: if another process holds it and is not waited for.
         OSError: if the folder cannot be written or locked.
+        ValueError: if links in it lead out of the root that results are written under.
     """
+    check_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = _acquired(folder, wait=wait)
     claim = Claim(folder, _sign(folder / OWNER))
@@ -164,7 +167,7 @@ def at_work(folder: Path) -> bool:
             return False
     except AtWorkError:
         return True
-    except OSError:
+    except (OSError, ValueError):
         return False  # who starts to work there is told
 
 

@@ -32,7 +32,7 @@ from hprune.storage.files import (
 )
 from hprune.storage.lock import Claim, LostFolderError, left_behind, locked
 from hprune.storage.manifests import RECORD, key_of, read_identity, read_manifest, sealed
-from hprune.storage.places import below
+from hprune.storage.places import below, keep_below
 from hprune.storage.shapes import check_shape, list_of, text
 
 SCHEMA_VERSION = 1
@@ -86,7 +86,7 @@ def run_folder(root: Path, key: RunKey, settings: Mapping[str, Any]) -> RunFolde
         check_name(what, name)
     settings = as_json(dict(settings))
     digest = sha256_of_json(settings)[:8]
-    path = root / "runs" / key.task / key.model / f"{key.subset}-{digest}" / f"seed={key.seed}"
+    path = keep_below(root) / "runs" / key.task / key.model / f"{key.subset}-{digest}" / f"seed={key.seed}"
     return RunFolder(path, key, settings)
 
 

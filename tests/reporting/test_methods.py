@@ -26,7 +26,8 @@ from hprune.science.records import RunKey
 from hprune.science.stats import holm
 from hprune.science.tickets import over_tickets
 from hprune.storage.files import sha256_of_file, sha256_of_json, write_json, write_table
-from hprune.storage.studies import PlannedTicket, StudyRun
+from hprune.storage.plan_file import PlannedTicket
+from hprune.storage.studies import StudyRun
 from tests.reporting.conftest import REPORT
 
 N, SEEDS = 400, (11, 12, 13, 14, 15, 16)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -66,11 +66,16 @@ class StudyPlace:
     root: Path
     study: str
     scoring_seeds: tuple[int, ...]
+    said: list[tuple[int, ...]] = field(default_factory=list, compare=False)
+    """The scoring seeds that this command has said are planned: it says it once, and again where it stops early."""
 
     def register(self, run: Planned, data: TaskData) -> RunFolder:
         """Let the study refer to a run."""
-        where = {"root": self.root, "study": self.study, "scoring_seeds": run.scoring_seeds or self.scoring_seeds}
-        return register_run(run.spec, data, purpose=run.purpose, **where)  # type: ignore[arg-type]
+        seeds = run.scoring_seeds or self.scoring_seeds
+        where: dict[str, Any] = {"root": self.root, "study": self.study, "scoring_seeds": seeds}
+        folder = register_run(run.spec, data, purpose=run.purpose, plans=seeds not in self.said, **where)
+        self.said.append(seeds)
+        return folder
 
     def train(self, run: Planned, folder: RunFolder, data: TaskData) -> State:
         """Train it, unless it is complete."""

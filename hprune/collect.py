@@ -28,16 +28,24 @@ def collect_run(
 
 
 def register_run(
-    spec: RunSpec, data: TaskData, *, root: Path, study: str, scoring_seeds: tuple[int, ...], purpose: Purpose
+    spec: RunSpec,
+    data: TaskData,
+    *,
+    root: Path,
+    study: str,
+    scoring_seeds: tuple[int, ...],
+    purpose: Purpose,
+    plans: bool = True,
 ) -> RunFolder:
-    """Let a study refer to a run; its folder, complete or not."""
+    """Let a study refer to a run; its folder, complete or not. `plans`: as in `add_run`."""
     folder = folder_of(spec, data, root=root, study=study)
     comparison = spec.config.get("comparison", {})
     groups, seeds = comparison.get("tickets") or [], comparison.get("seeds") or []
     parts = seeds_of_tickets(seeds, len(groups)) if groups else ()
     planned = [PlannedTicket(tuple(group), part) for group, part in zip(groups, parts, strict=True)]
     ticket = tuple(comparison.get("ticket") or ()) if purpose == "comparison" else ()
-    add_run(root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket)
+    about = {"config": spec.config, "plans": plans}
+    add_run(root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket, **about)
     return folder
 
 

@@ -18,10 +18,8 @@ from hprune.judge import judged
 from hprune.reporting.summary import summarise
 from hprune.root import root_of
 from hprune.storage.files import whole_file, write_json
-from hprune.storage.manifests import read_results
-from hprune.storage.runs import state_of
 from hprune.storage.studies import existing_study, runs_of
-from hprune.stored_config import config_of_study
+from hprune.stored_config import config_of_study, run_of_study
 from hprune.tasks.spec import TaskData, TaskSpec
 
 log = logging.getLogger(__name__)
@@ -76,7 +74,7 @@ def write_report(
 
 
 def task_of_study(root: Path, study: str, *, trust_code: bool = False) -> TaskSpec:
-    """The task that a study's runs were trained on.
+    """The task that a study was given.
 
     Raises:
         ValueError: as in `config_of_study`.
@@ -114,7 +112,7 @@ def unchanged_study(root: Path, study: str, *, trust_code: bool = False) -> tupl
     """
     task = task_of_study(root, study, trust_code=trust_code)
     data = samples_of_study(root, study, trust_code=trust_code)
-    manifest = next(read_results(run.path) for run in runs_of(root, study) if state_of(run.path) == "done")
+    _, manifest = run_of_study(root, study)
     if manifest["data_hash"] != data.data_hash:
         raise ValueError(
             f"the train split changed since study {study!r} was run: its hash was {manifest['data_hash'][:8]} "

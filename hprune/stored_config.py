@@ -10,12 +10,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from hprune.storage.manifests import read_results
+from hprune.storage.plan_file import plan_file
 from hprune.storage.runs import state_of
-from hprune.storage.studies import Purpose, runs_of
+from hprune.storage.studies import Purpose, existing_study, plan_of, runs_of
 
 
 def config_of_study(root: Path, study: str, *, purpose: Purpose | None = None, trust_code: bool = False) -> DictConfig:
-    """The configuration of a complete run of a study: its task and its model.
+    """The configuration of a complete run of a study, with the places of data and model that the study was given.
 
     Args:
         root: where results lie.
@@ -28,13 +29,32 @@ def config_of_study(root: Path, study: str, *, purpose: Purpose | None = None, t
     """
     if type(trust_code) is not bool:
         raise ValueError(f"trust_code must be true or false, got {trust_code!r}")
+    path, manifest = run_of_study(root, study, purpose=purpose)
+    check_config(path / "run.json", manifest["config"], trust_code=trust_code)
+    plan = plan_of(root, study)
+    if plan is None or not plan.fits(manifest["settings"]):
+        return OmegaConf.create(manifest["config"])
+    check_config(plan_file(existing_study(root, study)), plan.config, trust_code=trust_code)
+    return OmegaConf.create({**manifest["config"], **plan.config})
+
+
+def run_of_study(root: Path, study: str, *, purpose: Purpose | None = None) -> tuple[Path, dict[str, Any]]:
+    """The folder and the manifest of a complete run; one of the data and the model that the study was given goes first.
+
+    Raises:
+        ValueError: if no run is complete, or what is stored cannot be read.
+    """
+    plan, first = plan_of(root, study), None
     for run in runs_of(root, study, purpose):
         if state_of(run.path) == "done":
-            config = read_results(run.path)["config"]
-            check_config(run.path / "run.json", config, trust_code=trust_code)
-            return OmegaConf.create(config)
-    kind = "" if purpose is None else f"{purpose} "
-    raise ValueError(f"study {study!r} has no complete {kind}run yet; see: python -m hprune.status")
+            manifest = read_results(run.path)
+            first = first or (run.path, manifest)
+            if plan is None or not plan.config or plan.fits(manifest["settings"]):
+                return run.path, manifest
+    if first is None:
+        kind = "" if purpose is None else f"{purpose} "
+        raise ValueError(f"study {study!r} has no complete {kind}run yet; see: python -m hprune.status")
+    return first
 
 
 def check_config(file: Path, content: Any, *, trust_code: bool) -> None:

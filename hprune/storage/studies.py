@@ -8,7 +8,7 @@ One small file a run, written by the run itself: parallel jobs never write to th
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,6 +19,17 @@ from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
 from hprune.storage.places import below
+from hprune.storage.plan_file import (
+    SECTIONS,
+    TICKETS,
+    PlannedTicket,
+    StudyPlan,
+    content_of,
+    one_writer,
+    read_plan,
+    tickets_from,
+    write_plan,
+)
 from hprune.storage.runs import RunFolder, differing_keys, run_folder, state_of
 
 log = logging.getLogger(__name__)
@@ -40,13 +51,7 @@ POINTER: shapes.Shape = {
 }
 
 
-def _planned(value: Any) -> bool:
-    """An object with two lists of seeds, scoring and comparison."""
-    lists = [value.get(key) for key in ("scoring", "comparison")] if isinstance(value, dict) else [None]
-    return all(isinstance(seeds, list) and all(map(shapes.count, seeds)) for seeds in lists)
-
-
-OF_TICKETS: shapes.Shape = {"ticket": shapes.list_of(shapes.count), "tickets": shapes.list_of(_planned)}
+OF_TICKETS: shapes.Shape = {"ticket": shapes.list_of(shapes.count), "tickets": TICKETS}
 """What a pointer says besides, in a study of several tickets."""
 
 
@@ -88,14 +93,6 @@ def existing_study(root: Path, study: str) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class PlannedTicket:
-    """One of several tickets that a study plans: its scoring seeds, and the comparison seeds that train its arms."""
-
-    scoring: tuple[int, ...]
-    comparison: tuple[int, ...]
-
-
 def add_run(
     root: Path,
     study: str,
@@ -105,6 +102,8 @@ def add_run(
     *,
     tickets: Sequence[PlannedTicket] = (),
     ticket: tuple[int, ...] = (),
+    config: Mapping[str, Any] | None = None,
+    plans: bool = True,
 ) -> None:
     """Let a study refer to a run; saying it twice changes nothing.
 
@@ -116,23 +115,37 @@ def add_run(
         expected_seeds: the scoring seeds that the study plans.
         tickets: that it plans, if several.
         ticket: the scoring seeds of the ticket whose arm the run is, in a study of several.
+        config: of the run, for where the study's data and its model lie; None: not known.
+        plans: whether this says what the study plans; a command says it once, with the first of its runs.
 
     Raises:
         ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs.
     """
-    if purpose == "scoring":
-        _check_same_settings(root, study, folder)
-    else:
-        _let_go_of_own_order(root, study, folder)
+    own = {name: config[name] for name in SECTIONS if config and name in config}
+    plan = StudyPlan(expected_seeds, tuple(tickets), own, content_of(folder.settings) if own else {})
+    with one_writer(study_folder(root, study)):
+        if purpose == "scoring":
+            _check_same_settings(root, study, folder)
+        else:
+            _let_go_of_own_order(root, study, folder)
+        if plans:
+            write_plan(study_folder(root, study), plan, scores=purpose == "scoring")
+        _write_pointer(root, study, folder, purpose, plan, ticket)
+
+
+def _write_pointer(
+    root: Path, study: str, folder: RunFolder, purpose: Purpose, plan: StudyPlan, ticket: tuple[int, ...]
+) -> None:
+    """Write the file that points at a run; it says what is planned, too, for versions that know no plan file."""
     content: dict[str, Any] = {
         "key": asdict(folder.key),
         "purpose": purpose,
         "settings_hash": folder.settings_hash,
         "path": str(folder.path.relative_to(root)),
-        "expected_seeds": list(expected_seeds),
+        "expected_seeds": list(plan.expected_seeds),
     }
-    if tickets:
-        content["tickets"] = [asdict(one) for one in tickets]
+    if plan.tickets:
+        content["tickets"] = [asdict(one) for one in plan.tickets]
     if ticket:
         content["ticket"] = list(ticket)
     write_json(_pointer(root, study, folder.path, purpose), content)
@@ -202,21 +215,30 @@ def _let_go_of_own_order(root: Path, study: str, folder: RunFolder) -> None:
 
 def planned_seeds(root: Path, study: str) -> list[int]:
     """The scoring seeds that the study plans, by the latest command that trained one of its runs."""
-    latest = _latest(root, study)
-    return [] if latest is None else sorted(latest["expected_seeds"])
+    plan = plan_of(root, study)
+    return [] if plan is None else sorted(plan.expected_seeds)
 
 
 def planned_tickets(root: Path, study: str) -> list[PlannedTicket]:
     """The tickets that the study plans, by the latest command that trained one of its runs; empty: just one."""
-    latest = _latest(root, study) or {}
-    return [PlannedTicket(tuple(one["scoring"]), tuple(one["comparison"])) for one in latest.get("tickets", ())]
+    plan = plan_of(root, study)
+    return [] if plan is None else list(plan.tickets)
 
 
-def _latest(root: Path, study: str) -> dict[str, Any] | None:
-    """What the pointer says that was written last."""
-    pointers = list((existing_study(root, study) / "runs").glob("*.json"))
-    latest = max(pointers, key=lambda file: file.lstat().st_mtime_ns, default=None)
-    return None if latest is None else _entry(latest)
+def plan_of(root: Path, study: str) -> StudyPlan | None:
+    """What a study plans; where no plan was written, as by 0.1.0, what the pointer says that was written last.
+
+    Raises:
+        ValueError: if there is no such study, or its plan is not readable.
+    """
+    folder = existing_study(root, study)
+    if (plan := read_plan(folder)) is not None:
+        return plan
+    latest = max((folder / "runs").glob("*.json"), key=lambda file: file.lstat().st_mtime_ns, default=None)
+    if latest is None:
+        return None
+    entry = _entry(latest)
+    return StudyPlan(tuple(entry["expected_seeds"]), tickets_from(entry.get("tickets", ())))
 
 
 def studies_in(root: Path) -> list[str]:

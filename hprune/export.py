@@ -33,14 +33,15 @@ log = logging.getLogger(__name__)
 @command("export")
 def main(cfg: DictConfig) -> None:
     """Export a subset of a study's train split."""
-    from hprune.report import unchanged_study
+    from hprune.report import place_of, unchanged_study
 
     root, out = root_of(cfg), local_path(cfg.out, "out")
     check_writing(cfg)
     check_whole("seed", cfg.seed, low=0)
     check_target(out)
     spec = subset_of(cfg)
-    task, data, manifest = unchanged_study(root, cfg.study, trust_code=cfg.trust_code)
+    place = place_of(cfg)
+    task, data, manifest = unchanged_study(root, cfg.study, place=place, trust_code=cfg.trust_code)
     ids = data.train["sample_id"].to_numpy().copy()
     spec = sized(spec, sample_ids=ids, data_hash=data.data_hash, root=root, study=cfg.study)
     scores = scores_for(spec, root=root, study=cfg.study)

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 ROW = "hprune:row"
 """The column that carries a row's number from the split as it came to the normalised table, where it is sample_id."""
+UNTYPED = b"hprune:untyped"
+"""In the metadata of a column of texts: its file has no types, so that a number is a text there, too (CSV, TSV)."""
 
 
 def numbered(table: pa.Table) -> pa.Table:
@@ -27,6 +29,17 @@ def numbered(table: pa.Table) -> pa.Table:
     if ROW in table.column_names:
         raise ValueError(f"the data has a column {ROW}, a name that hprune needs for its own: give it another")
     return table.append_column(ROW, pa.array(np.arange(table.num_rows, dtype=np.int64)))
+
+
+def as_untyped(table: pa.Table) -> pa.Table:
+    """The table, whose columns are texts letter by letter, with the mark that their file has no types."""
+    fields = [field.with_metadata({**(field.metadata or {}), UNTYPED: b"1"}) for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def is_untyped(field: pa.Field) -> bool:
+    """Whether a column's file has no types."""
+    return UNTYPED in (field.metadata or {})
 
 
 def own_columns(raw: pa.Table) -> list[str]:

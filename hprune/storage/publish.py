@@ -51,6 +51,7 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_orphans(path)
+        remove(temporary)  # of a process that had this one's number
         yield temporary
         _flush(temporary)
         _exchange(temporary, path)

@@ -29,14 +29,16 @@ HUB = ("hub_id", "hub_config", "hub_revision")
 def note_sources(root: Path, config: Mapping[str, Any]) -> None:
     """Note what a run's configuration, as this user's command gave it, names outside the root."""
     for part in PATHS:
-        if named := outside_sources(root, config, part):
-            file = _note(root, part, named)
+        for key, value in outside_sources(root, config, part).items():
+            file = _note(root, part, key, value)
             with suppress(OSError):  # without a place to note it, `trust_code=true` is asked for
                 if not file.exists():
-                    write_json(file, {"root": os.path.realpath(root), part: named})
+                    write_json(file, {"root": os.path.realpath(root), f"{part}.{key}": value})
 
 
-def check_sources(file: Path, root: Path, config: Mapping[str, Any], parts: Sequence[str]) -> None:
+def check_sources(
+    file: Path, root: Path, config: Mapping[str, Any], parts: Sequence[str], *, given: Mapping[str, Any]
+) -> None:
     """Refuse a stored configuration that names files, folders or hub ids which this user did not name under this root.
 
     Args:
@@ -44,13 +46,16 @@ def check_sources(file: Path, root: Path, config: Mapping[str, Any], parts: Sequ
         root: where results lie.
         config: with its parts.
         parts: those that will be read: `task`, `model`.
+        given: keys of the task that the command names itself.
 
     Raises:
         ValueError: naming the file, what it names, and the way out.
     """
     for part in parts:
         named = outside_sources(root, config, part)
-        if named and not _note(root, part, named).exists():
+        own = given if part == "task" else {}
+        named = {k: v for k, v in named.items() if k not in own and not _note(root, part, k, v).exists()}
+        if named:
             shown = ", ".join(f"{part}.{key}={str(value)[:80]!r}" for key, value in named.items())
             raise ValueError(
                 f"{file}: its config names {shown}, outside of {root}, which no command of yours has named for results "
@@ -67,7 +72,8 @@ def outside_sources(root: Path, config: Mapping[str, Any], part: str) -> dict[st
         key: section[key] for key in PATHS[part] if any(not _inside(root, one) for one in _listed(section.get(key)))
     }
     hub = {key: section[key] for key in HUB if section.get(key) is not None} if part == "task" else {}
-    return dict(as_json(found | (hub if "hub_id" in hub else {})))
+    local = section.get("train_file") is not None or section.get("data_dir") is not None  # they win over the hub
+    return dict(as_json(found | (hub if "hub_id" in hub and not local else {})))
 
 
 def _listed(value: Any) -> list[Any]:
@@ -87,7 +93,7 @@ def _links(folder: Path) -> Iterator[Path]:
                 yield Path(path)
 
 
-def _note(root: Path, part: str, named: Mapping[str, Any]) -> Path:
+def _note(root: Path, part: str, key: str, value: Any) -> Path:
     """Where it is noted that a user named this under a root."""
     state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
-    return state / "hprune" / "sources" / f"{sha256_of_json([os.path.realpath(root), part, dict(named)])}.json"
+    return state / "hprune" / "sources" / f"{sha256_of_json([os.path.realpath(root), part, key, value])}.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hprune.storage.manifests import read_results
 from hprune.storage.plan_file import plan_file
 from hprune.storage.runs import state_of
 from hprune.storage.studies import Purpose, existing_study, plan_of, runs_of
+from hprune.tasks.moved import at_place
 
 GENERATOR = "hprune.tasks.demo_corpus.generate"
 
@@ -25,6 +26,7 @@ def config_of_study(
     *,
     purpose: Purpose | None = None,
     parts: Sequence[Part] = ("task",),
+    place: Mapping[str, Any] | None = None,
     trust_code: bool = False,
 ) -> DictConfig:
     """The configuration of a complete run of a study, with the places of data and model that the study was given.
@@ -34,6 +36,7 @@ def config_of_study(
         study: its name.
         purpose: of the run; None: any run of the study will do.
         parts: whose files and hub ids will be read.
+        place: where the study's data lie by now, as keys of the task; None or empty: where the study has them.
         trust_code: let it name code that is not hprune's, such as a kind of task of your own, and files and hub ids
             that no command of this user named for results under this root.
 
@@ -51,7 +54,9 @@ def config_of_study(
         check_config(file, config, trust_code=trust_code)
     if trust_code:
         note_sources(root, config)
-    check_sources(file, root, config, () if trust_code else parts)
+    if place:
+        config = {**config, "task": at_place(config["task"], place)}
+    check_sources(file, root, config, () if trust_code else parts, given=place or {})
     return OmegaConf.create(config)
 
 

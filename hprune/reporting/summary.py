@@ -79,6 +79,9 @@ Schema of `report.json` (schema_version 2):
     data_map: {scores, S, E, measured, samples, by_h: [{value, count, confidence, variability}],
                points: {h, confidence, variability}} | null
         means of all samples at each H, and at most 2000 samples drawn with a fixed seed; null if the records are gone
+    data: {fault: "unreadable" | "changed", sets: [name], told} | null
+        the data of the study cannot be read, or its train split (or only these sets to evaluate on) changed since its
+        runs; null: they are those of the runs
     duplicates: {train: {texts, groups, samples, conflicting}, evaluation: {eval set: {samples, in_train}},
                  by_h: [{value, count, duplicates, leaks}]} | null
         of normalised texts: all of train (rows, where samples are parts of these); those that occur more than once in
@@ -104,6 +107,7 @@ from hprune.reporting.arms import Arm, arms_of
 from hprune.reporting.comparisons import rows_of
 from hprune.reporting.convergence import convergence_of
 from hprune.reporting.data_map import map_of
+from hprune.reporting.data_state import state_of_data
 from hprune.reporting.diagnosis import diagnose
 from hprune.reporting.duplicates import overlap_of
 from hprune.reporting.examples import example_rows
@@ -129,7 +133,13 @@ MOST_VALUES = 1000
 """An integer score that takes more is shown in bins, like a real-valued one."""
 
 
-def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def summarise(
+    root: Path,
+    study: str,
+    data: TaskData | None,
+    judge: Mapping[str, Any] | None = None,
+    why: str | None = None,
+) -> dict[str, Any]:
     """Gather everything that a study says, from its complete runs and score tables.
 
     Args:
@@ -137,6 +147,7 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
         study: its name.
         data: the task's tables, for class counts and texts; None if they are no longer at hand.
         judge: what an independent judge says, if it was asked.
+        why: the tables are not at hand, if it is known.
 
     Raises:
         ValueError: if the study does not exist or has no complete run.
@@ -190,6 +201,7 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
         "convergence": convergence_of(scores, functools.partial(records_behind, root, study)),
         "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
         "data_map": map_of(root, study, of_h),
+        "data": state_of_data(data, first, why, study),
         "duplicates": overlap_of(data, first["data_hash"], of_h),
         "samples": _samples(of_h, data),
         "provenance": {

@@ -4,7 +4,8 @@
 
 Makes SQuAD v2 (130,319 questions) and 500,000 short pairs out of what lies in SHARED_DATA, repeated with a number added
 so that no two rows are equal, and times loading and tokenising in a fresh process each: cold, then warm, and what of the
-latter is the comparison of the cached arrays with their digests, which is made once a process. Imports are not counted. Prints a table with seconds and the largest resident memory of the process.
+latter is the comparison of the cached arrays with their digests, which is made once a process. Imports are not counted.
+Prints a table with seconds and the largest resident memory of the process.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ print(json.dumps({
 
 def main(shared: Path, minilm: Path, work: Path) -> None:
     """Make the data, measure, print the table."""
-    print("| set | samples | sequences | million tokens | start | load | tokenise | compare | seconds | GiB | of imports |")
+    print(
+        "| set | samples | sequences | million tokens | start | load | tokenise | compare | seconds | GiB | of imports |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name, (folder, splits, key, size, options) in SETS.items():
         data = work / name

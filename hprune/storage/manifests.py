@@ -104,7 +104,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = below(path, "run.json")
     manifest: dict[str, Any] = read_json(file)
     shapes.check_shape(file, manifest, MANIFEST)
-    shapes.check_shape(file, manifest, {"footers": MANIFEST["files"]}, lenient=True)
+    for name in ("footers", "model_files"):
+        shapes.check_shape(file, manifest, {name: MANIFEST["files"]}, lenient=True)
     check_digest(file, manifest)
     return manifest
 

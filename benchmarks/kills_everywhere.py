@@ -270,7 +270,7 @@ def main() -> int:
     for module in ("study", "train", "export", "triage", "score", "report", "reporting.page", "training.run"):
         importlib.import_module(f"hprune.{module}")  # once, so that each child costs little
     import datasets  # noqa: F401
-    import pandas  # noqa: F401, ICN001
+    import pandas  # noqa: F401
 
     done = []
     with tempfile.TemporaryDirectory() as folder:

@@ -248,7 +248,7 @@ def _pack_run(packed: Packed, path: Path, at: str, bases: Mapping[str, NDArray[n
     mark = manifest.get("restored", {
         "rounded": ["true_prob is known to 8 bits"] if records else [], "not_kept": sorted(not_kept),
     })  # fmt: skip
-    facts = {name: value for name, value in manifest.items() if name not in ("files", "footers", "restored")}
+    facts = {name: value for name, value in manifest.items() if name not in ("files", "footers", "restored", "digest")}
     ids = _column(path / "subset.parquet", manifest, "sample_id")
     kept = _pack_ids(packed, ids, bases.get(manifest["data_hash"], ids), manifest)
     packed.rows["run", at, ""] = ({"manifest": facts, "restored": mark, "ids": kept}, b"")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.table import Table
@@ -11,8 +14,9 @@ from rich.table import Table
 from hprune.command import command
 from hprune.reporting.console import PlainConsole
 from hprune.reporting.visible import shortened
+from hprune.reporting.wording import versions_told
 from hprune.root import root_of
-from hprune.storage.manifests import read_failure, read_results
+from hprune.storage.manifests import read_failure, read_results, version_differences
 from hprune.storage.runs import state_of
 from hprune.storage.studies import StudyRun, planned_seeds, runs_of, studies_in
 
@@ -30,6 +34,9 @@ def main(cfg: DictConfig) -> None:
         return
     console.print(_studies(root, studies))
     console.print(_runs({run.path: run for study in studies for run in runs_of(root, study)}))
+    for study in studies:
+        if versions := versions_told(version_differences(_manifests(root, study))):
+            console.print(shortened(f"study {study}: its runs are of different versions: {versions}", LONGEST_MESSAGE))
 
 
 def _studies(root: Path, studies: list[str]) -> Table:
@@ -47,6 +54,14 @@ def _studies(root: Path, studies: list[str]) -> Table:
             str(report) if report.exists() else "not yet",
         )
     return table
+
+
+def _manifests(root: Path, study: str) -> Iterator[dict[str, Any]]:
+    """What the complete runs of a study say, but for damaged ones, which the table names."""
+    for run in runs_of(root, study):
+        with suppress(ValueError):
+            if state_of(run.path) == "done":
+                yield read_results(run.path)
 
 
 def _counted(runs: list[StudyRun]) -> str:

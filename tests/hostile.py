@@ -190,6 +190,10 @@ def make_study(root: Path) -> None:
                 "subset": {} if arm == "full" else {"scores": "h_score", "seeds": list(SEEDS), "epochs": 2},
                 "cost": {"train_seconds": 1.5}, "config": dict(spec.config), "versions": {"python": "3"},
             })  # fmt: skip
+    for made in root.glob(
+        "runs/**/run.json"
+    ):  # as 0.1.0 left them: a digest would refuse every change before its shape
+        made.write_text(json.dumps({k: v for k, v in json.loads(made.read_text()).items() if k != "digest"}))
     failed = run_folder(root, RunKey("own", "tiny", "other", 11), {"lr": 0.1, "subset": {"rule": "other"}})
     add_run(root, "s", failed, "comparison", SEEDS)
     start_run(failed)

@@ -19,6 +19,7 @@ import hprune.training.features as features_module
 from hprune.judge import FILE, judged
 from hprune.report import data_of_study
 from hprune.storage.files import read_table
+from hprune.storage.manifests import sealed
 from hprune.stored_config import config_of_study
 from hprune.training.quiet import quiet_libraries
 from tests.conftest import TINY_MODEL, write_corpus
@@ -173,7 +174,7 @@ def test_what_cannot_be_judged_is_said(
         manifest = json.loads(file.read_text())
         for part, values in change.items():
             manifest["config"][part] |= values
-        file.write_text(json.dumps(manifest))
+        file.write_text(json.dumps(sealed(manifest)))
     assert judged(copied / "root", "s", data) is None
     assert message in caplog.text
 
@@ -203,7 +204,7 @@ def test_the_report_appears_where_a_stored_config_lacks_a_key(copied: Path, run_
     for file in (copied / "root/runs").rglob("run.json"):
         manifest = json.loads(file.read_text())
         del manifest["config"]["optim"]
-        file.write_text(json.dumps(manifest))
+        file.write_text(json.dumps(sealed(manifest)))
     _, err = report(run_command, copied, "judge=true")
     assert len([one for one in err.splitlines() if "without a judge" in one]) == 1
     assert said(copied) is None

@@ -13,7 +13,7 @@ import pytest
 from hprune.margin import fix_margin
 from hprune.reporting.chance_notes import chance_notes
 from hprune.science.margin import resolvable_margin, rounded_margin
-from hprune.storage.manifests import read_results
+from hprune.storage.manifests import read_results, sealed
 from hprune.storage.margins import store_margin
 from hprune.storage.predictions import load_predictions
 from hprune.storage.runs import read_manifest
@@ -127,7 +127,7 @@ def test_comparison_runs_without_a_margin_that_came_before_it_are_told(
     for run in runs[1:]:
         manifest = json.loads((run.path / "run.json").read_text())
         manifest["config"]["comparison"]["margin"] = None
-        (run.path / "run.json").write_text(json.dumps(manifest))
+        (run.path / "run.json").write_text(json.dumps(sealed(manifest)))
     (root / "studies/s/runs" / f"{runs[0].path.parent.name}.{runs[0].path.name}.comparison.json").unlink()
     margin = fix_margin(root, "s", "auto", metric="accuracy", seeds=[11, 12], tickets=0)
     facts = json.loads((root / "studies/s/margin.json").read_text())

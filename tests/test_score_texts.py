@@ -13,6 +13,7 @@ import pytest
 from hprune.report import samples_of_study
 from hprune.reporting.frames import study_frame
 from hprune.science.scores.tfidf_distance import tfidf_distance
+from hprune.storage.manifests import sealed
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import runs_of
 
@@ -68,7 +69,7 @@ def test_code_of_others_is_run_only_when_trusted(trained: Path, tmp_path: Path, 
     (run,) = runs_of(tmp_path / "r", "s")
     manifest = json.loads((run.path / "run.json").read_text())
     manifest["config"]["task"]["kind"]["_target_"] = "collections.OrderedDict"
-    (run.path / "run.json").write_text(json.dumps(manifest))
+    (run.path / "run.json").write_text(json.dumps(sealed(manifest)))
     options = ("score", "study=s", "score=tfidf_distance", f"paths.root={tmp_path / 'r'}")
     code, _, err = run_command(*options)
     assert (code, "which is no task or spec of hprune's" in err) == (1, True), err

@@ -56,6 +56,7 @@ def diagnose(report: Report) -> list[dict[str, str]]:
         _classes_moved,
         _overlapping,
         _dead_pooler,
+        _versions_differ,
     )
     return [asdict(finding) for check in checks for finding in check(report)]
 
@@ -241,4 +242,16 @@ def _dead_pooler(report: Report) -> Iterator[Finding]:
             f"last layer by {facts['spread_of_mean_pooling']:.2g}.",
             "The head learns slowly behind such a pooler, and H = 0 then says little more than that it had not learned "
             "yet: use model.pooling=mean, which reads the states instead. It is another model: give its study a name.",
+        )
+
+
+def _versions_differ(report: Report) -> Iterator[Finding]:
+    versions = words.versions_told(report.get("version_differences", {}))  # reports of before have none
+    if versions:
+        yield Finding(
+            "versions_differ",
+            f"The runs were trained by different versions: {versions}.",
+            "What separates two arms, or two seeds, may be the version alone: version_differences in report.json lists "
+            "the runs of each. Move away the folders of those that should be of the other version, and the same "
+            "command trains them again.",
         )

@@ -250,13 +250,14 @@ def _regions(report: Report) -> list[View]:
 
 def _facts(report: Report) -> dict[str, str]:
     """Where the result comes from."""
-    provenance = report["provenance"]
+    provenance, differences = report["provenance"], report.get("version_differences", {})
+    versions = provenance["versions"] | {name: ", ".join(of_each) for name, of_each in differences.items()}
     return {
         "data": provenance["data_hash"],
         "scoring seeds": ", ".join(map(str, provenance["scoring_seeds"])) or "none",
         "comparison seeds": ", ".join(map(str, provenance["comparison_seeds"])) or "none",
-        "hprune": provenance["hprune"],
-        **{name: str(version) for name, version in provenance["versions"].items()},
+        "reported by hprune": provenance["hprune"],
+        **{name: str(version) for name, version in versions.items()},
     }
 
 

@@ -56,6 +56,8 @@ Schema of `report.json` (schema_version 2):
     diagnosis: [{sign, told, advice}]   what the numbers are a sign of, see `hprune.reporting.diagnosis`
     restored: {runs, rounded: [text], not_kept: [text]} | null   how many of the runs were restored from packed files
         (`benchmarks/packed_runs.py`), which of their numbers are rounded, and what of them is not kept
+    version_differences: {name: {version: [run]}}   the versions of hprune, the libraries, python, platform, cpu (its
+        instructions) and threads in which the runs differ; empty if they agree
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
@@ -122,7 +124,7 @@ from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
 from hprune.storage.dynamics import records_behind
-from hprune.storage.manifests import RESTORED, read_results
+from hprune.storage.manifests import RESTORED, read_results, version_differences
 from hprune.storage.margins import stored_margin
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
@@ -190,6 +192,7 @@ def summarise(
             root, study, of_h, labels=None if of_h is None else _labels(of_h, data), label_names=first["label_names"]
         ),
         "restored": _restored(list(manifests.values())),
+        "version_differences": version_differences(manifests.values()),
         "pooler": next((run["pooler"] for run in (*scoring, first) if "pooler" in run), None),
         "judge": judge,
         "incomplete": [

@@ -10,6 +10,7 @@ from typing import Any
 
 from hprune.reporting.chance_notes import chance_notes
 from hprune.reporting.duplicates import overlap_notes
+from hprune.storage.manifests import LIBRARIES
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -124,6 +125,19 @@ def _restored(report: Report) -> list[str]:
     runs = f"{count(mark['runs'], 'run')} {'was' if mark['runs'] == 1 else 'were'} restored from packed files"
     rounded = f"{', '.join(mark['rounded'])}; " if mark["rounded"] else ""
     return [f"{runs}: {rounded}not kept: {', '.join(mark['not_kept']) or 'nothing'}."]
+
+
+def versions_told(differences: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """The libraries in whose versions runs differ, with how many runs are of each; nothing if they agree.
+
+    Python, platform and processor are told by the facts of the page alone: what they change is last digits.
+    """
+    parts = []
+    for name in LIBRARIES:
+        if name in differences:
+            of_each = [f"{version} ({count(len(runs), 'run')})" for version, runs in differences[name].items()]
+            parts.append(f"{name} {', '.join(of_each)}")
+    return "; ".join(parts)
 
 
 def cost_sentences(report: Report) -> list[str]:

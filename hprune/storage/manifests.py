@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ rounded, and what is missing."""
 NO_VERSION = "0.1.0 or older"
 """What stands for the version of hprune of a run that does not say it."""
 LIBRARIES = ("hprune", "torch", "transformers", "lightning", "torchmetrics", "numpy", "tokenizers", "peft")
-"""Whose versions a run's numbers may depend on by more than their last digits; python, platform, cpu do not."""
+"""Whose versions a run's numbers may depend on by more than their last digits, unlike python, platform and cpu."""
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,21 +74,23 @@ def check_digest(file: Path, manifest: Mapping[str, Any]) -> None:
         )
 
 
-def version_differences(
-    manifests: Iterable[Mapping[str, Any]], names: Sequence[str] = LIBRARIES
-) -> dict[str, dict[str, list[str]]]:
-    """The versions in which runs differ: `{name: {version: [run, ...]}}`, empty if they agree.
+def version_differences(manifests: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """The versions in which runs differ: `{name: {version: [run, ...]}}`, empty if they agree in all.
 
     Args:
-        manifests: what the run.json of each run says.
-        names: of what. A run that does not say hprune's counts as 0.1.0 or older; other gaps count as no difference.
+        manifests: what the run.json of each run says. A run that does not say hprune's version counts as 0.1.0 or
+            older; one that does not say another counts as no difference in that.
+
+    Example:
+        >>> key = {"task": "t", "model": "m", "subset": "full"}
+        >>> runs = [{"key": {**key, "seed": s}, "versions": {"hprune": "1", "torch": v}} for s, v in enumerate("223")]
+        >>> version_differences(runs)
+        {'torch': {'2': ['t/m/full/seed=0', 't/m/full/seed=1'], '3': ['t/m/full/seed=2']}}
     """
     found: dict[str, dict[str, list[str]]] = {}
     for manifest in manifests:
-        versions = {"hprune": NO_VERSION, **manifest["versions"]}
-        for name in names:
-            if name in versions:
-                found.setdefault(name, {}).setdefault(str(versions[name]), []).append(str(key_of(manifest)))
+        for name, version in {"hprune": NO_VERSION, **manifest["versions"]}.items():
+            found.setdefault(name, {}).setdefault(str(version), []).append(str(key_of(manifest)))
     return {name: dict(sorted(runs.items())) for name, runs in found.items() if len(runs) > 1}
 
 
@@ -104,7 +106,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = below(path, "run.json")
     manifest: dict[str, Any] = read_json(file)
     shapes.check_shape(file, manifest, MANIFEST)
-    shapes.check_shape(file, manifest, {"footers": MANIFEST["files"]}, lenient=True)
+    for name in ("footers", "model_files"):
+        shapes.check_shape(file, manifest, {name: MANIFEST["files"]}, lenient=True)
     check_digest(file, manifest)
     check_bound(file, manifest)
     return manifest

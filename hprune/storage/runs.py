@@ -172,6 +172,8 @@ def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
         "files": {p.name: sha256_of_file(p) for p in files},
         "footers": {p.name: sha256_of_footer(p) for p in files},
     }
+    if (model := folder.path / "model").is_dir():
+        manifest["model_files"] = {p.name: sha256_of_file(p) for p in sorted(model.iterdir()) if p.is_file()}
     check_ours(folder)  # hashing takes its time
     write_json(folder.manifest, sealed(manifest))
     _remove(folder.checkpoint)  # after the manifest: a crash in between loses nothing

@@ -19,6 +19,7 @@ from hprune.storage import dynamics as module
 from hprune.storage import files
 from hprune.storage.dynamics import StoredDynamics, ahead
 from hprune.storage.files import read_json, sha256_of_file, write_json
+from hprune.storage.manifests import sealed
 from hprune.storage.runs import RunFolder, finish_run, load_record, run_folder, save_record, start_run
 
 COLUMNS = ("correct", "true_prob", "margin", "el2n")
@@ -283,7 +284,7 @@ def test_an_older_run_without_footers_is_checked_as_a_whole(tmp_path: Path) -> N
         manifest = read_json(run / "run.json")
         del manifest["footers"]
         manifest["files"] = {file_of(run).name: sha256_of_file(file_of(run))}
-        write_json(run / "run.json", manifest)
+        write_json(run / "run.json", sealed(manifest))
     assert (whole(read(runs), "correct") == expected).all()
     flip(file_of(runs[1]), chunks_of(file_of(runs[1]))["el2n_2"][1] - 1)
     with pytest.raises(ValueError, match=r"model-2-train_pass.* was altered after the run: its checksum is not"):

@@ -48,12 +48,12 @@ def record(samples: int = 20, epochs: int = 11, measured: Any = "train_pass", se
     )
 
 
-def finished(root: Path, *records: RunRecord) -> RunFolder:
+def finished(root: Path, *records: RunRecord, versions: dict[str, str] | None = None) -> RunFolder:
     folder = run_folder(root, KEY, SETTINGS)
     start_run(folder)
     for one in records:
         save_record(folder, one)
-    finish_run(folder, {"metrics": {"validation": {"accuracy": 0.5}}})
+    finish_run(folder, {"metrics": {"validation": {"accuracy": 0.5}}, "versions": versions or {}})
     return folder
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hprune.data.tokenise import TokenTable
 from hprune.science.records import Subset
-from hprune.storage.manifests import read_manifest, read_results
+from hprune.storage.manifests import read_manifest, read_results, sealed
 from hprune.tasks.load import load_task
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.flops import FlopModel, flop_model, planned, shapes
@@ -154,9 +154,9 @@ def test_a_run_of_before_is_read_and_an_altered_one_is_not(compose_run: Compose,
     manifest = json.loads(folder.manifest.read_text())
     whole = manifest["cost"]
     manifest["cost"] = {"train_seconds": whole["train_seconds"]}
-    folder.manifest.write_text(json.dumps(manifest))
+    folder.manifest.write_text(json.dumps(sealed(manifest)))
     assert read_results(folder.path)["cost"] == manifest["cost"]
     manifest["cost"] = whole | {"train_flops": -1}
-    folder.manifest.write_text(json.dumps(manifest))
+    folder.manifest.write_text(json.dumps(sealed(manifest)))
     with pytest.raises(ValueError, match=r"cost\.train_flops must be a number from 0, got -1"):
         read_results(folder.path)

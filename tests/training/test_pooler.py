@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 import hprune.training.pooler as pooler_module
 from hprune.storage.files import read_json, write_json
-from hprune.storage.manifests import read_manifest, read_results
+from hprune.storage.manifests import read_manifest, read_results, sealed
 from hprune.tasks.load import load_task
 from hprune.training.pooler import PoolerFacts, pooler_facts
 from hprune.training.quiet import quiet_libraries
@@ -147,7 +147,7 @@ def test_altered_facts_are_named(checkpoint: Path, tmp_path: Path) -> None:
     folder = trained(run_from(checkpoint), tmp_path)[0].path
     manifest = read_json(folder / "run.json")
     altered = {"config": {"task": {}}, "pooler": manifest["pooler"] | {"spread": "wide"}}
-    write_json(folder / "run.json", manifest | altered)
+    write_json(folder / "run.json", sealed(manifest | altered))
     with pytest.raises(ValueError, match=r"run\.json: pooler\.spread must be a number from 0, got 'wide'"):
         read_results(folder)
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ import torch
 
 import hprune.training.run as run_module
 from hprune.data.datamodule import PlannedBatches
-from hprune.storage.lock import at_work, locked
+from hprune.storage.lock import AtWorkError, LostFolderError, at_work, locked
 from hprune.storage.runs import RunFolder, load_record, read_manifest, state_of
 from hprune.tasks.load import load_task
 from hprune.training.assemble import assemble
@@ -262,6 +263,60 @@ def test_another_process_is_refused(compose_run, tmp_path: Path) -> None:  # typ
     assert (path / ".lock").exists()
     assert trained(spec, tmp_path).complete
     assert not at_work(path)
+
+
+class Once(L.Callback):
+    """Does something at the first batch of the second epoch."""
+
+    def __init__(self, act: Any) -> None:
+        self.act = act
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if (trainer.current_epoch, batch_idx) == (1, 0):
+            self.act()
+
+
+def training_with(act: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let something happen while runs train."""
+    build = run_module._trainer
+    monkeypatch.setattr(run_module, "_trainer", lambda spec, given, **how: build(spec, [*given, Once(act)], **how))
+
+
+def but_log(path: Path) -> dict[str, bytes]:
+    """The files of a folder but for the log, in which this process writes down whatever hprune says in it."""
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "log.txt"}
+
+
+def test_a_run_whose_folder_is_removed_ends_by_name_and_makes_no_new_one(
+    compose_run, tmp_path: Path, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=2")
+    path = locate(spec, load_task(spec.task), None, root=tmp_path).path
+    training_with(lambda: shutil.rmtree(path), monkeypatch)
+    with pytest.raises(LostFolderError, match="was removed or replaced while a run was under way there"):
+        trained(spec, tmp_path)
+    assert not path.exists()
+
+
+def test_a_double_start_where_every_lock_is_granted_leaves_one_whole_run(
+    compose_run, tmp_path: Path, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    spec = compose_run("trainer.max_epochs=2", "trainer.checkpoint_minutes=0")
+    undisturbed = trained(spec, tmp_path / "undisturbed")
+    path = locate(spec, load_task(spec.task), None, root=tmp_path).path
+    refused = []
+
+    def start_again() -> None:
+        before = but_log(path)
+        with pytest.raises(AtWorkError, match=rf"is being worked on by process {os.getpid()} on"):
+            trained(spec, tmp_path)
+        refused.append(but_log(path) == before)
+
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    training_with(start_again, monkeypatch)
+    assert tables(trained(spec, tmp_path)) == tables(undisturbed)
+    assert refused == [True]
+    assert not [file for file in path.iterdir() if file.name.startswith(".") or file.name == "failure.json"]
 
 
 def test_a_complete_run_is_skipped(compose_run, tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]

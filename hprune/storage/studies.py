@@ -167,6 +167,21 @@ def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[Stud
     return sorted((run for run in found if purpose in (None, run.purpose)), key=lambda run: run.key)
 
 
+def references_of(root: Path, study: str) -> tuple[list[StudyRun], dict[Path, str]]:
+    """The runs that a study refers to, by key, and of each reference that cannot be read why.
+
+    Raises:
+        ValueError: if there is no such study.
+    """
+    found, damaged = [], {}
+    for file in sorted((existing_study(root, study) / "runs").glob("*.json")):
+        try:
+            found.append(_read_pointer(root, file))
+        except (ValueError, OSError) as error:
+            damaged[file] = str(error)
+    return sorted(found, key=lambda run: run.key), damaged
+
+
 def _read_pointer(root: Path, file: Path) -> StudyRun:
     """A run by the file that points at it, which may point nowhere but to that run below `root`."""
     entry = _entry(file)

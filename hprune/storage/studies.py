@@ -139,6 +139,7 @@ def _write_pointer(
 ) -> None:
     """Write the file that points at a run; it says what is planned, too, for versions that know no plan file."""
     content: dict[str, Any] = {
+        "study": study,
         "key": asdict(folder.key),
         "purpose": purpose,
         "settings_hash": folder.settings_hash,

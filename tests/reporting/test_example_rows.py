@@ -44,7 +44,8 @@ def made(folder: Path, arm: str, seed: int, **columns: Any) -> dict[str, Any]:
     key = {"task": "t", "model": "m", "subset": arm, "seed": seed}
     settings = {"subset": {"rule": "everything" if arm == "full" else "m.by_value"}}
     files = {file.name: sha256_of_file(file)}
-    write_json(run / "run.json", {"key": key, "settings": settings, "settings_hash": sha256_of_json(settings), "files": files})
+    digest = sha256_of_json(settings)
+    write_json(run / "run.json", {"key": key, "settings": settings, "settings_hash": digest, "files": files})
     return {
         "key": key, "settings": settings, "folder": run, "label_names": ["no", "yes"], "config": {"task": {}},
         "samples": 10, "full_samples": 30, "subset": {}, "metrics": {"validation": {"accuracy": 0.5}},

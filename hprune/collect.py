@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from hprune.own_sources import note_sources
 from hprune.reporting.outcomes import State
 from hprune.science.tickets import seeds_of_tickets
 from hprune.storage.plan_file import PlannedTicket
@@ -44,6 +45,7 @@ def register_run(
         ValueError: what refuses the run before it can start; the study then does not refer to it.
     """
     folder = startable(spec, data, root=root, study=study)
+    note_sources(root, spec.config)
     comparison = spec.config.get("comparison", {})
     groups, seeds = comparison.get("tickets") or [], comparison.get("seeds") or []
     parts = seeds_of_tickets(seeds, len(groups)) if groups else ()

@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -25,10 +26,12 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 from hprune.data.checks import check_number, check_seed, check_seeds
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
+from hprune.model_name import name_the_model
+from hprune.overrides import overrides_of, value_of
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
 from hprune.science.tickets import seeds_of_tickets
-from hprune.storage.places import local_path
+from hprune.storage.places import check_stays, keep_below, local_path, nearest, writable
 from hprune.sweep import sweep_told
 from hprune.tickets import ticket_groups
 
@@ -41,10 +44,11 @@ PACKAGE = Path(__file__).parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, or in a checkout
 
 
-def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def command(config_name: str, *, reads: bool = False) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a function of a config a command: Hydra composes, a failure that a user can mend is one message, exit 1.
 
-    HYDRA_FULL_ERROR=1 shows the traceback. What the function returns is its outcome in the table of a sweep.
+    HYDRA_FULL_ERROR=1 shows the traceback. What the function returns is its outcome in the table of a sweep. A command
+    that `reads` works where results cannot be written; what it may write there nevertheless, it checks itself.
     """
 
     def decorate(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -52,6 +56,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(function)
         def run(cfg: DictConfig) -> Any:
             try:
+                name_the_model(cfg)
                 return function(cfg)
             except SystemExit as leaving:
                 if leaving.code != 1:  # of a launcher that submits the job again
@@ -65,10 +70,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(function)
         def main() -> None:
             arguments = sys.argv[1:]
+            overrides = _overrides(config_name, arguments)
             if asks_for_help(arguments):
                 sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
                 return
-            _check_root(arguments)
+            _check_root(arguments, overrides, reads=reads)
             try:
                 check_launcher(arguments)
             except ValueError as error:
@@ -125,19 +131,27 @@ def _fail(name: str, error: Exception) -> None:
     sys.exit(f"hprune {name}: {text}")
 
 
-def _check_root(arguments: list[str]) -> None:
-    """Hydra makes the folder of a sweep before our code runs: say what is wrong with it, if anything, in one line."""
-    given = next((a.partition("=")[2] for a in arguments if a.startswith("paths.root=")), "multirun")
+def _overrides(config_name: str, arguments: list[str]) -> list[Override]:
     try:
-        root = local_path(given, "paths.root")
+        return overrides_of(arguments)
+    except ValueError as error:
+        sys.exit(visible(f"hprune {config_name}: {error}"))
+
+
+def _check_root(arguments: list[str], overrides: Sequence[Override], *, reads: bool) -> None:
+    """Hydra makes the folder of a sweep before our code runs: say what is wrong with it, if anything, in one line."""
+    given = value_of(overrides, "paths.root")
+    sweep = any(flag in arguments for flag in ("-m", "--multirun"))
+    try:
+        root = keep_below(local_path("multirun" if given is None else str(given), "paths.root"))
+        if sweep:
+            check_stays(root / "sweeps")
     except ValueError as error:
         sys.exit(str(error))
     if any(flag in arguments for flag in ("--help", "-h", "--cfg", "-c", "--info", "--hydra-help")):
         return
-    there = root
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    there = nearest(root)
+    if not there.is_dir() or not (writable(root) or (reads and not sweep)):
         what = "is not a folder" if not there.is_dir() else "cannot be written"
         sys.exit(f"results go under {root}, but {there} {what}; choose another place with paths.root=FOLDER")
 
@@ -231,6 +245,24 @@ def comparison_of(cfg: DictConfig) -> dict[str, Any]:
     return stored
 
 
+def _check_storable(key: str, value: Any) -> None:
+    """Refuse a text that would be an interpolation in the stored config, which holds plain values.
+
+    Raises:
+        ValueError: naming its key.
+    """
+    if isinstance(value, str) and "${" in value:
+        raise ValueError(
+            f"{key}={value!r} holds ${{, which a stored config cannot: "
+            "give a column by its place (task.text=[@1], task.label=@2), rename a file"
+        )
+    inner = (
+        value.items() if isinstance(value, dict) else ((key, one) for one in value) if isinstance(value, list) else ()
+    )
+    for name, one in inner:
+        _check_storable(f"{key}.{name}".lstrip(".") if isinstance(value, dict) else name, one)
+
+
 def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:
     """The typed description of one run; `subset` and `seed` replace those of the config."""
     subset = cfg.subset if subset is None else subset
@@ -241,6 +273,7 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
     config["comparison"] = comparison_of(cfg)
+    _check_storable("", config)
 
     from hprune.training.settings import RunSpec
 

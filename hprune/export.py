@@ -21,8 +21,7 @@ from hprune.data.checks import check_whole
 from hprune.root import root_of
 from hprune.science.records import Scores, Subset
 from hprune.science.subset import SubsetSpec, choose, describe
-from hprune.storage.exports import FORMULAS, check_target, provenance_path, write_export
-from hprune.storage.files import write_json
+from hprune.storage.exports import FORMULAS, check_target, free_name, write_export
 from hprune.storage.places import local_path
 from hprune.storage.scores import scores_for, sized
 from hprune.tasks.source import read_splits
@@ -31,17 +30,18 @@ from hprune.tasks.spec import TaskData, settings_of_source
 log = logging.getLogger(__name__)
 
 
-@command("export")
+@command("export", reads=True)
 def main(cfg: DictConfig) -> None:
     """Export a subset of a study's train split."""
-    from hprune.report import unchanged_study
+    from hprune.report import place_of, unchanged_study
 
     root, out = root_of(cfg), local_path(cfg.out, "out")
     check_writing(cfg)
     check_whole("seed", cfg.seed, low=0)
-    check_target(out, overwrite=cfg.overwrite)
+    check_target(out)
     spec = subset_of(cfg)
-    task, data, manifest = unchanged_study(root, cfg.study, trust_code=cfg.trust_code)
+    place = place_of(cfg)
+    task, data, manifest = unchanged_study(root, cfg.study, place=place, trust_code=cfg.trust_code)
     ids = data.train["sample_id"].to_numpy().copy()
     spec = sized(spec, sample_ids=ids, data_hash=data.data_hash, root=root, study=cfg.study)
     scores = scores_for(spec, root=root, study=cfg.study)
@@ -55,11 +55,12 @@ def main(cfg: DictConfig) -> None:
         seed=cfg.seed,
     )
     table = _with_scores(_original_rows(read_splits(task)["train"], subset, data), subset, scores)
-    changed = write_export(out, table, subset.sample_ids, formulas=cfg.formulas)
-    tell_escaped(out, changed)
     facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"]}
-    facts |= {"formulas_escaped": changed, "source": settings_of_source(task), "selection": _selection(spec, cfg.seed)}
-    write_json(provenance_path(out), facts | _content(subset, data))
+    facts |= {"source": settings_of_source(task), "selection": _selection(spec, cfg.seed), **_content(subset, data)}
+    changed = write_export(
+        out, table, subset.sample_ids, formulas=cfg.formulas, provenance=facts, overwrite=cfg.overwrite
+    )
+    tell_escaped(out, changed)
     log.info("%s", describe(subset, ids.size, data.label_names))
     log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
 
@@ -108,7 +109,7 @@ def _original_rows(original: pa.Table, subset: Subset, data: TaskData) -> pa.Tab
     table = original.take(parts["row"])
     for name in ("row", "part", "start", "end"):
         if name in parts.column_names:
-            table = table.append_column(name if name not in table.column_names else f"hprune_{name}", parts[name])
+            table = table.append_column(free_name(name, table.column_names), parts[name])
     return table
 
 
@@ -121,7 +122,7 @@ def _with_scores(table: pa.Table, subset: Subset, scores: Scores | None) -> pa.T
     if scores is not None:
         added[scores.name] = scores.values[np.searchsorted(scores.sample_ids, subset.sample_ids)]
     for name, values in added.items():
-        table = table.append_column(name if name not in table.column_names else f"hprune_{name}", pa.array(values))
+        table = table.append_column(free_name(name, table.column_names), pa.array(values))
     return table
 
 

@@ -114,7 +114,10 @@ class ScoreSpec:
 @command("score")
 def main(cfg: DictConfig) -> None:
     """Score a study."""
-    path = score_study(root_of(cfg), cfg.study, instantiate_spec(cfg.score), trust_code=cfg.trust_code)
+    from hprune.report import place_of
+
+    spec, place = instantiate_spec(cfg.score), place_of(cfg)
+    path = score_study(root_of(cfg), cfg.study, spec, place=place, trust_code=cfg.trust_code)
     log.info("score table: %s", path)
 
 
@@ -143,7 +146,13 @@ def instantiate_spec(cfg: DictConfig, *, measured: Measured = "train_pass") -> S
 
 
 def score_study(
-    root: Path, study: str, spec: ScoreSpec, data: TaskData | None = None, *, trust_code: bool = False
+    root: Path,
+    study: str,
+    spec: ScoreSpec,
+    data: TaskData | None = None,
+    *,
+    place: Mapping[str, Any] | None = None,
+    trust_code: bool = False,
 ) -> Path:
     """Score the complete scoring runs of a study and write the table.
 
@@ -152,6 +161,7 @@ def score_study(
         study: its name.
         spec: the score.
         data: the tables of the study's task, for a score of texts; None: they are loaded as a complete run says.
+        place: where they lie by now, as keys of the task; None or empty: where the study has them.
         trust_code: let that run name code that is not hprune's, such as a kind of task of your own.
 
     Returns:
@@ -162,7 +172,7 @@ def score_study(
             under this name.
     """
     if spec.of_texts:
-        return _score_texts(root, study, spec, data or _data_of(root, study, spec, trust_code=trust_code))
+        return _score_texts(root, study, spec, data or _data_of(root, study, spec, place, trust_code))
     runs, missing = _scoring_runs(root, study, spec)
     dynamics = StoredDynamics.open([run.path for run in runs], spec.measured)
     dynamics = dynamics.prefix(runs=spec.runs, epochs=spec.epochs, skip=spec.skip_epochs or 0)
@@ -172,16 +182,16 @@ def score_study(
     return path
 
 
-def _data_of(root: Path, study: str, spec: ScoreSpec, *, trust_code: bool) -> TaskData:
-    """The tables of a study's task."""
-    from hprune.report import samples_of_study
+def _data_of(root: Path, study: str, spec: ScoreSpec, place: Mapping[str, Any] | None, trust_code: bool) -> TaskData:
+    """The tables of a study's task, which are those that its runs were trained on."""
+    from hprune.report import unchanged_study
 
     if all(state_of(run.path) != "done" for run in runs_of(root, study)):
         raise ValueError(
             f"score {spec.name} needs no run, but the data of study {study!r}, and only a complete run says which they "
             "are: there is none yet; train one first (python -m hprune.train +experiment=...)"
         )
-    return samples_of_study(root, study, trust_code=trust_code)
+    return unchanged_study(root, study, place=place, trust_code=trust_code)[1]
 
 
 def _score_texts(root: Path, study: str, spec: ScoreSpec, data: TaskData) -> Path:

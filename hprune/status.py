@@ -20,7 +20,7 @@ from hprune.storage.studies import StudyRun, planned_seeds, references_of, studi
 LONGEST_MESSAGE = 300
 
 
-@command("status")
+@command("status", reads=True)
 def main(cfg: DictConfig) -> None:
     """Print a table of the studies and one of the runs; `study=NAME` for the runs of one study only."""
     root = root_of(cfg)

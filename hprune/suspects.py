@@ -18,6 +18,7 @@ from hprune.science.scores.confidence import confidence
 from hprune.science.select import kept_values
 from hprune.science.triage import favoured
 from hprune.storage.dynamics import StoredDynamics, records_behind
+from hprune.storage.exports import free_name
 from hprune.storage.manifests import read_manifest
 from hprune.storage.predictions import load_predictions
 from hprune.storage.runs import state_of
@@ -189,5 +190,5 @@ def _with_texts(sheet: pa.Table, data: TaskData, chosen: NDArray[np.int64]) -> p
         column = rows[name]
         if pa.types.is_nested(column.type):
             column = pa.array([json.dumps(value, ensure_ascii=False) for value in column.to_pylist()], pa.string())
-        sheet = sheet.append_column(f"data_{name}" if name in OWN else name, column)
+        sheet = sheet.append_column(free_name(name, {*OWN, *sheet.column_names}, prefix="data_"), column)
     return sheet

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from hprune.science.records import Scores
 from hprune.science.subset import check_scored
 from hprune.science.triage import TABLE, Decisions, decide, of_decisions
 from hprune.storage import shapes
-from hprune.storage.exports import check_target, provenance_path, write_export
-from hprune.storage.files import read_json, sha256_of_file, write_json
+from hprune.storage.exports import check_target, export_ready, provenance_path, write_export
+from hprune.storage.files import read_json, sha256_of_file
+from hprune.storage.override import override
 from hprune.storage.places import local_path
 from hprune.storage.scores import load_scores, main_h, save_scores, score_path
 from hprune.storage.sheets import check_sheet, read_sheet
@@ -49,22 +51,22 @@ class Study:
     h: Scores
 
 
-@command("triage")
+@command("triage", reads=True)
 def main(cfg: DictConfig) -> None:
     """Write a sheet, or read it back."""
     out = None if cfg.out is None else local_path(cfg.out, "out")
     sheet = None if cfg.read is None else local_path(cfg.read, "read")
     check_choices(cfg, out=out, sheet=sheet)
-    study = _study(cfg)
+    study, writing = _study(cfg), {"formulas": cfg.formulas, "overwrite": cfg.overwrite}
     if sheet is None:
         assert out is not None, "checked above"
-        write_sheet(study, out, values=plain(cfg["values"]), folds=cfg.folds, formulas=cfg.formulas)
+        write_sheet(study, out, values=plain(cfg["values"]), folds=cfg.folds, **writing)
         return
     decisions = decisions_of(study, sheet)
-    table = None if out is None else corrected(study, decisions)  # both can be made, or neither is
-    save_decisions(study, decisions, name=cfg.name, overwrite=cfg.overwrite)
-    if out is not None and table is not None:
-        write_corrected(study, decisions, table, out, sheet=sheet, formulas=cfg.formulas)
+    with ExitStack() as written:  # both can be made, or neither is
+        if out is not None:
+            written.enter_context(corrected_ready(study, decisions, out, sheet=sheet, **writing))
+        save_decisions(study, decisions, name=cfg.name, overwrite=cfg.overwrite)
 
 
 def check_choices(cfg: DictConfig, *, out: Path | None, sheet: Path | None) -> None:
@@ -83,20 +85,21 @@ def check_choices(cfg: DictConfig, *, out: Path | None, sheet: Path | None) -> N
     if sheet is not None and out is not None and sheet.resolve() == out.resolve():
         raise ValueError(f"out={out} is the sheet that is read; give the corrected split another name")
     if out is not None:
-        check_target(out, overwrite=cfg.overwrite)
+        check_target(out)
 
 
 def _study(cfg: DictConfig) -> Study:
-    from hprune.report import unchanged_study
+    from hprune.report import place_of, unchanged_study
 
     root = root_of(cfg)
-    task, data, _ = unchanged_study(root, cfg.study, trust_code=cfg.trust_code)
+    task, data, _ = unchanged_study(root, cfg.study, place=place_of(cfg), trust_code=cfg.trust_code)
     if cfg.scores is None:
         tables = sorted((existing_study(root, cfg.study) / "scores").glob("h_score*.parquet"))
         h = main_h(root, cfg.study, [load_scores(path) for path in tables])
         if h is None:
             raise ValueError(
-                f"study {cfg.study!r} has no table of H yet; make it with: python -m hprune.score study={cfg.study}"
+                f"study {cfg.study!r} has no table of H yet; make it with: "
+                f"python -m hprune.score {override('study', cfg.study)}"
             )
     else:
         h = load_scores(score_path(root, cfg.study, cfg.scores))
@@ -104,25 +107,26 @@ def _study(cfg: DictConfig) -> Study:
     return Study(root, cfg.study, task, data, h)
 
 
-def write_sheet(study: Study, out: Path, *, values: Any, folds: str | None, formulas: str) -> None:
+def write_sheet(study: Study, out: Path, *, values: Any, folds: str | None, formulas: str, overwrite: bool) -> None:
     """Write the samples whose H is one of `values`, the most suspicious first, and where they come from.
 
     Raises:
-        ValueError: if there are none, or the records behind H are gone.
+        ValueError: if there are none, the records behind H are gone, or something else stands there.
     """
     table, how = suspects_of(study.root, study.name, study.task, study.data, study.h, values=values, folds=folds)
-    changed = write_export(out, table, table["sample_id"].to_numpy(), formulas=formulas)
+    facts = {**_facts(study), "samples": table.num_rows, "full_samples": study.data.train.num_rows, **how}
+    ids = table["sample_id"].to_numpy()
+    changed = write_export(out, table, ids, formulas=formulas, provenance=facts, overwrite=overwrite)
     if changed:
         log.info(
             "%s: put a ' before %d cells that a spreadsheet would take for formulas; "
             "only decision, new_label and sample_id are read back", out, sum(changed.values()),
         )  # fmt: skip
-    facts = {**_facts(study), "samples": table.num_rows, "full_samples": study.data.train.num_rows}
-    write_json(provenance_path(out), {**facts, **how, "formulas_escaped": changed})
     log.info(
         "wrote %s of %s samples to %s; write keep, drop or relabel under decision (blank: keep) and, to relabel, the "
-        "class under new_label, then: python -m hprune.triage study=%s read=%s out=corrected.parquet",
-        f"{table.num_rows:,}", f"{study.data.train.num_rows:,}", out, study.name, out,
+        "class under new_label, then: python -m hprune.triage %s %s out=corrected.parquet",
+        f"{table.num_rows:,}", f"{study.data.train.num_rows:,}", out,
+        override("study", study.name), override("read", out),
     )  # fmt: skip
 
 
@@ -195,9 +199,9 @@ def save_decisions(study: Study, decisions: Decisions, *, name: str, overwrite: 
     new.replace(path)
     log.info(
         "%s of the %s samples in the sheet; table %s (relabelled samples count as dropped there: their label in this "
-        "data is wrong). An arm of it: python -m hprune.train +experiment=... study=%s subset=triaged%s",
-        _said(decisions.counts), f"{decisions.looked_at:,}", path, study.name,
-        "" if name == TABLE else f" subset.scores={name}",
+        "data is wrong). An arm of it: python -m hprune.train +experiment=... %s subset=triaged%s",
+        _said(decisions.counts), f"{decisions.looked_at:,}", path, override("study", study.name),
+        "" if name == TABLE else f" {override('subset.scores', name)}",
     )  # fmt: skip
     return path
 
@@ -226,20 +230,29 @@ def corrected(study: Study, decisions: Decisions) -> pa.Table:
     return with_labels(study.task, splits["train"], decisions.relabelled, study.data.label_names).take(pa.array(kept))
 
 
-def write_corrected(
-    study: Study, decisions: Decisions, table: pa.Table, out: Path, *, sheet: Path, formulas: str
-) -> None:
-    """Write the corrected train split, and what was changed."""
-    tell_escaped(out, changed := write_export(out, table, np.empty(0, np.int64), formulas=formulas))
+@contextmanager
+def corrected_ready(
+    study: Study, decisions: Decisions, out: Path, *, sheet: Path, formulas: str, overwrite: bool
+) -> Iterator[None]:
+    """Write the corrected train split, and what was changed, to their places when the block has succeeded.
+
+    Raises:
+        ValueError: as in `corrected` and `export_ready`.
+    """
+    table = corrected(study, decisions)
     ids, labels, names = study.data.train["sample_id"].to_numpy(), study.data.train["label"], study.data.label_names
     relabelled = [
         {"sample_id": i, "from": names[labels[int(np.searchsorted(ids, i))].as_py()], "to": names[new]}
         for i, new in sorted(decisions.relabelled.items())
     ]
     facts = {**_facts(study), "samples": table.num_rows, "full_samples": ids.size, "decisions": decisions.counts}
-    facts |= {"sheet": {"file": sheet.name, "sha256": sha256_of_file(sheet)}, "formulas_escaped": changed}
-    write_json(provenance_path(out), {**facts, "dropped": list(decisions.dropped), "relabelled": relabelled})
-    log.info("wrote %s rows to %s; train on them with task.train_file=%s", f"{table.num_rows:,}", out, out)
+    facts |= {"sheet": {"file": sheet.name, "sha256": sha256_of_file(sheet)}}
+    facts |= {"dropped": list(decisions.dropped), "relabelled": relabelled}
+    nobody = np.empty(0, np.int64)
+    with export_ready(out, table, nobody, formulas=formulas, provenance=facts, overwrite=overwrite) as changed:
+        yield
+    tell_escaped(out, changed)
+    log.info("wrote %s rows to %s; train on them with %s", f"{table.num_rows:,}", out, override("task.train_file", out))
 
 
 def _facts(study: Study) -> dict[str, Any]:

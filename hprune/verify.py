@@ -19,7 +19,7 @@ from hprune.root import root_of
 from hprune.verifying.everything import Verified, verify
 
 
-@command("verify")
+@command("verify", reads=True)
 def main(cfg: DictConfig) -> None:
     """Verify all results under `paths.root`.
 

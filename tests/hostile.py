@@ -393,7 +393,7 @@ def _try_config(root: Path, case: tuple[str, list[tuple[int, Any]]]) -> None:
         root_of(config)
         check_writing(config)
         check_whole("seed", config.seed, low=0)
-        check_target(local_path(config.out, "out"), overwrite=config.overwrite)
+        check_target(local_path(config.out, "out"))
         _use_subset(subset_of(config), config.seed)
     elif name == "report":
         root_of(config)

@@ -156,7 +156,7 @@ def test_export_gives_the_kept_rows_untouched(
     assert table["label"].to_pylist() == original["label"].to_pylist()
     assert table["sample_id"].to_pylist() == kept.tolist()
     assert table["h_score"].to_pylist() == scores.values[(scores.values > 0) & (scores.values < 3)].tolist()
-    code, _, err = run_command("export", "study=s", f"out={out}", f"paths.root={root}")
+    code, _, err = run_command("export", "study=s", "subset=full", f"out={out}", f"paths.root={root}")
     assert code == 1
     assert "exists and is not replaced" in err
 

@@ -259,7 +259,7 @@ def test_letters_of_every_script_stay() -> None:
 def test_an_export_holds_no_formula_and_says_what_it_changed(
     root: Path, tmp_path: Path, run_command: Command, suffix: str
 ) -> None:
-    bad = ["=cmd|'/C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"]
+    bad = ["=cmd|'/C calc'!A0", "+A1", "-1+A", "@SUM(A1)", "\t=1", "＝1"]
     texts = [bad[i % 6] + str(i) if i % 2 else f"fine {i}, a=b" for i in range(24)]
     with (root / "train.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "label"), *((text, "ny"[i % 2]) for i, text in enumerate(texts))])

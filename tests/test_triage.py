@@ -172,11 +172,13 @@ def test_planted_wrong_labels_that_are_relabelled_give_the_truth(two: tuple[Made
 def test_nothing_is_replaced_unasked(two: tuple[Made, pa.Table], tmp_path: Path) -> None:
     made, _ = two
     sheet = tmp_path / "sheet.csv"
-    made.triage(f"out={sheet}")
-    assert "exists and is not replaced" in made.triage(f"out={sheet}", code=1)
+    for _ in range(2):  # the second time it holds what would be written
+        made.triage(f"out={sheet}")
+    assert "exists and is not replaced" in made.triage(f"out={sheet}", "values=0..S", code=1)
     made.triage(f"read={sheet}")
     assert "holds these decisions already" in made.triage(f"read={sheet}")
     fill_in(sheet, lambda row: {"decision": "drop"})
+    assert "exists and is not replaced" in made.triage(f"out={sheet}", code=1)
     said = made.triage(f"read={sheet}", f"out={tmp_path}/corrected.parquet", code=1)
     assert "holds other decisions (4 keep, 0 drop, 0 relabel; now 0 keep, 4 drop, 0 relabel)" in said
     assert "keep both with name=NAME, or set overwrite=true" in said

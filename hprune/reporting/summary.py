@@ -2,6 +2,8 @@
 
 Schema of `report.json` (schema_version 2):
     study, task, model, created, primary_metric, label_names, full_samples
+    weights: {name, sha256, hub, commit} | null   that the model started from: the name by its folder or hub id, and the
+        digest of the folder's files, or the commit; null from scratch
     margin: how much arms may differ in the primary metric and be called equivalent, stated with the runs, or null;
         margin_found: {margin, why, comparison_runs, ...} as found and fixed, when so many comparison runs were
             complete; null: it was given, or not fixed
@@ -79,6 +81,9 @@ Schema of `report.json` (schema_version 2):
     data_map: {scores, S, E, measured, samples, by_h: [{value, count, confidence, variability}],
                points: {h, confidence, variability}} | null
         means of all samples at each H, and at most 2000 samples drawn with a fixed seed; null if the records are gone
+    data: {fault: "unreadable" | "changed", sets: [name], told} | null
+        the data of the study cannot be read, or its train split (or only these sets to evaluate on) changed since its
+        runs; null: they are those of the runs
     duplicates: {train: {texts, groups, samples, conflicting}, evaluation: {eval set: {samples, in_train}},
                  by_h: [{value, count, duplicates, leaks}]} | null
         of normalised texts: all of train (rows, where samples are parts of these); those that occur more than once in
@@ -104,6 +109,7 @@ from hprune.reporting.arms import Arm, arms_of
 from hprune.reporting.comparisons import rows_of
 from hprune.reporting.convergence import convergence_of
 from hprune.reporting.data_map import map_of
+from hprune.reporting.data_state import state_of_data
 from hprune.reporting.diagnosis import diagnose
 from hprune.reporting.duplicates import overlap_of
 from hprune.reporting.examples import example_rows
@@ -113,6 +119,7 @@ from hprune.reporting.matrix import matrix_of
 from hprune.reporting.methods import methods_of
 from hprune.reporting.predicted import Predictions
 from hprune.reporting.ticket_plan import ticket_plan
+from hprune.reporting.weights import weights_of
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
@@ -128,7 +135,13 @@ MOST_VALUES = 1000
 """An integer score that takes more is shown in bins, like a real-valued one."""
 
 
-def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def summarise(
+    root: Path,
+    study: str,
+    data: TaskData | None,
+    judge: Mapping[str, Any] | None = None,
+    why: str | None = None,
+) -> dict[str, Any]:
     """Gather everything that a study says, from its complete runs and score tables.
 
     Args:
@@ -136,6 +149,7 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
         study: its name.
         data: the task's tables, for class counts and texts; None if they are no longer at hand.
         judge: what an independent judge says, if it was asked.
+        why: the tables are not at hand, if it is known.
 
     Raises:
         ValueError: if the study does not exist or has no complete run.
@@ -161,6 +175,7 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
         "study": study,
         "task": first["key"]["task"],
         "model": first["key"]["model"],
+        "weights": weights_of(first),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "primary_metric": primary,
         "margin": margin,
@@ -189,6 +204,7 @@ def summarise(root: Path, study: str, data: TaskData | None, judge: Mapping[str,
         "convergence": convergence_of(scores, functools.partial(records_behind, root, study)),
         "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
         "data_map": map_of(root, study, of_h),
+        "data": state_of_data(data, first, why, study),
         "duplicates": overlap_of(data, first["data_hash"], of_h),
         "samples": _samples(of_h, data),
         "provenance": {

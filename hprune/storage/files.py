@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from hprune.storage.places import check_stays
 
 ROW_GROUP = 2**20
 """Rows of a table that are written, and can be read, at a time."""
@@ -42,11 +45,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: if the folder cannot be written or the disk is full; whatever stood at `path` is untouched.
+        ValueError: if it lies below a root of results, and links lead from there out of the root.
     """
-    temporary = path.with_name(f".{path.name}.{PLACE}.{os.getpid()}.tmp")
+    check_stays(path)
+    temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_orphans(path)
+        remove_orphans(path)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -70,19 +75,37 @@ def flush_folder(folder: Path) -> None:
             os.close(there)
 
 
-def _remove_orphans(path: Path) -> None:
-    """Remove temporary files of `path` whose process, of this machine, is no more."""
+def temporary_of(path: Path) -> Path:
+    """Where this process writes what will stand at `path`."""
+    return path.with_name(f".{path.name}.{PLACE}.{os.getpid()}.tmp")
+
+
+def remove_orphans(path: Path) -> None:
+    """Remove temporary files and folders of `path` whose process, of this machine, is no more."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.{PLACE}.*.tmp"):
         pid = left.name.split(".")[-2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            left.unlink(missing_ok=True)
+            remove(left)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, keys in the order given, whole or not at all; NaN is refused, as it is not JSON."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(content)
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def json_text(content: Any) -> str:
+    """JSON as our files hold it."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:

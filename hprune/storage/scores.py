@@ -28,6 +28,7 @@ from hprune.storage.files import (
     table_writer,
 )
 from hprune.storage.manifests import read_identity
+from hprune.storage.override import override
 from hprune.storage.places import below, local_path
 from hprune.storage.studies import runs_of, study_folder
 
@@ -290,14 +291,15 @@ def _path_of(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -
     """Where a table of a subset lies, which must be there."""
     path = local_path(name, f"subset.{key}") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():
-        own = "" if name == "h_score" or name.endswith(".parquet") else f" score={name}"
+        own = "" if name == "h_score" or name.endswith(".parquet") else f" {override('score', name)}"
         if name.startswith("h_score-seeds"):
             runs = name.removeprefix("h_score-seeds").partition("-")[0].replace("+", ",")
             own = f" score.seeds=[{runs}] score.by_seeds=true"
         others = sorted(other.stem for other in path.parent.glob(f"{path.stem}-*.parquet"))
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "
-            f"make it with: python -m hprune.score study={study}{own}, or name another with subset.{key}=NAME or FILE"
+            f"make it with: python -m hprune.score {override('study', study)}{own}, "
+            f"or name another with subset.{key}=NAME or FILE"
             + (f"; the study has {', '.join(others)}" if others else "")
         )
     return path

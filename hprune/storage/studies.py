@@ -19,7 +19,7 @@ from hprune.storage.bound import place_of
 from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
-from hprune.storage.places import below
+from hprune.storage.places import below, check_stays, keep_below
 from hprune.storage.plan_file import (
     SECTIONS,
     TICKETS,
@@ -75,7 +75,7 @@ def study_folder(root: Path, study: str) -> Path:
         ValueError: if the name cannot be a folder's name.
     """
     check_name("study", study)
-    return root / "studies" / study
+    return keep_below(root) / "studies" / study
 
 
 def existing_study(root: Path, study: str) -> Path:
@@ -120,10 +120,12 @@ def add_run(
         plans: whether this says what the study plans; a command says it once, with the first of its runs.
 
     Raises:
-        ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs.
+        ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs; or links
+            lead from the study's folder out of the root.
     """
     own = {name: config[name] for name in SECTIONS if config and name in config}
     plan = StudyPlan(expected_seeds, tuple(tickets), own, content_of(folder.settings) if own else {})
+    check_stays(_pointer(root, study, folder.path, purpose))  # before pointers beside it are removed
     with one_writer(study_folder(root, study)):
         if purpose == "scoring":
             _check_same_settings(root, study, folder)

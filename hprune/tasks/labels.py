@@ -1,17 +1,66 @@
-"""Classes of samples: the names of the classes, and each label as its number."""
+"""Classes of samples: the names of the classes, and each label as the number of its class, by value."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 from numpy.typing import NDArray
 
-from hprune.tasks.columns import is_text
+from hprune.tasks.columns import is_text, is_untyped
 from hprune.tasks.spec import TaskSpec
+
+NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+"""A whole number as it is written: 011, +1 and 1e3 are texts, as two ids that differ in a zero are two."""
+WHOLE_FLOAT = re.compile(r"(-?)(0|[1-9][0-9]*)\.0*")
+"""What pandas makes of whole numbers with gaps."""
+FRACTION = re.compile(r"-?(0|[1-9][0-9]*)?\.[0-9]+")
+NO_VALUE = frozenset(pa.csv.ConvertOptions().null_values)
+"""Spellings of nothing in a column of numbers or booleans; in a column of texts they are texts."""
+BOOLEANS = {"false": False, "true": True}
+SPELLINGS = BOOLEANS | {"no": False, "off": False, "yes": True, "on": True}
+"""What YAML takes for a boolean, in any case."""
+
+Kind = Literal["texts", "numbers", "booleans"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a split as texts, so that equal values are equal texts; null: none."""
+
+    kind: Kind
+    values: pa.ChunkedArray  # (rows,) large_string: 1 for 1.0, true for TRUE, a text without space around it
+    written: Mapping[str, str]
+    """How a boolean is written most often."""
+    positions: tuple[str, ...] | None = None
+    """What the data itself calls 0, 1, ..: the names of a ClassLabel."""
+
+    @property
+    def distinct(self) -> list[str]:
+        """The different labels, sorted by value."""
+        found: list[str] = pc.unique(self.values.drop_null()).to_pylist()
+        return sorted(found, key=int) if self.kind == "numbers" else sorted(found)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a task, and what stands for each of them in a column of numbers, of booleans or of texts."""
+
+    names: tuple[str, ...]
+    numbers: tuple[str, ...]
+    booleans: tuple[str, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """A text is a name."""
+        return self.names
 
 
 def class_labels(
@@ -26,77 +75,248 @@ def class_labels(
         names: those to use if `task.label_names` gives none.
 
     Raises:
-        ValueError: if a column holds no labels, or one that is not known.
+        ValueError: if a column holds no labels, one that is not known, or one of which it cannot be told whether it is
+            a class.
     """
-    names = spec.label_names if spec.label_names is not None else names
-    plain = {name: _with_plain_labels(spec, name, raw) for name, raw in splits.items()}
-    found, by_name = _classes(spec, plain.get("train", next(iter(plain.values()))), names)
-    if not found:
+    read = {name: read_labels(spec, name, raw) for name, raw in splits.items()}
+    classes = classes_of(spec, read.get("train", next(iter(read.values()))), names)
+    if not classes.names:
         raise ValueError(f"task {spec.name!r}: no row of the train split can be used, none has a label")
-    if by_name:
-        plain = {name: _with_text_labels(raw, spec.label) for name, raw in plain.items()}
-    return {name: _label_numbers(spec, name, raw[spec.label], found) for name, raw in plain.items()}, found
+    return {name: _class_numbers(spec, name, labels, classes) for name, labels in read.items()}, classes.names
 
 
-def _with_plain_labels(spec: TaskSpec, split: str, raw: pa.Table) -> pa.Table:
-    """The split with its labels as int64, or as stripped texts; none where they are blank."""
-    at, labels = raw.column_names.index(spec.label), raw[spec.label]
-    if is_text(labels.type):
-        labels = pc.utf8_trim_whitespace(labels.cast(pa.large_string()))
-        labels = pc.if_else(pc.equal(labels, ""), None, labels)
-    else:
-        labels = _integers(spec, split, labels)
-    return raw.set_column(at, raw.schema.field(at).with_type(labels.type), labels)
+def read_labels(spec: TaskSpec, split: str, raw: pa.Table) -> Labels:
+    """The labels of a split by value.
 
+    Texts of a file without types (CSV, TSV) are numbers, or booleans, if all of them are; those of a file with types
+    are texts.
 
-def _with_text_labels(raw: pa.Table, label: str) -> pa.Table:
-    return raw.set_column(raw.column_names.index(label), label, raw[label].cast(pa.large_string()))
-
-
-def _classes(spec: TaskSpec, train: pa.Table, given: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
-    """Names of the classes, and whether labels that are numbers are such names, too, not positions among them.
-
-    The names are given, or the hub's, or found in train: the sorted texts, or the sorted numbers from 0 on.
+    Raises:
+        ValueError: if they are neither names nor whole numbers.
     """
-    metadata = (train.schema.field(spec.label).metadata or {}).get(b"names")
-    hub = None if metadata is None else tuple(json.loads(metadata))
-    labels = pc.unique(train[spec.label].drop_null()).to_pylist()
-    text = is_text(train[spec.label].type)
-    if given is not None:
-        if hub is not None and hub != tuple(given) and set(hub) == set(given):
-            raise ValueError(
-                f"task {spec.name!r}: task.label_names={list(given)} are the classes of the data in another order; "
-                f"there 0, 1, .. are {list(hub)}: give them in that order, or set task.label_names=null"
-            )
-        called_by_names = hub is None and set() < {str(label) for label in labels} - {"-1"} <= set(given)
-        return tuple(given), text or called_by_names
-    if hub is not None:
-        return hub, text
-    found = set(labels) - {"-1"} if text else {number for number in labels if number >= 0}
-    return tuple(str(label) for label in sorted(found)), True
+    field, column = raw.schema.field(spec.label), raw[spec.label]
+    metadata = (field.metadata or {}).get(b"names")
+    positions = None if metadata is None else tuple(json.loads(metadata))
+    if not is_text(field.type):
+        boolean = pa.types.is_boolean(field.type)
+        values = column if boolean else _integers(spec, split, column)
+        return Labels("booleans" if boolean else "numbers", values.cast(pa.large_string()), {}, positions)
+    stripped = pc.utf8_trim_whitespace(column.cast(pa.large_string()))
+    stripped = pc.if_else(pc.equal(stripped, ""), None, stripped)
+    if is_untyped(field):
+        return _by_value(spec, split, stripped, positions)
+    return Labels("texts", stripped, {}, positions)
 
 
-def _label_numbers(spec: TaskSpec, split: str, labels: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
-    """(rows,) class numbers in 0..K-1, -1 where there is no label."""
-    text = is_text(labels.type)
-    found = pc.index_in(labels, pa.array(list(names) if text else range(len(names)), labels.type))
-    unknown = sorted(set(pc.unique(labels.filter(pc.is_null(found))).to_pylist()) - {None, -1, "-1"})
-    if unknown and text:
+def classes_of(spec: TaskSpec, train: Labels, default: Sequence[str] | None = None) -> Classes:
+    """The classes: given, or the data's own (of a ClassLabel), or the sorted values of the train split.
+
+    Raises:
+        ValueError: if the names do not fit the values, or could mean several things.
+    """
+    given = spelled(spec, train) if spec.label_names is not None else None if default is None else tuple(default)
+    names = train.positions if given is None else given
+    if names is not None:
+        _check_order(spec, names, train.positions)
+        return _classes(names, numbers=_numbers(spec, train, names))
+    found = [label for label in train.distinct if label != "-1"]
+    if train.kind == "numbers":
+        if train.distinct in (["-1", "1"], ["-1", "0", "1"]):
+            _refuse_minus_one(spec, train.distinct)
+        found = [label for label in found if int(label) >= 0]
+    names = tuple(train.written.get(label, label) for label in found)
+    return _classes(names, numbers=names, booleans=found)
+
+
+def _check_order(spec: TaskSpec, names: tuple[str, ...], own: Sequence[str] | None) -> None:
+    """Refuse names that are the data's own in another order."""
+    if own is not None and own != names and set(own) == set(names):
         raise ValueError(
-            f"task {spec.name!r}: the {split} split has labels {unknown[:5]}, known are {list(names[:10])}; "
-            "correct the data or set task.label_names"
+            f"task {spec.name!r}: task.label_names={list(names)} are the classes of the data in another order; "
+            f"there 0, 1, .. are {list(own)}: give them in that order, or set task.label_names=null"
         )
-    if unknown:
+
+
+def _numbers(spec: TaskSpec, train: Labels, names: tuple[str, ...]) -> Sequence[str]:
+    """The number that stands for each class: its place, or its name if the labels are among the names by value.
+
+    K names for K numbers of which some are negative are theirs in their order; of a question, a number is a place.
+    """
+    places = tuple(map(str, range(len(names))))
+    values = train.distinct
+    if train.positions is not None:
+        return places
+    if train.kind == "booleans" or _are_names(train, names):
+        return [_number(name) or name for name in names]
+    if spec.label_names is None or hasattr(spec.kind, "num_options") or not all(map(NUMBER.fullmatch, values)):
+        return places
+    values = sorted(values, key=int)
+    if not values or int(values[0]) >= 0 or set(values) == {"-1", *places}:
+        return places
+    if len(values) == len(places) and (values[0] != "-1" or len(values) == 2 or places[-1] not in values):
+        return values
+    if values[0] == "-1" and len(values) > 1 and (len(values) == len(places) or places[-1] not in values):
+        _refuse_minus_one(spec, values)  # -1, 0, 2 for three names, or -1, 1
+    return places
+
+
+def _refuse_minus_one(spec: TaskSpec, values: Sequence[str]) -> None:
+    listed, rest = ",".join(values), ",".join(values[1:])
+    without = f"task.label_names=[{rest}], or empty cells," if len(values) > 2 else "empty cells"
+    raise ValueError(
+        f"task {spec.name!r}: column {spec.label!r} has the labels {listed.replace(',', ', ')}, where -1 may be a "
+        f"class or mean no label: task.label_names=[{listed}] says that it is a class, {without} that it means none"
+    )
+
+
+def _are_names(train: Labels, names: Sequence[str]) -> bool:
+    """Whether the labels, -1 aside, are among the names by value."""
+    known = {*names, *(number for name in names if (number := _number(name)) is not None)}
+    return train.kind != "booleans" and set() < set(train.distinct) - {"-1"} <= known
+
+
+def spelled(spec: TaskSpec, labels: Labels) -> tuple[str, ...]:
+    """The names of `task.label_names` as texts; what YAML made booleans (no, yes, on, off) as the data has it.
+
+    Raises:
+        ValueError: if the data has it in two ways.
+    """
+    texts = labels.distinct if labels.kind == "texts" else []
+    return tuple(meant(name, texts, of=f"column {spec.label!r}") for name in spec.label_names or ())
+
+
+def meant(name: str | bool, texts: Iterable[str], *, of: str) -> str:
+    """A name as a text: the one of some texts that YAML makes this boolean of; any other stays.
+
+    Args:
+        name: a name, or what YAML made of it.
+        texts: that it may be.
+        of: whose, for the message.
+
+    Raises:
+        ValueError: if it may be several.
+    """
+    if not isinstance(name, bool):
+        return name
+    found = [text for text in texts if SPELLINGS.get(text.lower()) is name]
+    if len(found) > 1:
         raise ValueError(
-            f"task {spec.name!r}: the {split} split has labels {unknown[:5]}, but with {len(names)} classes "
-            f"({', '.join(names[:10])}) they lie in 0..{len(names) - 1}, or -1 for no label; "
-            "correct the data or set task.label_names"
+            f"task.label_names holds the boolean {str(name).lower()}, which may be any of {', '.join(found)} of {of}: "
+            f"""put every name in quotes, as in 'task.label_names=["{found[0]}","{found[1]}"]'"""
+        )
+    return found[0] if found else str(name)
+
+
+def in_words(spec: TaskSpec, train: pa.Table, source: TaskSpec, raw: pa.Table) -> pa.Table:
+    """A further set, with names for its labels where those of the task are values and no places, such as -1, 0, 1.
+
+    Args:
+        spec: the task.
+        train: its train split as it came.
+        source: the set as a task of its own.
+        raw: its split.
+    """
+    classes, labels = classes_of(spec, read_labels(spec, "train", train)), read_labels(source, "further", raw)
+    at = raw.column_names.index(source.label)
+    if labels.kind != "numbers" or labels.positions or "-1" not in classes.numbers or labels.distinct == ["-1"]:
+        return raw
+    return raw.set_column(at, source.label, _called(labels.values, classes.names, classes.numbers))
+
+
+def _classes(names: Iterable[str], *, numbers: Iterable[str], booleans: Iterable[str] | None = None) -> Classes:
+    names = tuple(names)
+    if booleans is None:
+        booleans = (str(SPELLINGS[name.lower()]).lower() if name.lower() in SPELLINGS else name for name in names)
+    return Classes(names, tuple(numbers), tuple(booleans))
+
+
+def _class_numbers(spec: TaskSpec, split: str, labels: Labels, classes: Classes) -> NDArray[np.int64]:
+    """(rows,) class numbers in 0..K-1, -1 where there is no label."""
+    kind, names, values = labels.kind, classes.names, labels.values
+    if labels.positions is not None and kind == "numbers" and set(labels.positions) == set(names):
+        kind, values = (
+            "texts",
+            _called(values, labels.positions, list(map(str, range(len(names))))),
+        )  # by the split's own order
+    elif kind == "texts" and not set(labels.distinct) & set(names) and all(map(NUMBER.fullmatch, labels.distinct)):
+        kind = "numbers"
+    known = getattr(classes, kind)
+    found = pc.index_in(values, pa.array(known, pa.large_string()))
+    unknown = set(pc.unique(values.filter(pc.is_null(found))).to_pylist()) - {None, "-1"}
+    if unknown:
+        raise ValueError(f"task {spec.name!r}: the {split} split has labels {_told(kind, unknown, classes)}")
+    if split != "train" and "-1" in known and known != names and labels.distinct == ["-1"]:
+        raise ValueError(
+            f"task {spec.name!r}: every label of the {split} split is -1, which is {names[known.index('-1')]} in the "
+            f"train split: if it means no label here, leave the split out with task.splits.{split}=null"
         )
     return pc.fill_null(found, -1).to_numpy().astype(np.int64)
 
 
+def _told(kind: Kind, unknown: Iterable[str], classes: Classes) -> str:
+    """Labels that are not known, those that are, and the way out."""
+    names, last = classes.names, len(classes.names) - 1
+    if kind == "numbers" and classes.numbers == tuple(map(str, range(len(names)))) != names:
+        return (
+            f"{sorted(map(int, unknown))[:5]}, but with {len(names)} classes ({', '.join(names[:10])}) they lie in "
+            f"0..{last}, or -1 for no label; correct the data or set task.label_names"
+        )
+    known = getattr(classes, kind)
+    if kind == "booleans":
+        return (
+            f"{sorted(unknown)[:5]}, which are booleans, and known are {list(names[:10])}: booleans are classes by "
+            "value, so set task.label_names=[false,true] or null, or write other labels in the data"
+        )
+    means = "" if known == names else f" for {', '.join(names[:10])}"
+    return f"{sorted(unknown)[:5]}, known are {list(known[:10])}{means}; correct the data or set task.label_names"
+
+
+def _called(values: pa.ChunkedArray, names: Sequence[str], numbers: Sequence[str]) -> pa.ChunkedArray:
+    """Numbers as the names that they stand for; others stay."""
+    at = pc.index_in(values, pa.array(numbers, pa.large_string()))
+    return pc.coalesce(pa.array(names, pa.large_string()).take(at.combine_chunks()), values)
+
+
+def _number(text: str) -> str | None:
+    """A whole number in its one spelling; None if it is none."""
+    if NUMBER.fullmatch(text):
+        return text
+    found = WHOLE_FLOAT.fullmatch(text)
+    return None if found is None else found[2] if found[2] == "0" else found[1] + found[2]
+
+
+def _by_value(spec: TaskSpec, split: str, texts: pa.ChunkedArray, positions: tuple[str, ...] | None) -> Labels:
+    """Texts without types as what they are, if all are of one kind: whole numbers, or booleans."""
+    counts = {one["values"]: one["counts"] for one in texts.drop_null().value_counts().to_pylist()}
+    some = [text for text in counts if text not in NO_VALUE]
+    numbers = {text: number for text in some if (number := _number(text)) is not None}
+    booleans = {text: text.lower() for text in some if text.lower() in BOOLEANS}
+    if len(numbers) == len(some):
+        return Labels("numbers", _replaced(texts, numbers), {}, positions)
+    if len(booleans) == len(some):
+        usual = sorted(booleans, key=lambda text: counts[text])
+        return Labels("booleans", _replaced(texts, booleans), {booleans[text]: text for text in usual}, positions)
+    fraction = next((text for text in some if text not in numbers and FRACTION.fullmatch(text)), None)
+    if fraction is not None and all(text in numbers or FRACTION.fullmatch(text) for text in some):
+        raise ValueError(_no_labels(spec, split, "numbers", fraction))
+    return Labels("texts", texts, {}, positions)
+
+
+def _replaced(texts: pa.ChunkedArray, values: Mapping[str, str]) -> pa.ChunkedArray:
+    """Each text's value, null for one that has none."""
+    at = pc.index_in(texts, pa.array(values.keys(), pa.large_string()))
+    return pa.chunked_array([pa.array(values.values(), pa.large_string()).take(at.combine_chunks())])
+
+
+def _no_labels(spec: TaskSpec, split: str, kind: object, example: object) -> str:
+    return (
+        f"task {spec.name!r}: labels of the {split} split must be class names or whole numbers, "
+        f"column {spec.label!r} is {kind}, for example {example!r}; correct the data or set task.label"
+    )
+
+
 def _integers(spec: TaskSpec, split: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whole numbers, booleans, or floats without a fraction (what pandas makes of integers with gaps), as int64."""
+    """Whole numbers, or floats without a fraction (what pandas makes of integers with gaps), as int64."""
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     try:
@@ -104,7 +324,4 @@ def _integers(spec: TaskSpec, split: str, column: pa.ChunkedArray) -> pa.Chunked
     except pa.ArrowException as error:
         values = column.drop_null().to_pylist()
         example = next((value for value in values if not isinstance(value, int | float) or value % 1), values[0])
-        raise ValueError(
-            f"task {spec.name!r}: labels of the {split} split must be class names or whole numbers, "
-            f"column {spec.label!r} is {column.type}, for example {example!r}; correct the data or set task.label"
-        ) from error
+        raise ValueError(_no_labels(spec, split, column.type, example)) from error

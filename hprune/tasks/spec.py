@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from hprune.data.checks import check_whole
 from hprune.storage.places import local_path
 from hprune.tasks.eval_set import EvalSetSpec, check_also
+from hprune.tasks.reading.delimited import DELIMITERS, QUOTINGS
 
 if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without paying for torch
     from torch import Tensor
@@ -42,8 +44,11 @@ class TaskSpec:
     """Columns that hold the text: one, or two for a pair, an article and a question, a question and its context."""
     label: str = "label"
     """Column of what is right: a class, an option, an answer."""
-    label_names: Sequence[str] | None = None
-    """Names of the classes in the order of their numbers; found in the data if not given."""
+    label_names: Sequence[str | bool] | None = None
+    """Names of the classes in the order of their numbers; found in the data if not given.
+
+    YAML makes booleans of no, yes, on, off: which of them is meant is known with the data.
+    """
     hub_id: str | None = None
     hub_config: str | None = None
     hub_revision: str | None = None
@@ -59,6 +64,10 @@ class TaskSpec:
     """Rows to use: regular expressions that columns must match, null for none; ids keep their gaps."""
     encoding: str = "utf8"
     """Of CSV and TSV files."""
+    delimiter: str = "auto"
+    """Of CSV and TSV files: comma, semicolon, tab, pipe; auto: the one that the header shows."""
+    quoting: str = "auto"
+    """Of CSV and TSV files: double, backslash, none; auto: found, or refused where it is not clear."""
     validation_fraction: float = 0.1
     """Share of the train split that is held out, stratified by label, when there is no validation split."""
     split_seed: int = 0
@@ -80,7 +89,7 @@ class TaskSpec:
         object.__setattr__(self, "text", _texts("task.text", self.text))
         _check_columns(self.text, self.label)
         if self.label_names is not None:
-            object.__setattr__(self, "label_names", _checked_names(_texts("task.label_names", self.label_names)))
+            object.__setattr__(self, "label_names", _checked_names(self.label_names))
         for key in PATHS:
             object.__setattr__(self, key, _located(key, getattr(self, key)))
         _check_plain(self)
@@ -210,6 +219,9 @@ def _check_plain(spec: TaskSpec) -> None:
         value = getattr(spec, key)
         if not (isinstance(value, str) or (value is None and key.startswith("hub"))):
             raise ValueError(f"task.{key} must be a text, got {value!r}")
+    for key, known in {"delimiter": DELIMITERS, "quoting": QUOTINGS}.items():
+        if getattr(spec, key) not in ("auto", *known):
+            raise ValueError(f"task.{key} must be one of auto, {', '.join(known)}, got {getattr(spec, key)!r}")
     if type(spec.validation_fraction) not in (int, float) or not 0 < spec.validation_fraction < 1:
         raise ValueError(f"task.validation_fraction must lie in (0, 1), got {spec.validation_fraction!r}")
     for key in ("max_train_samples", "max_eval_samples", "split_seed", "sample_seed"):
@@ -229,11 +241,11 @@ def _located(key: str, value: Any) -> Files:
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
-    """A text, or a list of texts and numbers, as texts without space around them."""
+    """A text, or a list of texts and numbers, as texts."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple)) or not all(isinstance(one, (str, int, float)) for one in listed):
         raise ValueError(f"{key} must be a list of names, got {value!r}")
-    return tuple(str(one).strip() if key == "task.label_names" else str(one) for one in listed)
+    return tuple(map(str, listed))
 
 
 def _check_columns(text: Sequence[str], label: Any) -> None:
@@ -275,12 +287,15 @@ def _patterns(where: Any) -> dict[str, str] | None:
     return patterns or None
 
 
-def _checked_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def _checked_names(given: Any) -> tuple[str | bool, ...]:
+    """Names without space around them, booleans as they are."""
+    names = [name.strip() for name in _texts("task.label_names", given)]
     if len(set(names)) < max(2, len(names)):
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         more = f", with {repeated} more than once" if repeated else ""
-        raise ValueError(f"task.label_names must be at least two different names, got {list(names)}{more}")
-    return names
+        raise ValueError(f"task.label_names must be at least two different names, got {names}{more}")
+    listed = [given] if isinstance(given, str) else given
+    return tuple(one if isinstance(one, bool) else name for one, name in zip(listed, names, strict=True))
 
 
 def settings_of_source(spec: TaskSpec) -> dict[str, Any]:

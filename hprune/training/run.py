@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from hprune.storage.lock import locked
 from hprune.storage.runs import (
     RunFolder,
     check_complete,
+    check_ours,
     fail_run,
     finish_run,
     run_folder,
@@ -36,7 +38,14 @@ from hprune.tasks.spec import TaskData
 from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.budget import StopAtStep
-from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
+from hprune.training.checkpoint import (
+    History,
+    Progress,
+    ResumeCheckpoint,
+    WholeCheckpoints,
+    check_checkpoint,
+    check_continues,
+)
 from hprune.training.evaluate import evaluate
 from hprune.training.flops import flop_model
 from hprune.training.folds import finish_folds, folds_of
@@ -70,15 +79,15 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
     Raises:
         ValueError: if the subset is empty, or the folder holds another run.
         FloatingPointError: if the loss is no longer a number.
-        OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it
-            (`AtWorkError`).
+        OSError: if the model cannot be loaded, the folder cannot be written, another process works in it
+            (`AtWorkError`), or it is removed or replaced meanwhile (`LostFolderError`).
     """
     folder = locate(spec, data, scores, root=root)
     check_outside(spec.trainer.devices)
     if not folder.complete:
-        with locked(folder.path) if outside()[0] == 0 else nullcontext():
+        with locked(folder.path) if outside()[0] == 0 else nullcontext() as claim:
             if not folder.complete:  # by another process, just now
-                _claimed(spec, data, scores, folder, root=root)
+                _claimed(spec, data, scores, replace(folder, claim=claim), root=root)
                 return folder
     check_complete(folder)
     tidy_run(folder)
@@ -183,13 +192,16 @@ def _train(
         StopOnNonFinite(subset.sample_ids),
         StopAtStep(made.module.steps),
     ]
-    checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)
+    checkpoint = ResumeCheckpoint(folder, versions(), minutes=spec.trainer.checkpoint_minutes)
     epochs = -(-made.module.steps // spec.steps_an_epoch(subset.sample_ids.size))
+    callbacks = [*first, recorder, history, checkpoint]
     with _device_told(spec.trainer):
-        trainer = _trainer(spec, [*first, recorder, history, checkpoint], epochs=epochs, root=folder.path)
+        trainer = _trainer(spec, callbacks, epochs=epochs, root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         check_checkpoint(resume, spec.trainer.devices)
+        progress = Progress.of(callbacks, recorder, epochs=epochs, batches=len(made.datamodule.plan))
+        check_continues(resume, folder, versions(), progress, spec.trainer.devices)
         log.info("%s: continues from its checkpoint", folder.key)
     trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
@@ -197,11 +209,10 @@ def _train(
         _save_records(data, recorder, folder)
         save_subset(folder, subset)
     evaluated = time.perf_counter()
-    metrics = {
-        name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
-    }
+    metrics = {name: evaluate(trainer, made.module, made.datamodule, name, data, folder) for name in data.evaluation}
     evaluated = time.perf_counter() - evaluated
     if spec.trainer.save_model:
+        check_ours(folder)
         _save_model(spec, data, subset, made, folder.path / "model", root=root)
     if not trainer.is_global_zero:
         return

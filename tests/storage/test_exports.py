@@ -15,6 +15,7 @@ import pytest
 
 from hprune.science.records import RunKey, Scores
 from hprune.storage.exports import SUFFIXES, check_target, provenance_path, write_export
+from hprune.storage.publish import digests_of
 from hprune.storage.runs import finish_run, run_folder, start_run
 from hprune.storage.scores import save_scores, score_path
 from hprune.storage.studies import add_run
@@ -107,30 +108,30 @@ def test_a_failure_leaves_the_old_data_set(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["out.xlsx", "out.json", "out.CSV", "v1.2"])
 def test_an_unknown_form_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} must end in one of \.parquet, .* or have no suffix"):
-        check_target(tmp_path / name, overwrite=True)
+        check_target(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["out", *(f"out{suffix}" for suffix in SUFFIXES)])
 def test_what_stands_there_is_replaced_only_when_asked(tmp_path: Path, name: str) -> None:
-    check_target(tmp_path / name, overwrite=False)
-    write_export(tmp_path / name, TABLE, IDS)
-    with pytest.raises(ValueError, match=rf"{name} exists and is not replaced; .*overwrite=true"):
-        check_target(tmp_path / name, overwrite=False)
-    check_target(tmp_path / name, overwrite=True)
+    """What would be written is there: nothing to do; anything else is kept, until it is said that it may go."""
+    out, facts = tmp_path / name, {"study": "s"}
+    for _ in range(2):
+        write_export(out, TABLE, IDS, provenance=facts, overwrite=False)
+        before = digests_of(tmp_path)
+        assert provenance_path(out).exists()
+    with pytest.raises(ValueError, match=rf"{name} exists and is not replaced, .*overwrite=true"):
+        write_export(out, TABLE.slice(3), IDS[3:], provenance=facts, overwrite=False)
+    with pytest.raises(ValueError, match=rf"{name}\.provenance\.json exists and is not replaced, .*overwrite=true"):
+        write_export(out, TABLE, IDS, provenance={"study": "t"}, overwrite=False)
+    assert digests_of(tmp_path) == before
+    write_export(out, TABLE.slice(3), IDS[3:], provenance=facts)
+    assert digests_of(tmp_path) != before
 
 
 def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(ValueError, match="is a folder, but not of a saved data set, and is never replaced"):
-        check_target(tmp_path, overwrite=True)
-
-
-@pytest.mark.parametrize("name", ["out", "out.ids"])
-def test_what_says_where_an_export_comes_from_is_replaced_only_when_asked(tmp_path: Path, name: str) -> None:
-    provenance_path(tmp_path / name).write_text("{}")
-    with pytest.raises(ValueError, match=rf"{name}\.provenance\.json exists and is not replaced; .*overwrite=true"):
-        check_target(tmp_path / name, overwrite=False)
-    check_target(tmp_path / name, overwrite=True)
+        check_target(tmp_path)
 
 
 # --- the command, on a study that has one complete run and a score

@@ -100,7 +100,7 @@ def test_rows_without_label_or_text_leave_gaps_in_the_ids(numbers: bool, caplog:
     missing = [-1, None] if numbers else ["", " "]
     no, yes = (0, 1) if numbers else ("no", "yes")
     raw = columns([no, missing[0], yes, missing[1], no, yes, yes, no], ["a", "b", "c", "d", None, "", "  \n", "h"])
-    data = loaded(raw, columns([no, yes]))
+    data = loaded(raw, columns([no, yes]), label_names=[str(no), str(yes)])
     assert data.train["sample_id"].to_pylist() == [0, 2, 7]
     assert data.train["text"].to_pylist() == ["a", "c", "h"]
     assert data.train["label"].to_pylist() == [0, 1, 0]

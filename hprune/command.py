@@ -23,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from hprune.data.checks import check_number, check_seeds
+from hprune.data.checks import check_number, check_seed, check_seeds
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
 from hprune.model_name import name_the_model
@@ -233,6 +233,8 @@ def comparison_of(cfg: DictConfig) -> dict[str, Any]:
         ValueError: naming the key that is not what it should be.
     """
     stored: dict[str, Any] = {"margin": margin_of(cfg)}
+    if "comparison" in cfg and cfg.comparison.get("allow_seed_overlap"):
+        stored["allow_seed_overlap"] = True
     asked = plain(cfg.comparison.get("tickets")) if "comparison" in cfg else None
     if asked is not None:
         seeds, groups = plain(cfg.comparison.get("seeds")), asked
@@ -267,6 +269,7 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
     seed = cfg.seed if seed is None else seed
     if type(seed) is not int or seed < 0:
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}; for several runs use -m and seed=1,2,3")
+    check_seed("seed", seed)
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
     config["comparison"] = comparison_of(cfg)

@@ -18,12 +18,10 @@ from hprune.command import run_spec
 from hprune.own_sources import Part
 from hprune.reporting.judge import judge_facts
 from hprune.storage.files import one_line, read_table, write_table
-from hprune.storage.manifests import read_results
 from hprune.storage.places import below
-from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
-from hprune.storage.studies import existing_study, runs_of
-from hprune.stored_config import config_of_study
+from hprune.storage.studies import existing_study
+from hprune.stored_config import config_of_study, run_of_study
 from hprune.tasks.spec import TaskData
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def _judged(root: Path, study: str, data: TaskData | None, spec: RunSpec) -> dic
 def _features(root: Path, study: str, spec: RunSpec, data: TaskData) -> NDArray[np.float32]:
     """The features of the study's folder, or new ones."""
     file = below(existing_study(root, study), FILE)
-    run = next(read_results(run.path) for run in runs_of(root, study, "scoring") if state_of(run.path) == "done")
+    _, run = run_of_study(root, study, purpose="scoring")
     trained_from = {
         key: value for key, value in dict(run["settings"].get("model", {})).items() if key not in ("adapter", "pooling")
     }

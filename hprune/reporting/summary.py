@@ -59,6 +59,8 @@ Schema of `report.json` (schema_version 2):
     version_differences: {name: {version: [run]}}   the versions of hprune, the libraries, python, platform, cpu (its
         instructions) and threads in which the runs differ; empty if they agree
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
+    seed_overlap: [{arm, seed, scores}]   runs of an arm by the seed of a run that is behind the table `scores`, which
+        chose their samples
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
@@ -200,6 +202,7 @@ def summarise(
             for run in everything
             if run not in runs and (run.purpose != "scoring" or not planned or run.key.seed in planned)
         ],
+        "seed_overlap": _seed_overlap(arms),
         "histogram": {table.name: _histogram(table, data) for table in scores if not of_decisions(table)},
         "convergence": convergence_of(scores, functools.partial(records_behind, root, study)),
         "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
@@ -218,6 +221,16 @@ def summarise(
         },
     }
     return report | {"diagnosis": diagnose(report)}
+
+
+def _seed_overlap(arms: Mapping[str, Arm]) -> list[dict[str, Any]]:
+    """The runs that were trained with the seed of a run that chose their samples."""
+    return [
+        {"arm": label, "seed": run["key"]["seed"], "scores": run["subset"].get("scores", "")}
+        for label, arm in arms.items()
+        for run in arm
+        if run["key"]["seed"] in run["subset"].get("seeds", ())
+    ]
 
 
 def margins_of(arms: Mapping[str, Arm], study: str | None = None) -> list[float | None]:

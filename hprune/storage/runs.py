@@ -230,7 +230,7 @@ def save_record(folder: RunFolder, record: RunRecord) -> None:
     columns: dict[str, Any] = {"sample_id": record.sample_ids}
     for name in record.columns:
         columns |= {f"{name}_{epoch}": values for epoch, values in enumerate(getattr(record, name))}
-    write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), _record_facts(record))
+    write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), record_facts(record))
 
 
 def load_record(path: Path, measured: Measured) -> RunRecord:
@@ -269,7 +269,7 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     )
 
 
-def _record_facts(record: RunRecord) -> dict[str, Any]:
+def record_facts(record: RunRecord) -> dict[str, Any]:
     """What a record's metadata says: whose it is, and a digest of its numbers, so that no two records end alike."""
     digest = hashlib.sha256()
     for name in ("sample_ids", *record.columns):

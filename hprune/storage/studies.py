@@ -141,6 +141,7 @@ def _write_pointer(
 ) -> None:
     """Write the file that points at a run; it says what is planned, too, for versions that know no plan file."""
     content: dict[str, Any] = {
+        "study": study,
         "key": asdict(folder.key),
         "purpose": purpose,
         "settings_hash": folder.settings_hash,
@@ -167,6 +168,21 @@ def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[Stud
     """The runs that a study refers to, by key; complete or not."""
     found = [_read_pointer(root, file) for file in sorted((existing_study(root, study) / "runs").glob("*.json"))]
     return sorted((run for run in found if purpose in (None, run.purpose)), key=lambda run: run.key)
+
+
+def references_of(root: Path, study: str) -> tuple[list[StudyRun], dict[Path, str]]:
+    """The runs that a study refers to, by key, and of each reference that cannot be read why.
+
+    Raises:
+        ValueError: if there is no such study.
+    """
+    found, damaged = [], {}
+    for file in sorted((existing_study(root, study) / "runs").glob("*.json")):
+        try:
+            found.append(_read_pointer(root, file))
+        except (ValueError, OSError) as error:
+            damaged[file] = str(error)
+    return sorted(found, key=lambda run: run.key), damaged
 
 
 def _read_pointer(root: Path, file: Path) -> StudyRun:

@@ -120,7 +120,8 @@ def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolde
     if number:
         logging.getLogger("hprune").setLevel(logging.ERROR)  # the first process says the rest
     with quiet_libraries(), log_file(folder.path / "log.txt") if number == 0 else nullcontext(), memory_told():
-        subset = _chosen(spec, data, scores)
+        subset = chosen(spec, data, scores)
+        log.info("%s", describe(subset, data.train.num_rows, data.label_names))
         if spec.data.folds is None:
             _train(spec, data, subset, folder, root=root)
         else:
@@ -132,9 +133,13 @@ def locate(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) 
     return run_folder(root, spec.key, settings_of(spec, data, scores))
 
 
-def _chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
-    """The samples of the run, by a table of scores that belongs to this data."""
-    subset = choose(
+def chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
+    """The samples of a run, by a table of scores that belongs to this data.
+
+    Raises:
+        ValueError: as in `hprune.science.subset.choose`.
+    """
+    return choose(
         spec.subset,
         scores,
         sample_ids=data.train["sample_id"].to_numpy().copy(),
@@ -143,8 +148,6 @@ def _chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
         data_hash=data.data_hash,
         seed=spec.seed,
     )
-    log.info("%s", describe(subset, data.train.num_rows, data.label_names))
-    return subset
 
 
 def _train_folds(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, root: Path) -> None:

@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -25,6 +26,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 from hprune.data.checks import check_number, check_seeds
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
+from hprune.overrides import overrides_of, value_of
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
 from hprune.science.tickets import seeds_of_tickets
@@ -65,10 +67,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(function)
         def main() -> None:
             arguments = sys.argv[1:]
+            overrides = _overrides(config_name, arguments)
             if asks_for_help(arguments):
                 sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
                 return
-            _check_root(arguments)
+            _check_root(arguments, overrides)
             try:
                 check_launcher(arguments)
             except ValueError as error:
@@ -125,11 +128,18 @@ def _fail(name: str, error: Exception) -> None:
     sys.exit(f"hprune {name}: {text}")
 
 
-def _check_root(arguments: list[str]) -> None:
-    """Hydra makes the folder of a sweep before our code runs: say what is wrong with it, if anything, in one line."""
-    given = next((a.partition("=")[2] for a in arguments if a.startswith("paths.root=")), "multirun")
+def _overrides(config_name: str, arguments: list[str]) -> list[Override]:
     try:
-        root = local_path(given, "paths.root")
+        return overrides_of(arguments)
+    except ValueError as error:
+        sys.exit(visible(f"hprune {config_name}: {error}"))
+
+
+def _check_root(arguments: list[str], overrides: Sequence[Override]) -> None:
+    """Hydra makes the folder of a sweep before our code runs: say what is wrong with it, if anything, in one line."""
+    given = value_of(overrides, "paths.root")
+    try:
+        root = local_path("multirun" if given is None else str(given), "paths.root")
     except ValueError as error:
         sys.exit(str(error))
     if any(flag in arguments for flag in ("--help", "-h", "--cfg", "-c", "--info", "--hydra-help")):
@@ -229,6 +239,24 @@ def comparison_of(cfg: DictConfig) -> dict[str, Any]:
     return stored
 
 
+def _check_storable(key: str, value: Any) -> None:
+    """Refuse a text that would be an interpolation in the stored config, which holds plain values.
+
+    Raises:
+        ValueError: naming its key.
+    """
+    if isinstance(value, str) and "${" in value:
+        raise ValueError(
+            f"{key}={value!r} holds ${{, which a stored config cannot: "
+            "give a column by its place (task.text=[@1], task.label=@2), rename a file"
+        )
+    inner = (
+        value.items() if isinstance(value, dict) else ((key, one) for one in value) if isinstance(value, list) else ()
+    )
+    for name, one in inner:
+        _check_storable(f"{key}.{name}".lstrip(".") if isinstance(value, dict) else name, one)
+
+
 def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | None = None) -> RunSpec:
     """The typed description of one run; `subset` and `seed` replace those of the config."""
     subset = cfg.subset if subset is None else subset
@@ -238,6 +266,7 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
     config["comparison"] = comparison_of(cfg)
+    _check_storable("", config)
 
     from hprune.training.settings import RunSpec
 

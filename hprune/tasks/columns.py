@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +48,45 @@ def is_untyped(field: pa.Field) -> bool:
 def own_columns(raw: pa.Table) -> list[str]:
     """The names of the columns that the data came with."""
     return [name for name in raw.column_names if name != ROW]
+
+
+def name_at(key: str, column: str, names: Sequence[str]) -> str:
+    """The name of a column that is given by its name, or as `@2` by its place, from 1; a name like that wins.
+
+    Raises:
+        ValueError: if there are fewer columns.
+
+    Example:
+        >>> name_at("task.label", "@2", ["text", "what is it?"])
+        'what is it?'
+    """
+    if column in names or not re.fullmatch(r"@[0-9]{1,9}", column):
+        return column
+    place = int(column[1:])
+    if not 1 <= place <= len(names):
+        listed = ", ".join(f"@{at} {name}" for at, name in enumerate(names[:20], start=1))
+        raise ValueError(f"{key}={column} must be the place of one of the {len(names)} columns, which are {listed}")
+    return names[place - 1]
+
+
+def by_name(spec: TaskSpec, names: Sequence[str]) -> TaskSpec:
+    """The task, whose columns that are given by their places are given by their names.
+
+    Args:
+        spec: the task.
+        names: of the columns of the train split.
+
+    Raises:
+        ValueError: if there are fewer columns, or one has two uses.
+    """
+    named: dict[str, Any] = {
+        "text": tuple(name_at("task.text", column, names) for column in spec.text),
+        "label": name_at("task.label", spec.label, names),
+        "slices": tuple(name_at("task.slices", column, names) for column in spec.slices),
+        "where": spec.where and {name_at("task.where", column, names): rule for column, rule in spec.where.items()},
+    }
+    changed = {key: value for key, value in named.items() if value != getattr(spec, key)}
+    return replace(spec, **changed) if changed else spec
 
 
 def require_columns(spec: TaskSpec, split: str, raw: pa.Table, **more: str) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # a task holds sets like these
 
 FURTHER = "further"
 """What the split is called while it is read: train has rules of its own."""
+NAME = (str, bool, int)
+"""Of a class: YAML makes booleans of no and yes, numbers of digits."""
 NAMES = ("hub_id", "hub_config", "hub_revision", "folder")
 
 
@@ -44,9 +46,9 @@ class EvalSetSpec:
     """The columns that stand for those of `task.text`, in that order; null: they are called the same."""
     label: str | None = None
     """null: the task's."""
-    label_names: Sequence[str] | None = None
+    label_names: Sequence[str | bool] | None = None
     """The names of its classes in the order of their numbers; null: the task's."""
-    merge: Mapping[str, str] | None = None
+    merge: Mapping[str | bool, str | bool] | None = None
     """Where its classes are coarser: by the name of each of the task's classes, that of the set which it counts as."""
     slices: Sequence[str] = ()
     """Columns to tell the results apart by."""
@@ -61,9 +63,9 @@ class EvalSetSpec:
                 raise ValueError(f"{key} of a set in task.also must be a text, or null, got {value!r}")
         if not isinstance(self.split, str) or not re.fullmatch(r"[^/\\\0*?\[]+", self.split):
             raise ValueError(f"split of a set in task.also must be the name of a split, got {self.split!r}")
-        for key in ("text", "label_names", "slices"):
+        for key, kinds in (("text", (str,)), ("label_names", NAME), ("slices", (str,))):
             value = getattr(self, key)
-            listed = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+            listed = isinstance(value, (list, tuple)) and all(isinstance(one, kinds) for one in value)
             if not listed and (value is not None or key == "slices"):
                 raise ValueError(f"{key} of a set in task.also must be a list of names, got {value!r}")
         if self.merge is not None and not _is_names(self.merge):
@@ -140,7 +142,9 @@ def source_of(spec: TaskSpec, name: str, own: EvalSetSpec) -> TaskSpec:
     )
 
 
-def eval_set_of(spec: TaskSpec, own: EvalSetSpec, raw: pa.Table, source: TaskSpec, names: Sequence[str]) -> EvalSet:
+def eval_set_of(
+    spec: TaskSpec, own: EvalSetSpec, raw: pa.Table, source: TaskSpec, names: Sequence[str], train: pa.Table
+) -> EvalSet:
     """The rows of a split in the form of the task's tables.
 
     Args:
@@ -149,12 +153,18 @@ def eval_set_of(spec: TaskSpec, own: EvalSetSpec, raw: pa.Table, source: TaskSpe
         raw: the split as it came, with the numbers of its rows.
         source: the set as a task of its own.
         names: of the task's classes.
+        train: the train split of the task as it came.
 
     Raises:
         ValueError: if a column is missing, labels cannot be read, or classes do not fit.
     """
+    from hprune.tasks.columns import by_name, own_columns  # which know what a task is, which knows this
+
+    source, merges = by_name(source, own_columns(raw)), getattr(spec.kind, "merges", False)
+    if merges and source.label in raw.column_names:
+        own, raw = _by_value(spec, own, raw, source, names, train)
     counts_as, classes = _merged(own, names)
-    if counts_as is not None and not getattr(spec.kind, "merges", False):
+    if counts_as is not None and not merges:
         raise ValueError("only tasks of classes can merge them: leave out its merge and label_names")
     if len(classes) > 1:
         source = replace(source, label_names=classes)
@@ -176,6 +186,31 @@ def eval_set_of(spec: TaskSpec, own: EvalSetSpec, raw: pa.Table, source: TaskSpe
     return EvalSet(table, counts_as, slices)
 
 
+def _by_value(
+    spec: TaskSpec, own: EvalSetSpec, raw: pa.Table, source: TaskSpec, names: Sequence[str], train: pa.Table
+) -> tuple[EvalSetSpec, pa.Table]:
+    """The set with names that are texts, and its labels as the names that the task's labels stand for."""
+    from hprune.tasks.labels import in_words, meant, read_labels, spelled
+
+    if own.label_names is None:
+        raw = in_words(spec, train, source, raw)
+        classes = tuple(names)
+    else:
+        listed = tuple(name if isinstance(name, bool) else str(name) for name in own.label_names)
+        classes = spelled(replace(source, label_names=listed), read_labels(source, FURTHER, raw))
+        own = replace(own, label_names=classes)
+    if own.merge is None:
+        return own, raw
+
+    def text(name: str | bool, among: Sequence[str], of: str) -> str:
+        return meant(name if isinstance(name, bool) else str(name), among, of=of)
+
+    merge: dict[str | bool, str | bool] = {
+        text(ours, names, "the task"): text(theirs, classes, "the set") for ours, theirs in own.merge.items()
+    }
+    return replace(own, merge=merge), raw
+
+
 def slices_of(raw: pa.Table, columns: Sequence[str], rows: NDArray[np.int64]) -> pa.Table:
     """Columns of the rows of these numbers as texts; what is missing is empty."""
     from hprune.tasks.columns import ROW  # which knows what a task is, which knows this
@@ -188,12 +223,12 @@ def slices_of(raw: pa.Table, columns: Sequence[str], rows: NDArray[np.int64]) ->
 
 
 def _is_names(merge: Any) -> bool:
-    return isinstance(merge, Mapping) and all(isinstance(one, str) for pair in merge.items() for one in pair)
+    return isinstance(merge, Mapping) and all(isinstance(one, NAME) for pair in merge.items() for one in pair)
 
 
 def _merged(own: EvalSetSpec, names: Sequence[str]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
     """What each class of the task counts as, and the names of the set's classes."""
-    classes = tuple(names if own.label_names is None else own.label_names)
+    classes = tuple(map(str, names if own.label_names is None else own.label_names))
     if own.merge is None:
         if set(classes) != set(names):
             raise ValueError(
@@ -201,14 +236,15 @@ def _merged(own: EvalSetSpec, names: Sequence[str]) -> tuple[NDArray[np.int64] |
             )
         order = [classes.index(name) for name in names]
         return (None if order == sorted(order) else np.array(order)), classes
-    if set(own.merge) != set(names) or not set(own.merge.values()) <= set(classes):
+    merge = {str(ours): str(theirs) for ours, theirs in own.merge.items()}
+    if set(merge) != set(names) or not set(merge.values()) <= set(classes):
         raise ValueError(
             f"its merge must say for each of the task's classes ({', '.join(names)}) one of its own "
-            f"({', '.join(classes)}), got {dict(own.merge)}"
+            f"({', '.join(classes)}), got {merge}"
         )
-    if unreached := [name for name in classes if name not in own.merge.values()]:
+    if unreached := [name for name in classes if name not in merge.values()]:
         raise ValueError(f"its merge makes no class of the task {unreached[0]}: what is of it could never be right")
-    return np.array([classes.index(own.merge[name]) for name in names]), classes
+    return np.array([classes.index(merge[name]) for name in names]), classes
 
 
 def _sample(labels: NDArray[np.int64], slices: pa.Table, size: int, seed: int) -> NDArray[np.int64]:

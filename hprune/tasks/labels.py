@@ -114,7 +114,7 @@ def classes_of(spec: TaskSpec, train: Labels, default: Sequence[str] | None = No
     Raises:
         ValueError: if the names do not fit the values, or could mean several things.
     """
-    given = _spelled(spec, train) if spec.label_names is not None else None if default is None else tuple(default)
+    given = spelled(spec, train) if spec.label_names is not None else None if default is None else tuple(default)
     names = train.positions if given is None else given
     if names is not None:
         _check_order(spec, names, train.positions)
@@ -151,18 +151,21 @@ def _numbers(spec: TaskSpec, train: Labels, names: tuple[str, ...]) -> Sequence[
     if spec.label_names is None or hasattr(spec.kind, "num_options") or not all(map(NUMBER.fullmatch, values)):
         return places
     values = sorted(values, key=int)
-    if not values or int(values[0]) >= 0 or len(values) != len(places):  # -1 beside K others is no label
+    if not values or int(values[0]) >= 0 or set(values) == {"-1", *places}:
         return places
-    if len(values) > 2 and values[0] == "-1" and places[-1] in values:  # -1, 0, 2: three, or 0..2 without a 1
-        _refuse_minus_one(spec, values)
-    return values
+    if len(values) == len(places) and (values[0] != "-1" or len(values) == 2 or places[-1] not in values):
+        return values
+    if values[0] == "-1" and len(values) > 1 and (len(values) == len(places) or places[-1] not in values):
+        _refuse_minus_one(spec, values)  # -1, 0, 2 for three names, or -1, 1
+    return places
 
 
 def _refuse_minus_one(spec: TaskSpec, values: Sequence[str]) -> None:
-    without = f"task.label_names=[{','.join(values[1:])}], or empty cells," if len(values) > 2 else "empty cells"
+    listed, rest = ",".join(values), ",".join(values[1:])
+    without = f"task.label_names=[{rest}], or empty cells," if len(values) > 2 else "empty cells"
     raise ValueError(
-        f"task {spec.name!r}: column {spec.label!r} has the labels {', '.join(values)}, where -1 may be a class or mean "
-        f"no label: task.label_names=[{','.join(values)}] says that it is a class, {without} that it means none"
+        f"task {spec.name!r}: column {spec.label!r} has the labels {listed.replace(',', ', ')}, where -1 may be a "
+        f"class or mean no label: task.label_names=[{listed}] says that it is a class, {without} that it means none"
     )
 
 
@@ -172,27 +175,52 @@ def _are_names(train: Labels, names: Sequence[str]) -> bool:
     return train.kind != "booleans" and set() < set(train.distinct) - {"-1"} <= known
 
 
-def _spelled(spec: TaskSpec, train: Labels) -> tuple[str, ...]:
-    """The given names as texts; what YAML made booleans (no, yes, on, off) as the data has it.
+def spelled(spec: TaskSpec, labels: Labels) -> tuple[str, ...]:
+    """The names of `task.label_names` as texts; what YAML made booleans (no, yes, on, off) as the data has it.
 
     Raises:
         ValueError: if the data has it in two ways.
     """
-    by_boolean: dict[bool, list[str]] = {False: [], True: []}
-    for label in train.distinct if train.kind == "texts" else ():
-        if label.lower() in SPELLINGS:
-            by_boolean[SPELLINGS[label.lower()]].append(label)
-    spelled = []
-    for name in spec.label_names or ():
-        known = by_boolean[name] if isinstance(name, bool) else []
-        if len(known) > 1:
-            raise ValueError(
-                f"task {spec.name!r}: task.label_names holds the boolean {str(name).lower()}, which may be any of the "
-                f"labels {', '.join(known)} of column {spec.label!r}: give the names in quotes, as in "
-                f"""'task.label_names=["{known[0]}","{known[1]}"]'"""
-            )
-        spelled.append(known[0] if known else str(name))
-    return tuple(spelled)
+    texts = labels.distinct if labels.kind == "texts" else []
+    return tuple(meant(name, texts, of=f"column {spec.label!r}") for name in spec.label_names or ())
+
+
+def meant(name: str | bool, texts: Iterable[str], *, of: str) -> str:
+    """A name as a text: the one of some texts that YAML makes this boolean of; any other stays.
+
+    Args:
+        name: a name, or what YAML made of it.
+        texts: that it may be.
+        of: whose, for the message.
+
+    Raises:
+        ValueError: if it may be several.
+    """
+    if not isinstance(name, bool):
+        return name
+    found = [text for text in texts if SPELLINGS.get(text.lower()) is name]
+    if len(found) > 1:
+        raise ValueError(
+            f"task.label_names holds the boolean {str(name).lower()}, which may be any of {', '.join(found)} of {of}: "
+            f"""put every name in quotes, as in 'task.label_names=["{found[0]}","{found[1]}"]'"""
+        )
+    return found[0] if found else str(name)
+
+
+def in_words(spec: TaskSpec, train: pa.Table, source: TaskSpec, raw: pa.Table) -> pa.Table:
+    """A further set, with names for its labels where those of the task are values and no places, such as -1, 0, 1.
+
+    Args:
+        spec: the task.
+        train: its train split as it came.
+        source: the set as a task of its own.
+        raw: its split.
+    """
+    classes, labels = classes_of(spec, read_labels(spec, "train", train)), read_labels(source, "further", raw)
+    at = raw.column_names.index(source.label)
+    if labels.kind != "numbers" or labels.positions or "-1" not in classes.numbers or labels.distinct == ["-1"]:
+        return raw
+    return raw.set_column(at, source.label, _called(labels.values, classes.names, classes.numbers))
 
 
 def _classes(names: Iterable[str], *, numbers: Iterable[str], booleans: Iterable[str] | None = None) -> Classes:
@@ -206,7 +234,10 @@ def _class_numbers(spec: TaskSpec, split: str, labels: Labels, classes: Classes)
     """(rows,) class numbers in 0..K-1, -1 where there is no label."""
     kind, names, values = labels.kind, classes.names, labels.values
     if labels.positions is not None and kind == "numbers" and set(labels.positions) == set(names):
-        kind, values = "texts", _called(values, labels.positions)  # by the split's own order
+        kind, values = (
+            "texts",
+            _called(values, labels.positions, list(map(str, range(len(names))))),
+        )  # by the split's own order
     elif kind == "texts" and not set(labels.distinct) & set(names) and all(map(NUMBER.fullmatch, labels.distinct)):
         kind = "numbers"
     known = getattr(classes, kind)
@@ -233,16 +264,16 @@ def _told(kind: Kind, unknown: Iterable[str], classes: Classes) -> str:
     known = getattr(classes, kind)
     if kind == "booleans":
         return (
-            f"{sorted(unknown)[:5]}, which are booleans, and known are {list(names[:10])}: booleans are classes by value, "
-            "so set task.label_names=[false,true] or null, or write other labels in the data"
+            f"{sorted(unknown)[:5]}, which are booleans, and known are {list(names[:10])}: booleans are classes by "
+            "value, so set task.label_names=[false,true] or null, or write other labels in the data"
         )
     means = "" if known == names else f" for {', '.join(names[:10])}"
     return f"{sorted(unknown)[:5]}, known are {list(known[:10])}{means}; correct the data or set task.label_names"
 
 
-def _called(values: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
-    """Numbers as the names that they are the places of; others stay."""
-    at = pc.index_in(values, pa.array(map(str, range(len(names))), pa.large_string()))
+def _called(values: pa.ChunkedArray, names: Sequence[str], numbers: Sequence[str]) -> pa.ChunkedArray:
+    """Numbers as the names that they stand for; others stay."""
+    at = pc.index_in(values, pa.array(numbers, pa.large_string()))
     return pc.coalesce(pa.array(names, pa.large_string()).take(at.combine_chunks()), values)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hprune.storage.files import sha256_of_json
-from hprune.tasks.columns import is_list, numbered, own_columns
+from hprune.tasks.columns import by_name, is_list, numbered, own_columns
 from hprune.tasks.eval_set import FURTHER, EvalSet, EvalSetSpec, eval_set_of, slices_of, source_of
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, TaskSpec
@@ -32,11 +34,13 @@ def load_task(spec: TaskSpec) -> TaskData:
         ValueError: if columns are missing, labels cannot be read, or fewer than two classes remain.
         OSError: if the source cannot be reached.
     """
-    splits = {name: _wanted_rows(spec, name, numbered(raw)) for name, raw in read_splits(spec).items()}
+    came = read_splits(spec)
+    spec = by_name(spec, came["train"].column_names)
+    splits = {name: _wanted_rows(spec, name, numbered(raw)) for name, raw in came.items()}
     tables, names = spec.kind.normalise(spec, _labelled(spec, splits))
     tables = _with_rows(spec, tables)
     if "validation" not in tables:  # before the sample is drawn: samples of any size share their validation set
-        tables["train"], tables["validation"] = _held_out(spec, tables["train"])
+        tables["train"], tables["validation"] = _held_out(spec, tables["train"], names)
     for name, table in tables.items():
         size = spec.max_train_samples if name == "train" else spec.max_eval_samples
         tables[name] = table if size is None else _sampled(table, size, spec.sample_seed)
@@ -45,7 +49,7 @@ def load_task(spec: TaskSpec) -> TaskData:
         raise ValueError(f"task {spec.name!r}: the train split holds one class only ({only}); a classifier needs two")
     evaluation = {name: tables[name] for name in ("validation", *tables) if name != "train"}
     slices = {name: _slices(spec, splits, name, table) for name, table in evaluation.items()}
-    also = {name: _further(spec, name, own, names) for name, own in spec.also.items()}
+    also = {name: _further(spec, name, own, names, came["train"]) for name, own in spec.also.items()}
     evaluation |= {name: found.table for name, found in also.items()}
     counts_as = {name: found.counts_as for name, found in also.items() if found.counts_as is not None}
     sizes = {"train": tables["train"], **evaluation}
@@ -70,11 +74,11 @@ def _slices(spec: TaskSpec, splits: dict[str, pa.Table], name: str, table: pa.Ta
     )
 
 
-def _further(spec: TaskSpec, name: str, own: EvalSetSpec, names: tuple[str, ...]) -> EvalSet:
+def _further(spec: TaskSpec, name: str, own: EvalSetSpec, names: tuple[str, ...], train: pa.Table) -> EvalSet:
     """A set of `task.also`."""
     source = source_of(spec, name, own)
     try:
-        return eval_set_of(spec, own, numbered(read_splits(source)["train"]), source, names)
+        return eval_set_of(spec, own, numbered(read_splits(source)["train"]), source, names, train)
     except (ValueError, OSError) as error:
         told = str(error).replace(f"the {FURTHER} split", f"the {own.split} split")
         told = re.sub(r"(?<![\w./])task\.(?=[a-z]+(_\w+)*(?!\.\w))", f"task.also.{name}.", told)
@@ -157,21 +161,50 @@ def _sampled(table: pa.Table, size: int, seed: int) -> pa.Table:
     return table.take(pa.array(chosen)).combine_chunks()
 
 
-def _held_out(spec: TaskSpec, train: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Split off a validation set, stratified by label; both keep the ids they had."""
+def _held_out(spec: TaskSpec, train: pa.Table, names: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Split off a validation set, stratified by label; both keep the ids they had.
+
+    A class with one row cannot be in both: it stays in train.
+    """
     from sklearn.model_selection import train_test_split
 
-    rows = np.arange(train.num_rows)
-    try:
-        kept, held = train_test_split(
-            rows, test_size=spec.validation_fraction, random_state=spec.split_seed, stratify=train["label"].to_numpy()
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"task {spec.name!r}: cannot hold out {spec.validation_fraction:.0%} of {train.num_rows} rows "
-            f"for validation, stratified by label ({error}); "
-            "give task.validation_file=FILE, or change task.validation_fraction"
-        ) from error
+    labels = train["label"].to_numpy()
+    alone = np.bincount(labels) == 1
+    rows = np.flatnonzero(~alone[labels])
+    _check_held_out(spec, labels, rows, names)
+    kept, held = train_test_split(
+        rows, test_size=spec.validation_fraction, random_state=spec.split_seed, stratify=labels[rows]
+    )
+    if alone.any():
+        some = ", ".join(names[k] for k in np.flatnonzero(alone)[:10])
+        log.info("%s: %d classes with one row stay in train (%s)", spec.name, int(alone.sum()), some)
+        kept = np.concatenate([kept, np.flatnonzero(alone[labels])])
     chosen = "task.validation_fraction, task.split_seed"
-    log.info("%s: no validation split, held out %d of %d train rows (%s)", spec.name, held.size, rows.size, chosen)
+    log.info("%s: no validation split, held out %d of %d train rows (%s)", spec.name, held.size, labels.size, chosen)
     return train.take(pa.array(np.sort(kept))).combine_chunks(), train.take(pa.array(np.sort(held))).combine_chunks()
+
+
+def _check_held_out(spec: TaskSpec, labels: NDArray[np.int64], rows: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Refuse to hold out fewer rows than there are classes, or to leave fewer.
+
+    Args:
+        spec: the task.
+        labels: of all rows.
+        rows: those of classes with two rows or more.
+        names: of the classes.
+    """
+    classes = np.unique(labels[rows])
+    held = math.ceil(spec.validation_fraction * rows.size)
+    if classes.size and classes.size <= min(held, rows.size - held):
+        return
+    cannot = f"task {spec.name!r}: cannot hold out {spec.validation_fraction:.0%} of {labels.size} rows for validation"
+    if not classes.size:
+        raise ValueError(f"{cannot}, as no class has two rows: give task.validation_file=FILE")
+    some = ", ".join(names[k] for k in classes[:10]) + (", .." if classes.size > 10 else "")
+    least = math.ceil(1000 * classes.size / rows.size) / 1000
+    enough = math.ceil(least * rows.size) <= rows.size - classes.size
+    raise ValueError(
+        f"{cannot}, stratified by label: {held} would be held out and {rows.size - held} stay, but each of the "
+        f"{classes.size} classes with two rows or more ({some}) is to be in both; "
+        f"give task.validation_file=FILE{f', or set task.validation_fraction={least:g}' if enough else ''}"
+    )

@@ -31,7 +31,7 @@ from hprune.data.checks import check_whole
 from hprune.data.datamodule import Batch, Encoded
 from hprune.data.tokenise import TokenTable, tokenise
 from hprune.tasks.classification import evaluate_classes, judge_classes, model_inputs, packing
-from hprune.tasks.columns import ROW, has_text, is_list, is_text, require_columns, texts, usable_rows
+from hprune.tasks.columns import ROW, has_text, require_columns, texts, usable_rows
 from hprune.tasks.labels import class_labels
 from hprune.tasks.spec import Evaluation, Judgement, TaskSpec
 
@@ -186,12 +186,13 @@ class MultipleChoice:
     ) -> tuple[pa.ChunkedArray, NDArray[np.bool_]]:
         """The options as lists of texts, and (rows,) whether there are as many as there should be."""
         kind = column.type
-        if not is_list(kind) or not is_text(kind.value_type):
+        try:
+            column = column.cast(pa.list_(pa.large_string()))  # numbers, dates and booleans as texts
+        except pa.ArrowException as error:
             raise ValueError(
                 f"task {spec.name!r}: column {self.options!r} of the {split} split must hold lists of texts, it is "
                 f"{kind}; set task.kind.options to another column, or use Parquet or JSON lines, which have lists"
-            )
-        column = column.cast(pa.list_(pa.large_string()))
+            ) from error
         number = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
         nulls = np.zeros(len(column), dtype=np.int64)
         np.add.at(nulls, pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column).is_null().to_numpy())

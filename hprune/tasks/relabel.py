@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hprune.tasks.columns import by_name
 from hprune.tasks.labels import class_labels
 from hprune.tasks.spec import TaskKind, TaskSpec
 
@@ -33,6 +34,7 @@ def with_labels(spec: TaskSpec, train: pa.Table, classes: Mapping[int, int], nam
     """
     if not classes:
         return train
+    spec = by_name(spec, train.column_names)
     labels, _ = class_labels(spec, {"train": train}, names)
     at, column = train.column_names.index(spec.label), train[spec.label]
     new = column

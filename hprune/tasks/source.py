@@ -130,9 +130,12 @@ def _tell_unused(spec: TaskSpec, folder: Path, used: Sequence[Path]) -> None:
             if spec.splits.get(stem, stem) is not None and stem not in spec.files:
                 unused.setdefault(stem, path)
     for stem, path in unused.items():
-        plain = re.fullmatch(r"[A-Za-z0-9_-]+", stem) and stem not in spec.splits
-        key = f"+task.splits.{stem}={stem} evaluates on it" if plain else f"task.test_file={path} evaluates on it"
-        log.info("%s: %s is not used; %s, task.validation_file=%s instead of another", spec.name, path, key, path)
+        named = re.fullmatch(r"[A-Za-z0-9_-]+", stem) and stem not in spec.splits
+        key = f"+task.splits.{stem}={stem}" if named else f"task.test_file={path}"
+        log.info(
+            "%s: %s is not used: %s evaluates on it, task.validation_file=%s validates on it",
+            spec.name, path, key, path,
+        )  # fmt: skip
 
 
 def _files_of(folder: Path, split: str, config: str | None) -> list[Path]:

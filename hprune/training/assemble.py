@@ -54,10 +54,10 @@ def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> As
     tokenizer = load_tokenizer(spec.model, lambda: every_text(whole))
     model = load_model(spec.model, spec.task.kind, label_names=data.label_names, tokenizer=tokenizer)
     longest = longest_input(model, tokenizer, spec.data.max_length)
-    causal = is_causal(model.config.model_type)
+    causal, text = is_causal(model.config.model_type), data.text
 
     def tokens(name: str, table: pa.Table, digest: str) -> TokenTable:
-        found = tokens_of(spec, tokenizer, table, digest, longest=longest, causal=causal, root=root)
+        found = tokens_of(spec, tokenizer, table, digest, longest=longest, causal=causal, root=root, text=text)
         if found.truncated:
             cut = (found.truncated, found.offsets.size - 1, longest)
             log.warning("%s: %d of %d texts are longer than %d tokens and were cut", name, *cut)

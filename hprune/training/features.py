@@ -94,7 +94,9 @@ def mean_states(spec: RunSpec, data: TaskData, *, root: Path) -> NDArray[np.floa
     body, device = load_body(spec.model).eval(), accelerator_of(TrainerSpec())
     longest, causal = longest_input(body, tokenizer, spec.data.max_length), is_causal(body.config.model_type)
     body.to(device)
-    table = tokens_of(spec, tokenizer, data.train, data.data_hash, longest=longest, causal=causal, root=root)
+    table = tokens_of(
+        spec, tokenizer, data.train, data.data_hash, longest=longest, causal=causal, root=root, text=data.text
+    )
     encoded = Encoded(table, data.train["label"].to_numpy())
     batches = PaddedBatches(encoded, np.arange(table.samples), pad_id=tokenizer.pad_token_id)
     states, done, last_line = np.empty((table.samples, 0), dtype=np.float32), 0, time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,9 @@ def cut_into_parts(spec: RunSpec, data: TaskData, *, root: Path) -> TaskData:
     config = config_of(spec.model, tokenizer)
     with torch.device("meta"):
         longest = longest_input(AutoModel.from_config(config), tokenizer, spec.data.max_length)
+    causal = is_causal(config.model_type)
     tokens = tokens_of(
-        spec, tokenizer, data.train, data.data_hash, longest=longest, causal=is_causal(config.model_type), root=root
+        spec, tokenizer, data.train, data.data_hash, longest=longest, causal=causal, root=root, text=data.text
     )
     assert tokens.first is not None
     owners, parts = part_numbers(tokens.first)
@@ -74,19 +76,29 @@ def cut_into_parts(spec: RunSpec, data: TaskData, *, root: Path) -> TaskData:
 
 
 def tokens_of(
-    spec: RunSpec, tokenizer: Any, table: pa.Table, digest: str, *, longest: int, causal: bool, root: Path
+    spec: RunSpec,
+    tokenizer: Any,
+    table: pa.Table,
+    digest: str,
+    *,
+    longest: int,
+    causal: bool,
+    root: Path,
+    text: Sequence[str] | None = None,
 ) -> TokenTable:
-    """The tokens of a table, made once for what they depend on: kind of task, tokenizer, content, length."""
+    """The tokens of a table, made once for what they depend on: kind of task, tokenizer, content, length.
+
+    `text` are the names of its columns of texts, where the task may give their places.
+    """
+    text = list(spec.task.text if text is None else text)
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()  # these two are traces of its last use
     backend.no_padding()
     kind = [type(spec.task.kind).__name__, dict(spec.task.kind.encoding)]
     beside = [tokenizer.model_input_names, tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.truncation_side]
-    identity = [LAYOUT, kind, backend.to_str(), beside, digest, list(spec.task.text), longest, causal]
+    identity = [LAYOUT, kind, backend.to_str(), beside, digest, text, longest, causal]
     folder = root / "cache" / "tokens" / sha256_of_json(identity)[:16]
-    return cached_tokens(
-        folder, lambda: spec.task.kind.encode(tokenizer, table, spec.task.text, longest, causal=causal)
-    )
+    return cached_tokens(folder, lambda: spec.task.kind.encode(tokenizer, table, text, longest, causal=causal))
 
 
 def _shown_part(tokens: TokenTable) -> dict[str, NDArray[np.int64]]:

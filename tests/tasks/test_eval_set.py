@@ -347,6 +347,7 @@ def test_only_tasks_of_classes_merge(folder: Path) -> None:
             pa.table({}),
             task,
             "ABCD",
+            pa.table({}),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,30 @@ def test_lists_of_every_type_are_read(make: Callable[[pa.DataType], pa.DataType]
 
 
 @pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        ([2016, 7, 1, 40], ["2016", "7", "1", "40"]),
+        ([0.5, 1.25, -2.5, 3.5], ["0.5", "1.25", "-2.5", "3.5"]),
+        ([True, False, True, False], ["true", "false", "true", "false"]),
+        ([date(2016, 7, day) for day in (1, 2, 3, 4)], ["2016-07-01", "2016-07-02", "2016-07-03", "2016-07-04"]),
+    ],
+)
+def test_options_that_are_numbers_or_dates_are_texts(options: list[Any], texts: list[str]) -> None:
+    assert loaded({**rows_of(), "options": [options] * 6}).train["options"][0].as_py() == texts
+
+
+@pytest.mark.parametrize(
     ("change", "options", "message"),
     [
         ({}, {"text": ("article",)}, r"task.text must name two columns, an article and a question, got \['article'\]"),
         ({"options": None}, {}, r"the train split has no column options; it has article, question, answer"),
         ({"answer": None}, {}, r"the train split has no column answer"),
         ({"options": ["a b c d"] * 6}, {}, r"column 'options' of the train split must hold lists of texts, it is stri"),
-        ({"options": [[1, 2, 3, 4]] * 6}, {}, r"must hold lists of texts, it is list<.*set task.kind.options to anoth"),
+        (
+            {"options": [[[1], [2], [3], [4]]] * 6},
+            {},
+            r"must hold lists of texts, it is list<.*set task.kind.options to a",
+        ),
         ({"options": [["a", "b", "c"]] * 6}, {}, r"no question of the train split has 4 options, the first has 3; set"),
         ({}, {"label_names": list("ABCDE")}, r"task.label_names must name the 4 options of task.kind.num_options, g"),
         ({"answer": ["E"] * 6}, {}, r"the train split has labels \['E'\], known are \['A', 'B', 'C', 'D'\]"),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from numpy.typing import NDArray
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 QUOTINGS = ("double", "backslash", "none")
@@ -136,41 +137,56 @@ def _escapes(content: bytes, delimiter: str) -> bytes:
     )
 
 
+def first_quoted(content: bytes, delimiter: str) -> int | None:
+    """The position of the first field that begins with a quote."""
+    at, opens = _quotes(np.frombuffer(content, dtype=np.uint8), delimiter)
+    return int(at[opens.argmax()]) if opens.any() else None
+
+
+def _quotes(data: NDArray[np.uint8], delimiter: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The positions of all quotes, and whether each stands where a field may begin."""
+    at = np.flatnonzero(data == ord('"'))
+    return at, _ends_field(delimiter)[data[at - 1]] | (at == 0)
+
+
+def _ends_field(delimiter: str) -> NDArray[np.bool_]:
+    ends = np.zeros(256, dtype=bool)
+    ends[[ord(delimiter), ord("\r"), ord("\n")]] = True
+    return ends
+
+
 def _check_quotes(content: bytes, delimiter: str) -> None:
     """Refuse a quote that closes a field and is not followed by the field's end, and a field that is never closed.
 
     A quote within a field that does not begin with one is a letter.
     """
     data = np.frombuffer(content, dtype=np.uint8)
-    at = np.flatnonzero(data == ord('"'))
-    if not at.size:
+    at, opens = _quotes(data, delimiter)
+    if not opens.any():
         return
-    ends_field = np.zeros(256, dtype=bool)
-    ends_field[[ord(delimiter), ord("\r"), ord("\n")]] = True
-    opens = ends_field[data[at - 1]] | (at == 0)
     doubled = np.append(np.diff(at) == 1, False)  # another quote follows
-    closes = ends_field[data[np.minimum(at + 1, data.size - 1)]] | (at + 1 == data.size)
+    closes = _ends_field(delimiter)[data[np.minimum(at + 1, data.size - 1)]] | (at + 1 == data.size)
     after_quote = np.append(False, doubled[:-1])
     if at.size % 2 == 0 and (opens | after_quote)[::2].all() and (closes | doubled)[1::2].all():
         return  # quotes come in pairs, each of which begins and ends where a field does: none is a letter
-    _walk_quotes(content, at.tolist(), opens.tolist(), doubled.tolist(), closes.tolist())
+    _walk_fields(content, at, np.flatnonzero(opens).tolist(), doubled.tobytes(), closes.tobytes())
 
 
-def _walk_quotes(content: bytes, at: list[int], opens: list[bool], doubled: list[bool], closes: list[bool]) -> None:
-    opened, second = -1, False  # the quote that opened the field; whether this is the second of two
-    for position, can_open, is_doubled, can_close in zip(at, opens, doubled, closes, strict=True):
-        if second:
-            second = False
-        elif opened < 0:
-            opened = position if can_open else -1
-        elif is_doubled:
-            second = True
-        elif can_close:
-            opened = -1
-        else:
-            near = content[max(0, position - 20) : position + 20].decode("utf-8", "replace")
+def _walk_fields(content: bytes, at: NDArray[np.int64], opening: list[int], doubled: bytes, closes: bytes) -> None:
+    """From each quote that begins a field to the one that ends it; those that other fields hold are letters."""
+    after = 0
+    for first in opening:
+        if first < after:
+            continue  # within a field
+        quote = first + 1
+        while quote < len(doubled) and doubled[quote]:
+            quote += 2
+        if quote >= len(doubled):
+            raise DialectError(f"the field that begins with a quote in line {line_at(content, at[first])} does not end")
+        if not closes[quote]:
+            where = int(at[quote])
+            near = content[max(0, where - 20) : where + 20].decode("utf-8", "replace")
             raise DialectError(
-                f"in line {line_at(content, position)} a quote within a field in quotes is not doubled ({near!r})"
+                f"in line {line_at(content, where)} a quote within a field in quotes is not doubled ({near!r})"
             )
-    if opened >= 0:
-        raise DialectError(f"the field that begins with a quote in line {line_at(content, opened)} does not end")
+        after = quote + 1

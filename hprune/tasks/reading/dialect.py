@@ -19,6 +19,7 @@ from hprune.tasks.reading.delimited import (
     DELIMITERS,
     QUOTINGS,
     DialectError,
+    first_quoted,
     header,
     line_at,
     read_delimited,
@@ -112,9 +113,8 @@ def _fits(content: bytes, delimiter: str, quoting: str) -> bool:
 
 def _read_tabs(path: Path, content: bytes) -> pa.Table:
     """With quotes as letters, or with fields in quotes where it is plain that a program wrote them so."""
-    first = min((at for before in (b"\t", b"\n", b"\r") if (at := content.find(before + b'"')) >= 0), default=-2) + 1
-    first = 0 if content.startswith(b'"') else first
-    if first < 0:
+    first = first_quoted(content, "\t")
+    if first is None:
         return read_delimited(content, "\t", "none")
     plain, why_not_plain = _attempt(content, "none")
     quoted, why_not_quoted = _attempt(content, "double")
@@ -144,9 +144,9 @@ def _attempt(content: bytes, quoting: str) -> tuple[pa.Table | None, str]:
 def _is_quoted(plain: pa.Table, quoted: pa.Table) -> bool:
     """Whether the quotes are a program's, of a file that can be read in both ways.
 
-    They are if names of columns have them, or if rows are the same in both ways and each field in quotes needs them
-    (and each that needs them has them), or all of a column has them. A row that is one text over several lines in one
-    way, and several whole rows in the other, may be either.
+    They are if names of columns have them, or if rows are the same in both ways and each field in quotes needs them, as
+    it holds others, or all of a column has them. What is one row of several lines in one way, and several whole rows
+    in the other, may be either.
     """
     if any(name.startswith('"') for name in plain.column_names):
         return True
@@ -154,7 +154,7 @@ def _is_quoted(plain: pa.Table, quoted: pa.Table) -> bool:
         return False
     in_quotes = [pc.starts_with(column, '"') for column in plain.columns]
     needs = [pc.match_substring(column, '"') for column in quoted.columns]
-    if all(own.equals(needed) for own, needed in zip(in_quotes, needs, strict=True)):
+    if all(pc.all(pc.or_(pc.invert(own), need)).as_py() for own, need in zip(in_quotes, needs, strict=True)):
         return True
     return all(
         not pc.any(own).as_py() or pc.all(pc.or_(own, pc.equal(column, ""))).as_py()

@@ -21,6 +21,7 @@ from hprune.tasks.reading.arrow_files import (
     shards_of,
     with_class_names,
 )
+from hprune.tasks.reading.delimited import DialectError
 from hprune.tasks.reading.dialect import read_found
 from hprune.tasks.reading.json_files import read_json
 
@@ -31,6 +32,8 @@ SUFFIXES = (
     ".parquet", *DELIMITED, ".jsonl", ".json", ".ndjson", ".arrow", ".feather",
     *(suffix + packed for suffix in (*DELIMITED, *JSON) for packed in CODECS),
 )  # fmt: skip
+RECORDS = ("dataset_dict.json", "dataset_info.json", "state.json")
+"""What `save_to_disk` writes beside the data."""
 MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 
 
@@ -80,7 +83,7 @@ def suffix_of(path: Path) -> str | None:
 
 def is_data(path: Path) -> bool:
     """Whether this is a file that can be read, by its name, or the folder of a saved table."""
-    return is_saved(path) if path.is_dir() else suffix_of(path) is not None
+    return is_saved(path) if path.is_dir() else suffix_of(path) is not None and path.name not in RECORDS
 
 
 def _as_typed(tables: list[pa.Table]) -> list[pa.Table]:
@@ -145,12 +148,12 @@ def _read_one(path: Path, form: Form) -> pa.Table:
         table = _parse(path, suffix, form)
         table.validate(full=True)  # texts are UTF-8
         repeated = [name for name, number in Counter(table.column_names).items() if number > 1]
+    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path} is not readable as {suffix[1:]}: {_why(path, suffix, error)}") from error
     except LookupError as error:
         raise ValueError(
             f"task.encoding={form.encoding} is not known ({error}); use for example utf8 or latin-1"
         ) from error
-    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is not readable as {suffix[1:]}: {_why(path, suffix, error)}") from error
     if repeated:
         raise ValueError(
             f"{path} has more than one column {', '.join(map(repr, sorted(repeated)))}; rename or remove one"
@@ -215,6 +218,8 @@ def _as_utf8(content: bytes, encoding: str) -> bytes:
 def _why(path: Path, suffix: str, error: Exception) -> str:
     """What is wrong with a file, and the way out, as one line."""
     reason, start = one_line(error), b""
+    if isinstance(error, DialectError) and "task.quoting=" in reason:
+        return reason  # which names the way out
     if path.is_file():
         with path.open("rb") as file:
             start = file.read(2)

@@ -51,7 +51,10 @@ def read_json(content: bytes, text: Sequence[str] = (), needed: Sequence[str] = 
         ValueError: if the text is not JSON, not of objects, or one of the needed columns has several types.
     """
     rows = _rows(content.decode("utf-8-sig"))
-    names = dict.fromkeys(name for row in rows for name in row)
+    names: Row = {}
+    for row in rows:
+        if row.keys() != names.keys():
+            names |= dict.fromkeys(row)
     return pa.table({n: _column(n, [row.get(n) for row in rows], n in text, n in needed) for n in names})
 
 
@@ -89,24 +92,29 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
 
 
 def _column(name: str, values: list[Any], text: bool, needed: bool) -> pa.Array:
-    if text:
+    types = set(map(type, values)) - {type(None)}
+    if text and types != {str}:
         values = [_as_text(value) for value in values]
-    kinds = [None if value is None else KINDS.get(type(value), "number") for value in values]
-    known = list(dict.fromkeys(kind for kind in kinds if kind is not None))
-    if len(known) > 1 and needed:
-        raise ValueError(
-            f"column {name!r} changed from {known[0]} to {known[1]} in row {kinds.index(known[1]) + 1}: "
-            "give all its values one type"
-        )
-    if len(known) < 2 and not (known == ["number"] and _loses(values)):
+        types = set(map(type, values)) - {type(None)}
+    kinds = {KINDS.get(kind, "number") for kind in types}
+    if len(kinds) > 1 and needed:
+        raise ValueError(_changes(name, values))
+    if len(kinds) < 2 and not (Number in types and _loses(values)):
         try:
             return pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             if isinstance(error, UnicodeError):
                 raise
-            if needed and known != ["number"]:
+            if needed and kinds != {"number"}:
                 raise ValueError(f"column {name!r} holds values of several types ({error}): give them one") from error
     return pa.array([value if value is None or isinstance(value, str) else _written(value) for value in values])
+
+
+def _changes(name: str, values: list[Any]) -> str:
+    kinds = [None if value is None else KINDS.get(type(value), "number") for value in values]
+    first, second, *_ = dict.fromkeys(kind for kind in kinds if kind is not None)
+    row = kinds.index(second) + 1
+    return f"column {name!r} changed from {first} to {second} in row {row}: give all its values one type"
 
 
 def _loses(values: Iterable[Any]) -> bool:

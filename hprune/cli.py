@@ -15,6 +15,7 @@ COMMANDS = {
     "triage": "samples with H = 0 as a sheet to decide on, and reading it back",
     "export": "the pruned data set itself, in the format you want",
     "status": "every run and study: done, started, failed, missing",
+    "verify": "does all that is stored fit together? Reads everything, changes nothing",
 }
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from hprune.own_sources import note_sources
 from hprune.reporting.outcomes import State
 from hprune.science.tickets import seeds_of_tickets
+from hprune.storage.plan_file import PlannedTicket
 from hprune.storage.runs import RunFolder
-from hprune.storage.scores import scores_for, sized
-from hprune.storage.studies import PlannedTicket, Purpose, add_run
+from hprune.storage.scores import check_apart, scores_for, sized
+from hprune.storage.studies import Purpose, add_run
 from hprune.tasks.spec import TaskData
-from hprune.training.run import fine_tune, locate
+from hprune.training.run import chosen, fine_tune, locate
 from hprune.training.settings import RunSpec
 
 
@@ -37,15 +39,37 @@ def register_run(
     purpose: Purpose,
     plans: bool = True,
 ) -> RunFolder:
-    """Let a study refer to a run; its folder, complete or not. `plans`: as in `add_run`."""
-    folder = folder_of(spec, data, root=root, study=study)
+    """Let a study refer to a run; its folder, complete or not. `plans`: as in `add_run`.
+
+    Raises:
+        ValueError: what refuses the run before it can start; the study then does not refer to it.
+    """
+    folder = startable(spec, data, root=root, study=study)
+    note_sources(root, spec.config)
     comparison = spec.config.get("comparison", {})
     groups, seeds = comparison.get("tickets") or [], comparison.get("seeds") or []
     parts = seeds_of_tickets(seeds, len(groups)) if groups else ()
     planned = [PlannedTicket(tuple(group), part) for group, part in zip(groups, parts, strict=True)]
     ticket = tuple(comparison.get("ticket") or ()) if purpose == "comparison" else ()
-    about = {"config": spec.config, "plans": plans}
-    add_run(root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket, **about)
+    add_run(
+        root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket, config=spec.config, plans=plans
+    )
+    return folder
+
+
+def startable(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunFolder:
+    """The folder of a run, complete or not, after all checks that need no model.
+
+    Raises:
+        ValueError: if a score table is missing, its runs share the seed, or the subset is none to train on.
+    """
+    if not spec.config.get("comparison", {}).get("allow_seed_overlap"):
+        check_apart(spec.subset, spec.seed, root=root, study=study)
+    spec, data = sized_run(spec, data, root=root, study=study), data.for_task(spec.task)
+    scores = scores_for(spec.subset, root=root, study=study)
+    folder = locate(spec, data, scores, root=root)
+    if not folder.complete:
+        chosen(spec, data, scores)
     return folder
 
 

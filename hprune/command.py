@@ -23,14 +23,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from hprune.data.checks import check_number, check_seeds
+from hprune.data.checks import check_number, check_seed, check_seeds
 from hprune.help import asks_for_help, help_page
 from hprune.launcher import check_launcher
+from hprune.model_name import name_the_model
 from hprune.overrides import overrides_of, value_of
 from hprune.reporting.outcomes import told
 from hprune.reporting.visible import visible
 from hprune.science.tickets import seeds_of_tickets
-from hprune.storage.places import local_path
+from hprune.storage.places import check_stays, keep_below, local_path, nearest, writable
 from hprune.sweep import sweep_told
 from hprune.tickets import ticket_groups
 
@@ -43,10 +44,11 @@ PACKAGE = Path(__file__).parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, or in a checkout
 
 
-def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def command(config_name: str, *, reads: bool = False) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a function of a config a command: Hydra composes, a failure that a user can mend is one message, exit 1.
 
-    HYDRA_FULL_ERROR=1 shows the traceback. What the function returns is its outcome in the table of a sweep.
+    HYDRA_FULL_ERROR=1 shows the traceback. What the function returns is its outcome in the table of a sweep. A command
+    that `reads` works where results cannot be written; what it may write there nevertheless, it checks itself.
     """
 
     def decorate(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -54,6 +56,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(function)
         def run(cfg: DictConfig) -> Any:
             try:
+                name_the_model(cfg)
                 return function(cfg)
             except SystemExit as leaving:
                 if leaving.code != 1:  # of a launcher that submits the job again
@@ -71,7 +74,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             if asks_for_help(arguments):
                 sys.stdout.write(help_page(CONF, config_name, [a for a in arguments if not a.startswith("-")]) + "\n")
                 return
-            _check_root(arguments, overrides)
+            _check_root(arguments, overrides, reads=reads)
             try:
                 check_launcher(arguments)
             except ValueError as error:
@@ -135,19 +138,20 @@ def _overrides(config_name: str, arguments: list[str]) -> list[Override]:
         sys.exit(visible(f"hprune {config_name}: {error}"))
 
 
-def _check_root(arguments: list[str], overrides: Sequence[Override]) -> None:
+def _check_root(arguments: list[str], overrides: Sequence[Override], *, reads: bool) -> None:
     """Hydra makes the folder of a sweep before our code runs: say what is wrong with it, if anything, in one line."""
     given = value_of(overrides, "paths.root")
+    sweep = any(flag in arguments for flag in ("-m", "--multirun"))
     try:
-        root = local_path("multirun" if given is None else str(given), "paths.root")
+        root = keep_below(local_path("multirun" if given is None else str(given), "paths.root"))
+        if sweep:
+            check_stays(root / "sweeps")
     except ValueError as error:
         sys.exit(str(error))
     if any(flag in arguments for flag in ("--help", "-h", "--cfg", "-c", "--info", "--hydra-help")):
         return
-    there = root
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    there = nearest(root)
+    if not there.is_dir() or not (writable(root) or (reads and not sweep)):
         what = "is not a folder" if not there.is_dir() else "cannot be written"
         sys.exit(f"results go under {root}, but {there} {what}; choose another place with paths.root=FOLDER")
 
@@ -229,6 +233,8 @@ def comparison_of(cfg: DictConfig) -> dict[str, Any]:
         ValueError: naming the key that is not what it should be.
     """
     stored: dict[str, Any] = {"margin": margin_of(cfg)}
+    if "comparison" in cfg and cfg.comparison.get("allow_seed_overlap"):
+        stored["allow_seed_overlap"] = True
     asked = plain(cfg.comparison.get("tickets")) if "comparison" in cfg else None
     if asked is not None:
         seeds, groups = plain(cfg.comparison.get("seeds")), asked
@@ -263,6 +269,7 @@ def run_spec(cfg: DictConfig, *, subset: DictConfig | None = None, seed: int | N
     seed = cfg.seed if seed is None else seed
     if type(seed) is not int or seed < 0:
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}; for several runs use -m and seed=1,2,3")
+    check_seed("seed", seed)
     parts = ("task", "model", "optim", "data", "trainer", "record")
     config = {part: plain(cfg[part]) for part in parts} | {"subset": plain(subset), "seed": seed, "study": cfg.study}
     config["comparison"] = comparison_of(cfg)

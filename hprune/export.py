@@ -30,7 +30,7 @@ from hprune.tasks.spec import TaskData, settings_of_source
 log = logging.getLogger(__name__)
 
 
-@command("export")
+@command("export", reads=True)
 def main(cfg: DictConfig) -> None:
     """Export a subset of a study's train split."""
     from hprune.report import place_of, unchanged_study

@@ -6,6 +6,7 @@ Its features are kept in the study's folder, and made again if they are of other
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hprune.command import run_spec
+from hprune.own_sources import Part
 from hprune.reporting.judge import judge_facts
 from hprune.storage.files import one_line, read_table, write_table
-from hprune.storage.manifests import read_results
 from hprune.storage.places import below
-from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
-from hprune.storage.studies import existing_study, runs_of
-from hprune.stored_config import config_of_study
+from hprune.storage.studies import existing_study
+from hprune.stored_config import config_of_study, run_of_study
 from hprune.tasks.spec import TaskData
 
 if TYPE_CHECKING:
@@ -34,24 +34,29 @@ LAYOUT = 1
 """Of the features: a change makes them anew."""
 
 
-def judged(root: Path, study: str, data: TaskData | None, *, trust_code: bool = False) -> dict[str, Any] | None:
+def judged(
+    root: Path, study: str, data: TaskData | None, *, spec: RunSpec | None = None, trust_code: bool = False
+) -> dict[str, Any] | None:
     """What the judge says; None, with a warning that says why, if it cannot say anything.
 
     Args:
         root: where results lie.
         study: its name, with a complete run.
         data: the task's tables; None if they are no longer at hand.
-        trust_code: let the study's config name code that is not hprune's.
+        spec: of the study's scoring runs; None: what one of them stored.
+        trust_code: let what it stored name code that is not hprune's, and files and hub ids that are not yours.
     """
     try:
-        return _judged(root, study, data, trust_code=trust_code)
+        if spec is None:
+            both: Sequence[Part] = ("task", "model")
+            spec = run_spec(config_of_study(root, study, purpose="scoring", parts=both, trust_code=trust_code))
+        return _judged(root, study, data, spec.scored())
     except Exception as error:  # a library that is not there, a device without memory: no report waits for it
         log.warning("the report goes without a judge: %s", one_line(error))
         return None
 
 
-def _judged(root: Path, study: str, data: TaskData | None, *, trust_code: bool) -> dict[str, Any]:
-    spec = run_spec(config_of_study(root, study, purpose="scoring", trust_code=trust_code)).scored()
+def _judged(root: Path, study: str, data: TaskData | None, spec: RunSpec) -> dict[str, Any]:
     if not getattr(spec.task.kind, "merges", False):
         raise ValueError(
             f"it is for tasks of classes with one sequence a sample, not for {type(spec.task.kind).__name__}"
@@ -70,7 +75,7 @@ def _judged(root: Path, study: str, data: TaskData | None, *, trust_code: bool) 
 def _features(root: Path, study: str, spec: RunSpec, data: TaskData) -> NDArray[np.float32]:
     """The features of the study's folder, or new ones."""
     file = below(existing_study(root, study), FILE)
-    run = next(read_results(run.path) for run in runs_of(root, study, "scoring") if state_of(run.path) == "done")
+    _, run = run_of_study(root, study, purpose="scoring")
     trained_from = {
         key: value for key, value in dict(run["settings"].get("model", {})).items() if key not in ("adapter", "pooling")
     }
@@ -95,7 +100,10 @@ def _features(root: Path, study: str, spec: RunSpec, data: TaskData) -> NDArray[
         "sample_id": data.train["sample_id"],
         "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),
     }
-    write_table(file, pa.table(columns), origin)
+    try:
+        write_table(file, pa.table(columns), origin)
+    except OSError as error:  # results that are read only
+        log.warning("the features of the judge are not kept: %s", one_line(error))
     return features
 
 

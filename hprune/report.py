@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -18,26 +18,32 @@ from hprune.command import check_sections, command, instantiate, plain, run_spec
 from hprune.judge import judged
 from hprune.reporting.outcomes import told
 from hprune.reporting.summary import summarise
-from hprune.root import root_of
+from hprune.root import check_writable, root_of
 from hprune.storage.files import one_line, whole_file, write_json
+from hprune.storage.places import local_path
 from hprune.storage.studies import existing_study, runs_of
 from hprune.stored_config import config_of_study, run_of_study
-from hprune.tasks.moved import at_place, way_out
+from hprune.tasks.moved import way_out
 from hprune.tasks.spec import TaskData, TaskSpec
+
+if TYPE_CHECKING:
+    from hprune.training.settings import RunSpec
 
 log = logging.getLogger(__name__)
 
 
-@command("report")
+@command("report", reads=True)
 def main(cfg: DictConfig) -> None:
     """Report a study."""
     root, judge, place = root_of(cfg), asks_judge(cfg), place_of(cfg)
+    out = None if cfg.out is None else local_path(cfg.out, "out")
+    check_writable(existing_study(root, cfg.study) if out is None else out)
     if place:
         _, data, _ = unchanged_study(root, cfg.study, place=place, trust_code=cfg.trust_code)
-        write_report(root, cfg.study, data, judge=judge, trust_code=cfg.trust_code)
+        write_report(root, cfg.study, data, judge=judge, trust_code=cfg.trust_code, out=out)
         return
     found, why = _data_or_why(root, cfg.study, trust_code=cfg.trust_code)
-    write_report(root, cfg.study, found, judge=judge, trust_code=cfg.trust_code, why=why)
+    write_report(root, cfg.study, found, judge=judge, trust_code=cfg.trust_code, out=out, why=why)
 
 
 def place_of(cfg: DictConfig) -> dict[str, Any]:
@@ -67,7 +73,9 @@ def write_report(
     data: TaskData | None,
     *,
     judge: bool = False,
+    spec: RunSpec | None = None,
     trust_code: bool = False,
+    out: Path | None = None,
     why: str | None = None,
 ) -> Path:
     """Summarise a study, write report.json and report.html, print the table.
@@ -77,7 +85,9 @@ def write_report(
         study: its name.
         data: the task's tables; None if they are no longer at hand.
         judge: ask an independent judge of the labels, too.
-        trust_code: let the study's config name code that is not hprune's.
+        spec: of the study's scoring runs, for the judge; None: what one of them stored.
+        trust_code: let what it stored name code that is not hprune's, and files and hub ids that are not yours.
+        out: the folder of both files; None: the study's own.
         why: the tables are not at hand, if it is known.
 
     Returns:
@@ -86,9 +96,9 @@ def write_report(
     from hprune.reporting.page import render_page  # matplotlib and jinja: half a second
     from hprune.reporting.terminal import print_table
 
-    verdict = judged(root, study, data, trust_code=trust_code) if judge else None
+    verdict = judged(root, study, data, spec=spec, trust_code=trust_code) if judge else None
     report = summarise(root, study, data, verdict, why)
-    folder = existing_study(root, study)
+    folder = existing_study(root, study) if out is None else out
     write_json(folder / "report.json", report)
     with whole_file(folder / "report.html") as temporary:
         temporary.write_text(render_page(report), encoding="utf-8")
@@ -111,18 +121,10 @@ def task_of_study(
     Raises:
         ValueError: as in `config_of_study`.
     """
-    task = instantiate(_config(root, study, place, trust_code=trust_code).task)
+    task = instantiate(config_of_study(root, study, place=place, trust_code=trust_code).task)
     if not isinstance(task, TaskSpec):
         raise ValueError(f"study {study!r}: the config of its runs makes no task, but {task!r:.80}; it was altered")
     return task
-
-
-def _config(root: Path, study: str, place: Mapping[str, Any] | None, *, trust_code: bool) -> DictConfig:
-    """The stored config, with the data at another place."""
-    cfg = config_of_study(root, study, trust_code=trust_code)
-    if place:
-        cfg.task = at_place(plain(cfg.task), place)
-    return cfg
 
 
 def samples_of_study(
@@ -145,7 +147,8 @@ def samples_of_study(
 
         from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
 
-        return load_samples(run_spec(_config(root, study, place, trust_code=trust_code)).scored(), root=root)
+        config = config_of_study(root, study, place=place, parts=("task", "model"), trust_code=trust_code)
+        return load_samples(run_spec(config).scored(), root=root)
     except (ValueError, OSError) as error:
         kind = OSError if isinstance(error, OSError) else ValueError
         raise kind(f"{told(error)}{_elsewhere(task, study)}") from error

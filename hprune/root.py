@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from hprune.storage.places import local_path
+from hprune.storage.places import keep_below, local_path, nearest, writable
 
 
 def root_of(cfg: DictConfig) -> Path:
@@ -16,4 +16,14 @@ def root_of(cfg: DictConfig) -> Path:
         ValueError: if it is not a folder on this machine.
     """
     paths = cfg.get("paths")
-    return local_path(paths.get("root") if isinstance(paths, DictConfig) else None, "paths.root")
+    return keep_below(local_path(paths.get("root") if isinstance(paths, DictConfig) else None, "paths.root"))
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder, which need not be there yet, that no file can be written to.
+
+    Raises:
+        OSError: naming it, and the way out.
+    """
+    if not writable(folder):
+        raise OSError(f"{nearest(folder)} cannot be written; let the files lie elsewhere with out=FOLDER")

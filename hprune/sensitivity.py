@@ -14,23 +14,34 @@ from typing import Any
 from omegaconf import DictConfig
 
 from hprune.command import command, plain
-from hprune.root import root_of
+from hprune.root import check_writable, root_of
 from hprune.storage.files import check_name, whole_file, write_json
+from hprune.storage.places import local_path
 from hprune.storage.studies import studies_in
 
 
-@command("sensitivity")
+@command("sensitivity", reads=True)
 def main(cfg: DictConfig) -> None:
     """Compare the H-score tables of studies."""
     root = root_of(cfg)
     studies = studies_named(root, plain(cfg.study))
     if cfg.name is None and len(studies) > 1:
         raise ValueError(f"name must be given where several studies are put together ({', '.join(studies)})")
-    write_sensitivity(root, studies, name=studies[0] if cfg.name is None else cfg.name)
+    name = studies[0] if cfg.name is None else cfg.name
+    check_name("name", name)
+    out = root / "sensitivity" / name if cfg.out is None else local_path(cfg.out, "out")
+    check_writable(out)
+    write_sensitivity(root, studies, name=name, out=out)
 
 
-def write_sensitivity(root: Path, studies: Sequence[str], *, name: str) -> Path:
+def write_sensitivity(root: Path, studies: Sequence[str], *, name: str, out: Path | None = None) -> Path:
     """Gather, write sensitivity.json and sensitivity.html, print the tables.
+
+    Args:
+        root: where results lie.
+        studies: whose tables are put together.
+        name: of the whole.
+        out: the folder of both files; None: one of that name below `root / "sensitivity"`.
 
     Returns:
         The path of sensitivity.html.
@@ -43,8 +54,7 @@ def write_sensitivity(root: Path, studies: Sequence[str], *, name: str) -> Path:
 
     check_name("name", name)
     report = gather(root, studies, name=name)
-    folder = root / "sensitivity" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = root / "sensitivity" / name if out is None else out
     write_json(folder / "sensitivity.json", report)
     with whole_file(folder / "sensitivity.html") as temporary:
         temporary.write_text(render_cells(report), encoding="utf-8")

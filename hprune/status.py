@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,12 +15,12 @@ from hprune.reporting.visible import shortened
 from hprune.root import root_of
 from hprune.storage.manifests import read_failure, read_results
 from hprune.storage.runs import state_of
-from hprune.storage.studies import StudyRun, planned_seeds, runs_of, studies_in
+from hprune.storage.studies import StudyRun, planned_seeds, references_of, studies_in
 
 LONGEST_MESSAGE = 300
 
 
-@command("status")
+@command("status", reads=True)
 def main(cfg: DictConfig) -> None:
     """Print a table of the studies and one of the runs; `study=NAME` for the runs of one study only."""
     root = root_of(cfg)
@@ -29,32 +30,56 @@ def main(cfg: DictConfig) -> None:
         console.print(f"no study under {root} yet; start with: python -m hprune.study +experiment=demo")
         return
     console.print(_studies(root, studies))
-    console.print(_runs({run.path: run for study in studies for run in runs_of(root, study)}))
+    runs, damaged = _everything(root, studies)
+    console.print(_runs(runs, damaged))
+    if any(state_of(path) == "failed" for path in runs) or damaged:
+        console.print(
+            "A run that will never be complete, and a damaged reference: remove its file "
+            "studies/<study>/runs/<folder>.seed=<seed>.<purpose>.json, and the study waits for it no more."
+        )
+
+
+def _everything(root: Path, studies: list[str]) -> tuple[dict[Path, StudyRun], dict[Path, str]]:
+    """The runs of all studies by their folders, and what is wrong with references by their files."""
+    runs, damaged = dict[Path, StudyRun](), dict[Path, str]()
+    for study in studies:
+        with suppress(ValueError, OSError):  # told in its row
+            found, wrong = references_of(root, study)
+            runs |= {run.path: run for run in found}
+            damaged |= wrong
+    return runs, damaged
 
 
 def _studies(root: Path, studies: list[str]) -> Table:
     table = Table("study", "scoring runs", "comparison runs", "missing scoring seeds", "report", title="studies")
     for study in studies:
-        runs = runs_of(root, study)
-        planned = set(planned_seeds(root, study))
-        scored = {run.key.seed for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"}
-        report = root / "studies" / study / "report.html"
-        cells = [_counted([run for run in runs if run.purpose == purpose]) for purpose in ("scoring", "comparison")]
-        table.add_row(
-            study,
-            *cells,
-            ", ".join(map(str, sorted(planned - scored))) or "none",
-            str(report) if report.exists() else "not yet",
-        )
+        try:
+            table.add_row(study, *_study(root, study))
+        except (ValueError, OSError) as error:  # the other studies are to be seen, too
+            table.add_row(study, "damaged", "", shortened(str(error), LONGEST_MESSAGE), "")
     return table
 
 
-def _counted(runs: list[StudyRun]) -> str:
-    counts = Counter(state_of(run.path) for run in runs)
+def _study(root: Path, study: str) -> list[str]:
+    """The row of a study, but for its name."""
+    runs, damaged = references_of(root, study)
+    scored = {run.key.seed for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"}
+    try:
+        missing = ", ".join(map(str, sorted(set(planned_seeds(root, study)) - scored))) or "none"
+    except ValueError as error:  # its runs are to be seen, too
+        missing = f"damaged: {shortened(str(error), LONGEST_MESSAGE)}"
+    report = root / "studies" / study / "report.html"
+    wrong = {purpose: sum(f".{purpose}." in file.name for file in damaged) for purpose in ("scoring", "comparison")}
+    cells = [_counted([run for run in runs if run.purpose == purpose], wrong[purpose]) for purpose in wrong]
+    return [*cells, missing, str(report) if report.exists() else "not yet"]
+
+
+def _counted(runs: list[StudyRun], damaged: int) -> str:
+    counts = Counter[str](state_of(run.path) for run in runs) + Counter(damaged=damaged)
     return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
 
 
-def _runs(runs: dict[Path, StudyRun]) -> Table:
+def _runs(runs: dict[Path, StudyRun], damaged: dict[Path, str]) -> Table:
     table = Table("run", "state", "samples", "result", "folder", title="runs")
     for path, run in sorted(runs.items(), key=lambda item: item[1].key):
         state: str = state_of(path)
@@ -63,6 +88,8 @@ def _runs(runs: dict[Path, StudyRun]) -> Table:
         except ValueError as error:  # the other runs are to be seen, too
             state, samples, result = "damaged", "", str(error)
         table.add_row(str(run.key), state, samples, shortened(result, LONGEST_MESSAGE), path.parent.name)
+    for file, why in damaged.items():
+        table.add_row(file.stem, "damaged", "", shortened(why, LONGEST_MESSAGE), "")
     return table
 
 

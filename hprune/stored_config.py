@@ -1,41 +1,63 @@
-"""The configuration that a run of a study stored, which may come from anyone: it names no code that is not trusted."""
+"""The configuration that a run stored, which may come from anyone: no code, file or hub id that is not trusted."""
 
 from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from hprune.own_sources import Part, check_sources, note_sources
 from hprune.storage.manifests import read_results
 from hprune.storage.plan_file import plan_file
 from hprune.storage.runs import state_of
 from hprune.storage.studies import Purpose, existing_study, plan_of, runs_of
+from hprune.tasks.moved import at_place
+
+GENERATOR = "hprune.tasks.demo_corpus.generate"
 
 
-def config_of_study(root: Path, study: str, *, purpose: Purpose | None = None, trust_code: bool = False) -> DictConfig:
+def config_of_study(
+    root: Path,
+    study: str,
+    *,
+    purpose: Purpose | None = None,
+    parts: Sequence[Part] = ("task",),
+    place: Mapping[str, Any] | None = None,
+    trust_code: bool = False,
+) -> DictConfig:
     """The configuration of a complete run of a study, with the places of data and model that the study was given.
 
     Args:
         root: where results lie.
         study: its name.
         purpose: of the run; None: any run of the study will do.
-        trust_code: let it name code that is not hprune's, such as a kind of task of your own.
+        parts: whose files and hub ids will be read.
+        place: where the study's data lie by now, as keys of the task; None or empty: where the study has them.
+        trust_code: let it name code that is not hprune's, such as a kind of task of your own, and files and hub ids
+            that no command of this user named for results under this root.
 
     Raises:
-        ValueError: if no run is complete, or the configuration names code that is not trusted.
+        ValueError: if no run is complete, or the configuration names what is not trusted.
     """
     if type(trust_code) is not bool:
         raise ValueError(f"trust_code must be true or false, got {trust_code!r}")
     path, manifest = run_of_study(root, study, purpose=purpose)
     check_config(path / "run.json", manifest["config"], trust_code=trust_code)
     plan = plan_of(root, study)
-    if plan is None or not plan.fits(manifest["settings"]):
-        return OmegaConf.create(manifest["config"])
-    check_config(plan_file(existing_study(root, study)), plan.config, trust_code=trust_code)
-    return OmegaConf.create({**manifest["config"], **plan.config})
+    file, config = path / "run.json", manifest["config"]
+    if plan is not None and plan.fits(manifest["settings"]):
+        file, config = plan_file(existing_study(root, study)), {**config, **plan.config}
+        check_config(file, config, trust_code=trust_code)
+    if trust_code:
+        note_sources(root, config)
+    if place:
+        config = {**config, "task": at_place(config["task"], place)}
+    check_sources(file, root, config, () if trust_code else parts, given=place or {})
+    return OmegaConf.create(config)
 
 
 def run_of_study(root: Path, study: str, *, purpose: Purpose | None = None) -> tuple[Path, dict[str, Any]]:
@@ -76,7 +98,10 @@ def check_config(file: Path, content: Any, *, trust_code: bool) -> None:
 
 
 def _is_ours(target: Any) -> bool:
-    """Whether this is a class or function of a module that only describes and reads data, under its own name there."""
+    """Whether this only describes what to read, or computes: a class of a task or spec, a function of the science.
+
+    Functions of the tasks open files and look things up, but for the demo's, which makes its texts.
+    """
     module, _, name = str(target).rpartition(".")
     if not re.fullmatch(r"hprune\.(tasks|science)(\.\w+)+|hprune\.training\.spec|hprune\.data\.datamodule", module):
         return False
@@ -84,4 +109,6 @@ def _is_ours(target: Any) -> bool:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError:
         return False
-    return getattr(found, "__module__", None) == module
+    if getattr(found, "__module__", None) != module:
+        return False
+    return isinstance(found, type) or module.startswith("hprune.science.") or target == GENERATOR

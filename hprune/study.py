@@ -81,7 +81,7 @@ def main(cfg: DictConfig) -> None:
             progress.watch(train(progress.started(comparisons, "comparison", stopped.seeds if stopped else None)))
         if not progress.failed:
             print_outcomes(progress.outcomes)
-        write_report(root, study, data, judge=judge, trust_code=True)
+        write_report(root, study, data, judge=judge, spec=full)
 
 
 def _tables_of(arms: Sequence[RunSpec]) -> set[str | None]:

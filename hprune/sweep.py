@@ -24,6 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
 from hprune.reporting.outcomes import Outcome, State, first_line, print_outcomes
+from hprune.storage.places import check_stays
 
 NO_OUTCOME = "its process was ended before it could say anything, for lack of memory perhaps"
 
@@ -117,7 +118,8 @@ def _file(folder: Path, number: int) -> Path:
 def _start(folder: Path, number: int) -> None:
     """What stands there already stays."""
     file = _file(folder, number)
-    with suppress(OSError):  # on a full disk: the job itself will tell
+    with suppress(OSError, ValueError):  # on a full disk, or through a link: the job itself will tell
+        check_stays(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
 

@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> State:
     planned = check_seeds(plain(cfg.comparison.seeds), "comparison.seeds")
     spec = run_spec(cfg)
 
-    from hprune.collect import collect_run, folder_of, purpose_of
+    from hprune.collect import collect_run, purpose_of, startable
     from hprune.training.ranks import check_alone
     from hprune.training.units import load_samples
 
@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> State:
         log.info("this run compares and is not scored: it records the training pass only, and no folds")
     spec = spec.scored() if purpose == "scoring" else _of_its_ticket(spec.whole(), planned)
     data = load_samples(spec, root=root)
-    if purpose == "comparison" and not folder_of(spec, data, root=root, study=cfg.study).complete:
+    if purpose == "comparison" and not startable(spec, data, root=root, study=cfg.study).complete:
         spec = _with_margin(spec, root, cfg.study, planned)  # it can start: its score tables are there
     folder, state = collect_run(spec, data, root=root, study=cfg.study, scoring_seeds=seeds, purpose=purpose)
     log.info("results: %s", folder.path)

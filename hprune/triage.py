@@ -27,6 +27,7 @@ from hprune.science.triage import TABLE, Decisions, decide, of_decisions
 from hprune.storage import shapes
 from hprune.storage.exports import check_target, export_ready, provenance_path, write_export
 from hprune.storage.files import read_json, sha256_of_file
+from hprune.storage.override import override
 from hprune.storage.places import local_path
 from hprune.storage.scores import load_scores, main_h, save_scores, score_path
 from hprune.storage.sheets import check_sheet, read_sheet
@@ -50,7 +51,7 @@ class Study:
     h: Scores
 
 
-@command("triage")
+@command("triage", reads=True)
 def main(cfg: DictConfig) -> None:
     """Write a sheet, or read it back."""
     out = None if cfg.out is None else local_path(cfg.out, "out")
@@ -97,7 +98,8 @@ def _study(cfg: DictConfig) -> Study:
         h = main_h(root, cfg.study, [load_scores(path) for path in tables])
         if h is None:
             raise ValueError(
-                f"study {cfg.study!r} has no table of H yet; make it with: python -m hprune.score study={cfg.study}"
+                f"study {cfg.study!r} has no table of H yet; make it with: "
+                f"python -m hprune.score {override('study', cfg.study)}"
             )
     else:
         h = load_scores(score_path(root, cfg.study, cfg.scores))
@@ -122,8 +124,9 @@ def write_sheet(study: Study, out: Path, *, values: Any, folds: str | None, form
         )  # fmt: skip
     log.info(
         "wrote %s of %s samples to %s; write keep, drop or relabel under decision (blank: keep) and, to relabel, the "
-        "class under new_label, then: python -m hprune.triage study=%s read=%s out=corrected.parquet",
-        f"{table.num_rows:,}", f"{study.data.train.num_rows:,}", out, study.name, out,
+        "class under new_label, then: python -m hprune.triage %s %s out=corrected.parquet",
+        f"{table.num_rows:,}", f"{study.data.train.num_rows:,}", out,
+        override("study", study.name), override("read", out),
     )  # fmt: skip
 
 
@@ -196,9 +199,9 @@ def save_decisions(study: Study, decisions: Decisions, *, name: str, overwrite: 
     new.replace(path)
     log.info(
         "%s of the %s samples in the sheet; table %s (relabelled samples count as dropped there: their label in this "
-        "data is wrong). An arm of it: python -m hprune.train +experiment=... study=%s subset=triaged%s",
-        _said(decisions.counts), f"{decisions.looked_at:,}", path, study.name,
-        "" if name == TABLE else f" subset.scores={name}",
+        "data is wrong). An arm of it: python -m hprune.train +experiment=... %s subset=triaged%s",
+        _said(decisions.counts), f"{decisions.looked_at:,}", path, override("study", study.name),
+        "" if name == TABLE else f" {override('subset.scores', name)}",
     )  # fmt: skip
     return path
 
@@ -249,7 +252,7 @@ def corrected_ready(
     with export_ready(out, table, nobody, formulas=formulas, provenance=facts, overwrite=overwrite) as changed:
         yield
     tell_escaped(out, changed)
-    log.info("wrote %s rows to %s; train on them with task.train_file=%s", f"{table.num_rows:,}", out, out)
+    log.info("wrote %s rows to %s; train on them with %s", f"{table.num_rows:,}", out, override("task.train_file", out))
 
 
 def _facts(study: Study) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def show_status(root: Path) -> None:
     """As `hprune.status`."""
     console = Console(file=io.StringIO(), width=140, markup=False, emoji=False)
     console.print(status._studies(root, ["s"]))
-    console.print(status._runs({run.path: run for run in runs_of(root, "s")}))
+    console.print(status._runs(*status._everything(root, ["s"])))
 
 
 def show_report(root: Path) -> None:

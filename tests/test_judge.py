@@ -19,6 +19,7 @@ import hprune.training.features as features_module
 from hprune.judge import FILE, judged
 from hprune.report import data_of_study
 from hprune.storage.files import read_table
+from hprune.stored_config import config_of_study
 from hprune.training.quiet import quiet_libraries
 from tests.conftest import TINY_MODEL, write_corpus
 from tests.training.test_pooler import write_bert
@@ -59,8 +60,9 @@ def report(run_command: Run, folder: Path, *more: str) -> tuple[str, str]:
 
 @pytest.fixture
 def copied(place: Path, tmp_path: Path) -> Path:
-    """The results alone; data and model lie where they did."""
+    """The results alone; data and model lie where they did, and may be read for this root, too."""
     shutil.copytree(place / "root", tmp_path / "root", symlinks=True)
+    config_of_study(tmp_path / "root", "s", trust_code=True)
     return tmp_path
 
 

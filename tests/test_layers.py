@@ -20,11 +20,13 @@ ALLOWED = {
     "data": {"storage", "science"},
     "training": {"tasks", "data", "storage", "science"},
     "reporting": {"tasks", "storage", "science"},
+    "verifying": {"storage", "science"},
 }
 FORBIDDEN = {
     "science": {"torch", "lightning", "transformers", "datasets", "pyarrow", "hydra", "omegaconf", "pandas"},
     "storage": {"torch", "lightning", "transformers", "hydra", "omegaconf"},
     "reporting": {"torch", "lightning", "transformers", "hydra", "omegaconf"},
+    "verifying": {"torch", "lightning", "transformers", "hydra", "omegaconf"},
     "training": {"hydra", "omegaconf"},
     "data": {"hydra", "omegaconf"},
     "tasks": {"hydra", "omegaconf"},
@@ -74,7 +76,7 @@ def test_importing_hprune_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "study", "plan", "score", "report", "sensitivity", "triage", "export", "status"]
+    "command", ["train", "study", "plan", "score", "report", "sensitivity", "triage", "export", "status", "verify"]
 )
 def test_help_and_config_errors_do_not_pay_for_torch(command: str) -> None:
     heavy = {"torch", "lightning", "transformers", "datasets", "matplotlib", "sklearn"}

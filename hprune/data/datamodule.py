@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Literal
 
 import lightning as L
@@ -289,5 +293,34 @@ class FineTuningData(L.LightningDataModule):
         # A generator of its own, so that making an iterator does not draw from the global one, which dropout uses.
         generator = torch.Generator()
         return DataLoader(
-            own, batch_size=None, sampler=plan, num_workers=workers, persistent_workers=workers > 0, generator=generator
+            own,
+            batch_size=None,
+            sampler=plan,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            generator=generator,
+            worker_init_fn=_leave_quietly if workers else None,
         )
+
+
+LEAVE = 10
+"""Seconds that a process which makes batches has to be told to end, after SIGTERM."""
+
+
+def _leave_quietly(worker: int) -> None:
+    """In a process that makes batches: leave Ctrl-C and SIGTERM to the main process, which then ends this one.
+
+    It inherits the handler of the main process, which raises, and a batch system sends SIGTERM to every process of a
+    job. To end at once would make torch raise in the main process, in the midst of its own way out, or leave it half a
+    batch to wait for.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LEAVE))
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    sys.excepthook = _unless_left
+
+
+def _unless_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say nothing where the main process hung up while it was handed a batch: a thread of Python's tells that here."""
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hprune.storage import shapes
-from hprune.storage.files import one_line, read_json, whole_file, write_json
+from hprune.storage.files import one_line, read_json, sha256_of_file, sha256_of_json, whole_file, write_json
 from hprune.storage.lock import left_behind, locked
+from hprune.storage.places import writable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -127,9 +129,13 @@ def flat(rows: Iterable[Iterable[int]], dtype: type) -> NDArray[Any]:
 def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
     """Memory-map the token table in `folder`; make and store it first if it is not there whole, or is damaged.
 
-    `facts.json` is written last, so that its existence means that the rest is there. Processes that need the same table
-    wait for the one that makes it.
+    `facts.json` is written last, so that its existence means that the rest is there. It has a digest of each array,
+    compared once a process, as what is mapped is read only when it is needed. A table of an older version, without
+    digests, is made again. Processes that need the same table wait for the one that makes it. Where nothing
+    can be written, what is there is read, or made and not kept.
     """
+    if not writable(folder):
+        return _read_or_made(folder, make)
     if not (folder / FACTS).exists() or left_behind(folder):
         with locked(folder, wait=True):
             if not (folder / FACTS).exists():
@@ -137,16 +143,30 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
     try:
         return _load(folder)
     except Exception as error:  # numpy has many for a broken header, and whatever it is, the way out is the same
-        log.warning("the tokens in %s are damaged (%s): they are made again", folder, one_line(error))
+        problem = one_line(error)
     with locked(folder, wait=True):
+        with suppress(Exception):
+            return _load(folder)  # as another process has made it, just now
+        log.warning("the tokens in %s are damaged (%s): they are made again", folder, problem)
         _store(folder, make())
     return _load(folder)
+
+
+def _read_or_made(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
+    """The table in a folder that cannot be written, or a new one."""
+    try:
+        return _load(folder)
+    except Exception as error:  # as above; or it is not there
+        log.info("the tokens are made for this command only, as %s cannot be written (%s)", folder, one_line(error))
+        return make()
 
 
 def _load(folder: Path) -> TokenTable:
     facts = read_json(folder / FACTS)
     shape = {"truncated": shapes.count, "lost": shapes.count, "arrays": shapes.list_of(shapes.name)}
     shapes.check_shape(folder / FACTS, facts, shape)
+    shapes.check_shape(folder / FACTS, facts, {"digests": shapes.dict_of(shapes.text, shapes.name)}, lenient=True)
+    _check_digests(folder, facts)
 
     def stored(name: str) -> Any:
         return np.load(folder / f"{name}.npy", mmap_mode="r") if name in facts["arrays"] else None
@@ -163,6 +183,31 @@ def _load(folder: Path) -> TokenTable:
     )
     _check(tokens)
     return tokens
+
+
+_checked: set[str] = set()  # tables that this process has compared with their digests
+
+
+def _check_digests(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Compare the arrays of a table with their digests, and the facts with their own; once a process, if none changes.
+
+    Raises:
+        ValueError: if they differ, or an older version stored none.
+    """
+    if "digests" not in facts:
+        raise ValueError("an older version stored them, without digests")
+    files = {name: (folder / f"{name}.npy").stat() for name in facts["arrays"]}
+    seen = {name: (file.st_ino, file.st_mtime_ns, file.st_size) for name, file in files.items()}
+    once = sha256_of_json([str(folder), facts, seen])
+    if once in _checked:
+        return
+    content = {name: value for name, value in facts.items() if name != "digest"}
+    if facts.get("table") != folder.name or facts.get("digest") != sha256_of_json(content):
+        raise ValueError("its facts are not those that were stored")
+    for name in files:
+        if sha256_of_file(folder / f"{name}.npy") != facts["digests"].get(name):
+            raise ValueError(f"{name}.npy is not what was stored")
+    _checked.add(once)
 
 
 def _check(tokens: TokenTable) -> None:
@@ -189,7 +234,9 @@ def _store(folder: Path, tokens: TokenTable) -> None:
             np.save(file, values)
     sizes = {"samples": tokens.samples, "sequences": int(tokens.offsets.size - 1)}
     counts = {"truncated": tokens.truncated, "lost": tokens.lost}
-    write_json(folder / FACTS, {**sizes, **counts, "arrays": list(arrays)})
+    digests = {name: sha256_of_file(folder / f"{name}.npy") for name in arrays}
+    facts = {"table": folder.name, **sizes, **counts, "arrays": list(arrays), "digests": digests}
+    write_json(folder / FACTS, {**facts, "digest": sha256_of_json(facts)})
 
 
 def _chunks(texts: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hprune.reporting.ticket_plan import TicketPlan
+from hprune.reporting.weights import IDENTITY
 from hprune.science.records import RunKey
 from hprune.storage.runs import differing_keys
 from hprune.storage.studies import StudyRun
@@ -169,7 +170,16 @@ def _compared(manifest: Manifest) -> dict[str, Any]:
 def named_settings(manifest: Manifest, others: Sequence[Manifest]) -> dict[str, str]:
     """The settings in which runs differ from one, by their dotted names, as `name=value` of that one."""
     keys = [text.split(" (")[0] for other in others for text in differing_keys(manifest["settings"], other["settings"])]
-    return {key: f"{key}={_setting(manifest, key)}" for key in keys}
+    model, named = manifest["key"]["model"], {}
+    if any(other["key"]["model"] != model for other in others):  # which says more than the digests of weights
+        named["model"] = f"model={model}"
+        namesakes = [other for other in others if other["key"]["model"] == model]
+        keys = [key for key in keys if key not in IDENTITY or any(_differ(manifest, other, key) for other in namesakes)]
+    return named | {key: f"{key}={_setting(manifest, key)}" for key in keys}
+
+
+def _differ(manifest: Manifest, other: Manifest, key: str) -> bool:
+    return bool(_setting(manifest, key) != _setting(other, key))
 
 
 def _label(name: str, manifest: Manifest, namesakes: Sequence[Manifest]) -> str:

@@ -47,6 +47,7 @@ class Finding:
 def diagnose(report: Report) -> list[dict[str, str]]:
     """The findings of a report, as plain values: `[{sign, told, advice}]`."""
     checks: tuple[Callable[[Report], Iterator[Finding]], ...] = (
+        _seed_overlap,
         _worse_than_random,
         _large_drop,
         _saturated,
@@ -68,6 +69,20 @@ def _main_rows(report: Report) -> list[Row]:
 
 def _at_random(row: Row) -> bool:
     return bool(row["arm"] == "random_like") or drawn_at_random(row["rule"])
+
+
+def _seed_overlap(report: Report) -> Iterator[Finding]:
+    runs = [f"{run['arm']} seed {run['seed']}" for run in report.get("seed_overlap", ())]
+    if runs:
+        were = "runs were" if len(runs) > 1 else "run was"
+        yield Finding(
+            "seed_overlap",
+            f"{len(runs)} {were} trained with a seed whose own run is behind the score that chose the samples: "
+            f"{', '.join(runs)}.",
+            "An arm and a run that chose its samples then share initial weights and the order of samples, so the arm "
+            "is not judged by runs that are independent of the choice. Train it with other comparison.seeds; to leave "
+            "such a run out, remove its file under studies/<study>/runs.",
+        )
 
 
 def _worse_than_random(report: Report) -> Iterator[Finding]:

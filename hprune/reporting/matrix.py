@@ -13,8 +13,7 @@ from hprune.reporting.arms import Arm, budget_of, same_settings, trains_on_every
 from hprune.reporting.predicted import Predictions
 from hprune.science.overlap import overlap
 from hprune.science.stats import difference_between, holm
-from hprune.storage.files import open_table
-from hprune.storage.places import below
+from hprune.storage.runs import load_subset
 
 MOST_ARMS = 12
 """Beyond, a table of all pairs is no table to read."""
@@ -102,6 +101,5 @@ def _shared(a: Arm, b: Arm) -> dict[str, float | None]:
 
 def _samples(arm: Arm, seed: int) -> NDArray[np.int64] | None:
     """The ids that the run of a seed was trained on."""
-    folder = next(run["folder"] for run in arm if run["key"]["seed"] == seed)
-    file = folder / "subset.parquet"
-    return open_table(below(folder, file.name)).read()["sample_id"].to_numpy() if file.exists() else None
+    run = next(run for run in arm if run["key"]["seed"] == seed)
+    return load_subset(run["folder"], run) if (run["folder"] / "subset.parquet").exists() else None

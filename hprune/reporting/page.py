@@ -6,6 +6,8 @@ data (sample texts, class names, arms, config) is untrusted: made visible and cu
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -35,7 +37,9 @@ from hprune.reporting.figures import accuracy_by_size, differences, score_histog
 from hprune.reporting.judge import judge_view
 from hprune.reporting.matrix import MOST_ARMS
 from hprune.reporting.visible import harmless
+from hprune.reporting.weights import model_and_weights
 from hprune.reporting.wording import p_value
+from hprune.storage.override import override
 
 Report = Mapping[str, Any]
 View = dict[str, Any]
@@ -67,7 +71,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["minus"] = _minus
+    made.filters |= {"minus": _minus, "policy": _policy}
+    made.globals["override"] = override
     return made
 
 
@@ -78,6 +83,7 @@ def _view(report: Report) -> View:
     main = [report["main_score"]] if report["main_score"] else [name for name in report["histogram"] if _is_h(name)]
     return {
         "report": report,
+        "model": model_and_weights(report),
         "headline": headline(report),
         "notes": words.notes(report),
         "data_told": words.data_told(report),
@@ -258,6 +264,18 @@ def _facts(report: Report) -> dict[str, str]:
 def _inline(svg: str | None) -> Markup:
     """Our own figure; the texts in it were escaped when it was drawn."""
     return Markup(svg or "")
+
+
+def _policy(styles: str) -> Markup:
+    """What a page may do (Content Security Policy): show its own styles and figures, should an escape ever be missing.
+
+    The styles are known by their hash; figures have styles in attributes, which cannot load anything here.
+    """
+    digest = base64.b64encode(hashlib.sha256(styles.encode()).digest()).decode()
+    return Markup(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "  # older browsers know no more of styles
+        f"style-src-elem 'sha256-{digest}'; style-src-attr 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _minus(text: str) -> str:

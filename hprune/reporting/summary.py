@@ -2,6 +2,8 @@
 
 Schema of `report.json` (schema_version 2):
     study, task, model, created, primary_metric, label_names, full_samples
+    weights: {name, sha256, hub, commit} | null   that the model started from: the name by its folder or hub id, and the
+        digest of the folder's files, or the commit; null from scratch
     margin: how much arms may differ in the primary metric and be called equivalent, stated with the runs, or null;
         margin_found: {margin, why, comparison_runs, ...} as found and fixed, when so many comparison runs were
             complete; null: it was given, or not fixed
@@ -55,6 +57,8 @@ Schema of `report.json` (schema_version 2):
     restored: {runs, rounded: [text], not_kept: [text]} | null   how many of the runs were restored from packed files
         (`benchmarks/packed_runs.py`), which of their numbers are rounded, and what of them is not kept
     incomplete: [{arm, seed, purpose}]   runs that the study plans and that have no results, and so are left out
+    seed_overlap: [{arm, seed, scores}]   runs of an arm by the seed of a run that is behind the table `scores`, which
+        chose their samples
     histogram: {score table: {S, E, skip_epochs, measured, higher_is, missing_seeds, infinite,
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
@@ -115,6 +119,7 @@ from hprune.reporting.matrix import matrix_of
 from hprune.reporting.methods import methods_of
 from hprune.reporting.predicted import Predictions
 from hprune.reporting.ticket_plan import ticket_plan
+from hprune.reporting.weights import weights_of
 from hprune.science.records import Scores
 from hprune.science.triage import of_decisions
 from hprune.storage import shapes
@@ -170,6 +175,7 @@ def summarise(
         "study": study,
         "task": first["key"]["task"],
         "model": first["key"]["model"],
+        "weights": weights_of(first),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "primary_metric": primary,
         "margin": margin,
@@ -193,6 +199,7 @@ def summarise(
             for run in everything
             if run not in runs and (run.purpose != "scoring" or not planned or run.key.seed in planned)
         ],
+        "seed_overlap": _seed_overlap(arms),
         "histogram": {table.name: _histogram(table, data) for table in scores if not of_decisions(table)},
         "convergence": convergence_of(scores, functools.partial(records_behind, root, study)),
         "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
@@ -211,6 +218,16 @@ def summarise(
         },
     }
     return report | {"diagnosis": diagnose(report)}
+
+
+def _seed_overlap(arms: Mapping[str, Arm]) -> list[dict[str, Any]]:
+    """The runs that were trained with the seed of a run that chose their samples."""
+    return [
+        {"arm": label, "seed": run["key"]["seed"], "scores": run["subset"].get("scores", "")}
+        for label, arm in arms.items()
+        for run in arm
+        if run["key"]["seed"] in run["subset"].get("seeds", ())
+    ]
 
 
 def margins_of(arms: Mapping[str, Arm], study: str | None = None) -> list[float | None]:

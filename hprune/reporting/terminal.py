@@ -16,6 +16,7 @@ from hprune.reporting.convergence import convergence_line
 from hprune.reporting.details import method_tables
 from hprune.reporting.judge import judge_sentences
 from hprune.reporting.visible import harmless
+from hprune.reporting.weights import model_and_weights
 from hprune.reporting.wording import (
     PERCENT,
     Report,
@@ -46,7 +47,7 @@ def print_table(report: Report) -> None:
     """Print the primary metric of every arm, on every evaluation set, and what it means, on stdout."""
     report = harmless(report)
     console = PlainConsole()
-    console.print(f"study {report['study']}: task {report['task']}, model {report['model']}")
+    console.print(f"study {report['study']}: task {report['task']}, model {model_and_weights(report)}")
     _print_methods(report, console)
     for eval_set in eval_sets(report):
         rows = rows_of(report, eval_set, report["primary_metric"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hprune.storage.studies import PlannedTicket
+from hprune.storage.plan_file import PlannedTicket
 
 Manifest = Mapping[str, Any]
 

@@ -109,7 +109,10 @@ def _missing(report: Report) -> list[str]:
     found = []
     if report["incomplete"]:
         runs = [f"{run['arm']} seed {run['seed']} ({run['purpose']})" for run in report["incomplete"]]
-        found.append(f"Left out, as they are not complete: {', '.join(runs)}.")
+        found.append(
+            f"Left out, as they are not complete: {', '.join(runs)}. (The same command trains them; to let go of one, "
+            f"remove its file under studies/{report['study']}/runs.)"
+        )
     return found + [
         f"{name} was made without the planned runs of the seeds {', '.join(map(str, table['missing_seeds']))}."
         for name, table in report["histogram"].items()

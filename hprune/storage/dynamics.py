@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hprune.science.records import OPTIONAL, Dynamics, Measured, Scores, check_skip, prefix_of
 from hprune.science.together import RecordFacts, check_same_ids, check_together
+from hprune.storage.bound import check_record_facts
 from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
 from hprune.storage.manifests import RECORD, key_of, read_manifest
 from hprune.storage.runs import check_columns, check_footer, record_file
@@ -150,6 +151,7 @@ def _open(run: Path, measured: Measured) -> tuple[RecordFacts, OpenTable]:
     check_footer(file, manifest)
     table = open_table(file)
     check_shape(file, table.facts, RECORD)
+    check_record_facts(file, table.facts, key_of(manifest))
     key, epochs = key_of(manifest), check_columns(file, table.parquet.schema_arrow, table.facts)
     return RecordFacts(key, table.facts["data_hash"], table.rows, epochs, measured, table.facts["settings_hash"]), table
 

@@ -21,6 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hprune.storage.places import check_stays
+
 ROW_GROUP = 2**20
 """Rows of a table that are written, and can be read, at a time."""
 
@@ -43,7 +45,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: if the folder cannot be written or the disk is full; whatever stood at `path` is untouched.
+        ValueError: if it lies below a root of results, and links lead from there out of the root.
     """
+    check_stays(path)
     temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hprune.science.records import RunKey
 from hprune.storage import shapes
-from hprune.storage.files import read_json
+from hprune.storage.bound import check_bound
+from hprune.storage.files import as_json, read_json, sha256_of_json
 from hprune.storage.places import below
 
 KEY = {"task": shapes.name, "model": shapes.name, "subset": shapes.name, "seed": shapes.count}
@@ -41,13 +42,62 @@ RECORD: shapes.Shape = {"data_hash": shapes.text, "settings_hash": shapes.text}
 RESTORED: shapes.Shape = {"rounded": shapes.list_of(shapes.text), "not_kept": shapes.list_of(shapes.text)}
 """What the manifest of a run says that was restored from a packed file (`benchmarks/packed_runs.py`): which numbers are
 rounded, and what is missing."""
+NO_VERSION = "0.1.0 or older"
+"""What stands for the version of hprune of a run that does not say it."""
+LIBRARIES = ("hprune", "torch", "transformers", "lightning", "torchmetrics", "numpy", "tokenizers", "peft")
+"""Whose versions a run's numbers may depend on by more than their last digits; python, platform, cpu do not."""
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest as plain values, with a digest over everything else in it as its last key."""
+    content = as_json({name: value for name, value in manifest.items() if name != "digest"})
+    return {**content, "digest": sha256_of_json(content)}
+
+
+def check_digest(file: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare what was read of a manifest with its digest; runs that do not name hprune's version may have none.
+
+    Raises:
+        ValueError: if a value was edited, added or taken away, or the digest was.
+    """
+    versions = manifest.get("versions")
+    if "digest" not in manifest and not (isinstance(versions, dict) and "hprune" in versions):
+        return
+    try:
+        found = sealed(manifest)["digest"]
+    except (ValueError, RecursionError):  # 1e999 is read as infinity, which JSON has no word for
+        found = None
+    if found != manifest.get("digest"):
+        raise ValueError(
+            f"{file} was altered after the run: its digest is not that of its content. Bring the original back, or "
+            "move the run's folder away, and the same command trains the run again"
+        )
+
+
+def version_differences(
+    manifests: Iterable[Mapping[str, Any]], names: Sequence[str] = LIBRARIES
+) -> dict[str, dict[str, list[str]]]:
+    """The versions in which runs differ: `{name: {version: [run, ...]}}`, empty if they agree.
+
+    Args:
+        manifests: what the run.json of each run says.
+        names: of what. A run that does not say hprune's counts as 0.1.0 or older; other gaps count as no difference.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for manifest in manifests:
+        versions = {"hprune": NO_VERSION, **manifest["versions"]}
+        for name in names:
+            if name in versions:
+                found.setdefault(name, {}).setdefault(str(versions[name]), []).append(str(key_of(manifest)))
+    return {name: dict(sorted(runs.items())) for name, runs in found.items() if len(runs) > 1}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read the `run.json` of a run's folder: which run it is, and the checksums of its files.
 
     Raises:
-        ValueError: if there is none, or it is not readable, or not of the shape that runs leave behind.
+        ValueError: if there is none, or it is not readable, not of the shape that runs leave behind, was edited, or is
+            another run's.
     """
     if not (path / "run.json").exists():
         raise ValueError(f"no complete run at {path}: run.json is missing; run its command again to finish it")
@@ -55,6 +105,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = read_json(file)
     shapes.check_shape(file, manifest, MANIFEST)
     shapes.check_shape(file, manifest, {"footers": MANIFEST["files"]}, lenient=True)
+    check_digest(file, manifest)
+    check_bound(file, manifest)
     return manifest
 
 
@@ -85,11 +137,12 @@ def read_identity(path: Path) -> dict[str, Any]:
     """Read the `identity.json` of a run's folder.
 
     Raises:
-        ValueError: if it is not readable, or not of the shape that runs leave behind.
+        ValueError: if it is not readable, not of the shape that runs leave behind, or of another run.
     """
     file = below(path, "identity.json")
     identity: dict[str, Any] = read_json(file)
     shapes.check_shape(file, identity, IDENTITY)
+    check_bound(file, identity)
     return identity
 
 
@@ -97,9 +150,14 @@ def read_failure(path: Path) -> str:
     """Why the last try of a run failed, as its `failure.json` says.
 
     Raises:
-        ValueError: if it is not readable.
+        ValueError: if it is not readable, or is that of another run.
     """
     file = below(path, "failure.json")
     failure = read_json(file)
     shapes.check_shape(file, failure, {"message": shapes.text})
+    run = failure.get("run")  # older ones do not say it
+    if run is not None and run != str(key_of(read_identity(path))):
+        raise ValueError(
+            f"{file} is of another run, {run}: remove it; the run here is incomplete, and its command goes on"
+        )
     return str(failure["message"])

@@ -45,7 +45,7 @@ def store_margin(root: Path, study: str, facts: Mapping[str, Any]) -> bool:
     file = _file(root, study)
     shapes.check_shape(file, dict(facts), FACTS)
     mine = file.with_name(f".{file.name}.{PLACE}.{os.getpid()}")  # processes of other machines have the same numbers
-    write_json(mine, {**facts, "fixed": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    write_json(mine, {**facts, "study": study, "fixed": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
     try:
         os.link(mine, file)
     except FileExistsError:

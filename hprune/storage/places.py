@@ -40,6 +40,17 @@ def local_path(text: Any, key: str) -> Path:
     return Path(path)
 
 
+def writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which need not be there yet."""
+    there = nearest(folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the first of the folders above it that is there."""
+    return next((place for place in (path, *path.absolute().parents) if place.exists()), Path("/"))
+
+
 def below(folder: Path, name: str) -> Path:
     """The file or folder `name` in `folder`, which links must not lead out of.
 
@@ -47,7 +58,61 @@ def below(folder: Path, name: str) -> Path:
         ValueError: if they do; the message names both ends.
     """
     path = folder / name
-    there, inside = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    if not there.is_relative_to(inside):
+    if not is_below(path, folder):
+        there = os.path.realpath(path)
         raise ValueError(f"{path} leads out of its folder, to {there}; put a copy there instead of a link")
     return path
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder when every link is followed; the folder may be a link itself."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+_results: dict[Path, tuple[Path, ...]] = {}
+"""The roots that this process writes results under, as they are written, and where links may lead besides."""
+
+
+def keep_below(root: Path, *besides: Path) -> Path:
+    """From now on, refuse to write through a link that leads from below `root` out of it; the same root.
+
+    What writes knows a file or a folder, some of it is a library's, and a received root may hold any link: so the place
+    is known once a process, and the few functions that write check theirs against it (`check_stays`).
+
+    Args:
+        root: where results lie; it may be a link itself.
+        besides: folders that links below it may lead to.
+    """
+    _results.setdefault(Path(os.path.abspath(root)), besides)
+    return root
+
+
+def check_stays(path: Path) -> None:
+    """Refuse to write to a place below a root of results if links lead from there out of the root.
+
+    Raises:
+        ValueError: naming both ends, and the way out.
+    """
+    written = Path(os.path.abspath(path))
+    roots = [root for root in _results if written.is_relative_to(root)]
+    if not roots:
+        return
+    root = max(roots, key=lambda one: len(one.parts))
+    if not any(is_below(written, place) for place in (root, *_results[root])):
+        raise ValueError(
+            f"{path} leads out of {root}, to {os.path.realpath(written)}: results are written below paths.root only; "
+            "remove the link or put a copy there. To keep all results elsewhere let paths.root name that place"
+        )
+
+
+def check_links(folder: Path) -> None:
+    """Refuse to work in a folder below a root of results if a link in it, or on the way to it, leads out of the root.
+
+    Raises:
+        ValueError: as in `check_stays`.
+    """
+    check_stays(folder)
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if os.path.islink(path := os.path.join(place, name)):
+                check_stays(Path(path))

@@ -110,8 +110,8 @@ def write_plan(folder: Path, plan: StudyPlan, *, scores: bool) -> None:
     other = not plan.config or (there is not None and not scores and plan.content != there["content"])
     if there is not None and there["config"] and other:
         plan = StudyPlan(plan.expected_seeds, plan.tickets, there["config"], there["content"])
-    content = as_json(asdict(plan))
-    if there is None or {key: there[key] for key in content} != content:
+    content = as_json({"study": folder.name, **asdict(plan)})
+    if there is None or {key: there.get(key) for key in content} != content:
         write_json(plan_file(folder), {"counter": 0 if there is None else there["counter"] + 1, **content})
 
 

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from hprune.science.records import CONTINUOUS, Measured, RunKey, RunRecord, Subset
+from hprune.storage.bound import check_record_facts, check_same_run
 from hprune.storage.files import (
     as_json,
     check_name,
@@ -29,9 +30,9 @@ from hprune.storage.files import (
     write_json,
     write_table,
 )
-from hprune.storage.lock import left_behind, locked
-from hprune.storage.manifests import RECORD, key_of, read_identity, read_manifest
-from hprune.storage.places import below
+from hprune.storage.lock import Claim, LostFolderError, left_behind, locked
+from hprune.storage.manifests import RECORD, key_of, read_identity, read_manifest, sealed
+from hprune.storage.places import below, keep_below
 from hprune.storage.shapes import check_shape, list_of, text
 
 SCHEMA_VERSION = 1
@@ -46,11 +47,18 @@ class RunFolder:
     path: Path
     key: RunKey
     settings: Mapping[str, Any]
+    claim: Claim | None = field(default=None, compare=False)
+    """Of the process that works in it, checked before anything is written there."""
 
     @property
     def settings_hash(self) -> str:
         """Hex digest of the settings; its first 8 digits are in the folder's name."""
         return sha256_of_json(dict(self.settings))
+
+    @property
+    def fold(self) -> str | None:
+        """The name of the fold that this is the folder of, as in `fold=0`; None: of the whole run."""
+        return self.path.name if self.path.name.startswith("fold=") else None
 
     @property
     def manifest(self) -> Path:
@@ -78,7 +86,7 @@ def run_folder(root: Path, key: RunKey, settings: Mapping[str, Any]) -> RunFolde
         check_name(what, name)
     settings = as_json(dict(settings))
     digest = sha256_of_json(settings)[:8]
-    path = root / "runs" / key.task / key.model / f"{key.subset}-{digest}" / f"seed={key.seed}"
+    path = keep_below(root) / "runs" / key.task / key.model / f"{key.subset}-{digest}" / f"seed={key.seed}"
     return RunFolder(path, key, settings)
 
 
@@ -91,8 +99,7 @@ def start_run(folder: RunFolder) -> None:
     """
     identity = folder.path / "identity.json"
     if identity.exists():
-        there = read_identity(folder.path)["settings"]
-        differing = differing_keys(there, dict(folder.settings))
+        differing = _differing_identity(folder, folder.path)
         if differing:
             raise ValueError(
                 f"{folder.path} holds a run of other settings, differing in {', '.join(differing)}; "
@@ -104,31 +111,69 @@ def start_run(folder: RunFolder) -> None:
     (folder.path / "failure.json").unlink(missing_ok=True)
 
 
+def _differing_identity(folder: RunFolder, path: Path) -> list[str]:
+    """What differs between a run and the identity.json of a folder, with both values."""
+    there = read_identity(path)
+    key = differing_keys(there["key"], asdict(folder.key))
+    return key + differing_keys(there["settings"], dict(folder.settings))
+
+
+def check_ours(folder: RunFolder) -> None:
+    """Check that a run's folder is still the one that this process claimed, and holds this run.
+
+    Raises:
+        LostFolderError: if it was removed or replaced, holds another run, or another process took it over.
+    """
+    if folder.claim is None:
+        return
+    folder.claim.check()
+    path = folder.claim.folder  # a fold's lies within it
+    if not (path / "identity.json").exists():
+        raise LostFolderError(
+            f"{path} was emptied while a run was under way there (identity.json is gone); nothing more was written to "
+            "it: the same command trains the run again"
+        )
+    if differing := _differing_identity(folder, path):
+        raise LostFolderError(
+            f"{path} was replaced by the folder of another run, differing in {', '.join(differing)}, while "
+            f"{folder.key} was under way there; nothing more was written to it: put that folder where it belongs, and "
+            "the same command trains this run again"
+        )
+
+
 def fail_run(folder: RunFolder, message: str) -> None:
     """Leave a note for `hprune.status`; the run stays incomplete and the next start tries again.
 
-    Of several processes the first to fail is the reason, so its note stays.
+    Of several processes the first to fail is the reason, so its note stays. A folder that is no longer this run's
+    gets none.
     """
-    with suppress(OSError):  # a full disk is what it may have failed of
-        if not (folder.path / "failure.json").exists():
-            write_json(folder.path / "failure.json", {"message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    with suppress(OSError, ValueError):  # a full disk is what it may have failed of
+        check_ours(folder)
+        if (folder.path / "identity.json").exists() and not (folder.path / "failure.json").exists():
+            note = {"run": str(folder.key), "message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+            write_json(folder.path / "failure.json", note)
 
 
 def finish_run(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    """Write `run.json`, with the checksums of every file of the run, and remove what only a resume needs."""
+    """Write `run.json`, with the checksums of every file of the run, and remove what only a resume needs.
+
+    Raises:
+        LostFolderError: if the folder is no longer this run's.
+    """
+    check_ours(folder)
     files = sorted(p for p in folder.path.iterdir() if p.suffix == ".parquet")
-    write_json(
-        folder.manifest,
-        {
-            "schema_version": SCHEMA_VERSION,
-            "key": asdict(folder.key),
-            "settings_hash": folder.settings_hash,
-            "settings": dict(folder.settings),
-            **facts,
-            "files": {p.name: sha256_of_file(p) for p in files},
-            "footers": {p.name: sha256_of_footer(p) for p in files},
-        },
-    )
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "key": asdict(folder.key),
+        "settings_hash": folder.settings_hash,
+        "settings": dict(folder.settings),
+        **({"fold": folder.fold} if folder.fold else {}),
+        **facts,
+        "files": {p.name: sha256_of_file(p) for p in files},
+        "footers": {p.name: sha256_of_footer(p) for p in files},
+    }
+    check_ours(folder)  # hashing takes its time
+    write_json(folder.manifest, sealed(manifest))
     _remove(folder.checkpoint)  # after the manifest: a crash in between loses nothing
 
 
@@ -145,6 +190,15 @@ def tidy_run(folder: RunFolder) -> None:
     if folder.checkpoint.exists() or left_behind(folder.path):
         with suppress(OSError), locked(folder.path):
             _remove(folder.checkpoint)
+
+
+def check_complete(folder: RunFolder) -> None:
+    """Check that the complete run in a folder is the one that is looked for there.
+
+    Raises:
+        ValueError: if it is another one, which was copied there, or its manifest cannot be read.
+    """
+    check_same_run(folder.manifest, read_manifest(folder.path), folder.key, folder.settings_hash)
 
 
 def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -170,10 +224,11 @@ def state_of(path: Path) -> State:
 
 def save_record(folder: RunFolder, record: RunRecord) -> None:
     """Write `record.<measured>.parquet`: sample_id, then correct_e, true_prob_e, margin_e, el2n_e for each epoch e."""
+    check_ours(folder)
     columns: dict[str, Any] = {"sample_id": record.sample_ids}
     for name in record.columns:
         columns |= {f"{name}_{epoch}": values for epoch, values in enumerate(getattr(record, name))}
-    write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), _record_facts(record))
+    write_table(folder.path / f"record.{record.measured}.parquet", pa.table(columns), record_facts(record))
 
 
 def load_record(path: Path, measured: Measured) -> RunRecord:
@@ -187,6 +242,7 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     check_file(file, manifest)
     table, facts = read_table(file)
     check_shape(file, facts, RECORD)
+    check_record_facts(file, facts, key_of(manifest))
     epochs = check_columns(file, table.schema, facts)
     if facts.get("not_kept"):
         raise ValueError(
@@ -211,7 +267,7 @@ def load_record(path: Path, measured: Measured) -> RunRecord:
     )
 
 
-def _record_facts(record: RunRecord) -> dict[str, Any]:
+def record_facts(record: RunRecord) -> dict[str, Any]:
     """What a record's metadata says: whose it is, and a digest of its numbers, so that no two records end alike."""
     digest = hashlib.sha256()
     for name in ("sample_ids", *record.columns):
@@ -290,7 +346,20 @@ def _altered(file: Path, what: str) -> ValueError:
     )
 
 
+def load_subset(path: Path, manifest: Mapping[str, Any]) -> np.ndarray:
+    """Read the ids that a run was trained on.
+
+    Raises:
+        ValueError: if the file was altered, or is that of another run.
+    """
+    file = below(path, "subset.parquet")
+    check_file(file, manifest)
+    ids: np.ndarray = read_table(file)[0]["sample_id"].to_numpy()
+    return ids
+
+
 def save_subset(folder: RunFolder, subset: Subset) -> None:
     """Write the ids that a run is trained on, with where they came from."""
+    check_ours(folder)
     facts = {"name": subset.name, "data_hash": subset.data_hash, "provenance": dict(subset.provenance)}
     write_table(folder.path / "subset.parquet", pa.table({"sample_id": subset.sample_ids}), facts)

@@ -28,6 +28,7 @@ from hprune.storage.files import (
     table_writer,
 )
 from hprune.storage.manifests import read_identity
+from hprune.storage.override import override
 from hprune.storage.places import below, local_path
 from hprune.storage.studies import runs_of, study_folder
 
@@ -252,28 +253,56 @@ def sized(spec: SubsetSpec, *, sample_ids: NDArray[np.int64], data_hash: str, ro
 
 def waits_for_scores(spec: SubsetSpec, *, root: Path, study: str) -> bool:
     """Whether a table of the study that a subset is chosen or sized by is not there yet."""
+    names = [name for _, name in tables_behind(spec) if not name.endswith(".parquet")]
+    return any(not score_path(root, study, name).exists() for name in names)
+
+
+def tables_behind(spec: SubsetSpec) -> list[tuple[str, str]]:
+    """The score tables that a subset is chosen or sized by: the key that says which, and its name or file."""
     if spec.select is None:
-        return False
+        return []
     by_table = spec.keep is not None and (not spec.by_score or spec.sized_by is not None)
-    names = [spec.scores or "h_score"] if spec.by_score else []
-    names += [spec.sized_by or spec.scores or "h_score"] if by_table else []
-    return any(not name.endswith(".parquet") and not score_path(root, study, name).exists() for name in names)
+    names = [("scores", spec.scores or "h_score")] if spec.by_score else []
+    return names + ([("sized_by", spec.sized_by or spec.scores or "h_score")] if by_table else [])
+
+
+def check_apart(spec: SubsetSpec, seed: int, *, root: Path, study: str) -> None:
+    """Refuse to train an arm with a seed whose run is behind a score table that the arm is chosen or sized by.
+
+    Raises:
+        ValueError: naming the seed, the table and the way out; or a table is missing.
+    """
+    for key, name in tables_behind(spec):
+        path = _path_of(spec, key, name, root=root, study=study)
+        seeds = _open_scores(path).facts["seeds"]
+        if seed in seeds:
+            raise ValueError(
+                f"seed {seed} is one of the scoring seeds {seeds} behind {path}: an arm of subset {spec.name!r} that "
+                "is trained with it would be judged by a run that chose its samples. Use other seeds "
+                "(seed=101,102,...), or set comparison.allow_seed_overlap=true"
+            )
 
 
 def _table(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -> Scores:
+    return load_scores(_path_of(spec, key, name, root=root, study=study))
+
+
+def _path_of(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -> Path:
+    """Where a table of a subset lies, which must be there."""
     path = local_path(name, f"subset.{key}") if name.endswith(".parquet") else score_path(root, study, name)
     if not path.exists():
-        own = "" if name == "h_score" or name.endswith(".parquet") else f" score={name}"
+        own = "" if name == "h_score" or name.endswith(".parquet") else f" {override('score', name)}"
         if name.startswith("h_score-seeds"):
             runs = name.removeprefix("h_score-seeds").partition("-")[0].replace("+", ",")
             own = f" score.seeds=[{runs}] score.by_seeds=true"
         others = sorted(other.stem for other in path.parent.glob(f"{path.stem}-*.parquet"))
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "
-            f"make it with: python -m hprune.score study={study}{own}, or name another with subset.{key}=NAME or FILE"
+            f"make it with: python -m hprune.score {override('study', study)}{own}, "
+            f"or name another with subset.{key}=NAME or FILE"
             + (f"; the study has {', '.join(others)}" if others else "")
         )
-    return load_scores(path)
+    return path
 
 
 def _facts(scores: Scores) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from hprune.science.triage import Line
 from hprune.storage.files import one_line
+from hprune.storage.override import override
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 COLUMNS = ("sample_id", "decision", "new_label")
@@ -38,7 +39,7 @@ def read_sheet(path: Path) -> list[Line]:
     """
     check_sheet(path, "read")
     if not path.is_file():
-        raise ValueError(f"read={path}: there is no such file; write the sheet first, with out={path}")
+        raise ValueError(f"read={path}: there is no such file; write the sheet first, with {override('out', path)}")
     try:
         return list(_of_parquet(path) if path.suffix == ".parquet" else _of_text(path))
     except UnicodeDecodeError as error:

@@ -15,10 +15,11 @@ from typing import Any, Literal, get_args
 
 from hprune.science.records import RunKey
 from hprune.storage import shapes
+from hprune.storage.bound import place_of
 from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
-from hprune.storage.places import below
+from hprune.storage.places import below, check_stays, keep_below
 from hprune.storage.plan_file import (
     SECTIONS,
     TICKETS,
@@ -74,7 +75,7 @@ def study_folder(root: Path, study: str) -> Path:
         ValueError: if the name cannot be a folder's name.
     """
     check_name("study", study)
-    return root / "studies" / study
+    return keep_below(root) / "studies" / study
 
 
 def existing_study(root: Path, study: str) -> Path:
@@ -119,10 +120,12 @@ def add_run(
         plans: whether this says what the study plans; a command says it once, with the first of its runs.
 
     Raises:
-        ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs.
+        ValueError: if it is a scoring run whose settings differ from those of the study's other scoring runs; or links
+            lead from the study's folder out of the root.
     """
     own = {name: config[name] for name in SECTIONS if config and name in config}
     plan = StudyPlan(expected_seeds, tuple(tickets), own, content_of(folder.settings) if own else {})
+    check_stays(_pointer(root, study, folder.path, purpose))  # before pointers beside it are removed
     with one_writer(study_folder(root, study)):
         if purpose == "scoring":
             _check_same_settings(root, study, folder)
@@ -138,6 +141,7 @@ def _write_pointer(
 ) -> None:
     """Write the file that points at a run; it says what is planned, too, for versions that know no plan file."""
     content: dict[str, Any] = {
+        "study": study,
         "key": asdict(folder.key),
         "purpose": purpose,
         "settings_hash": folder.settings_hash,
@@ -152,7 +156,12 @@ def _write_pointer(
 
 
 def _pointer(root: Path, study: str, run: Path, purpose: Purpose) -> Path:
-    return study_folder(root, study) / "runs" / f"{run.parent.name}.{run.name}.{purpose}.json"
+    return study_folder(root, study) / "runs" / pointer_name(run, purpose)
+
+
+def pointer_name(run: Path, purpose: str) -> str:
+    """What the file is called by which a study refers to the run in a folder."""
+    return f"{run.parent.name}.{run.name}.{purpose}.json"
 
 
 def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[StudyRun]:
@@ -161,15 +170,32 @@ def runs_of(root: Path, study: str, purpose: Purpose | None = None) -> list[Stud
     return sorted((run for run in found if purpose in (None, run.purpose)), key=lambda run: run.key)
 
 
+def references_of(root: Path, study: str) -> tuple[list[StudyRun], dict[Path, str]]:
+    """The runs that a study refers to, by key, and of each reference that cannot be read why.
+
+    Raises:
+        ValueError: if there is no such study.
+    """
+    found, damaged = [], {}
+    for file in sorted((existing_study(root, study) / "runs").glob("*.json")):
+        try:
+            found.append(_read_pointer(root, file))
+        except (ValueError, OSError) as error:
+            damaged[file] = str(error)
+    return sorted(found, key=lambda run: run.key), damaged
+
+
 def _read_pointer(root: Path, file: Path) -> StudyRun:
     """A run by the file that points at it, which may point nowhere but to that run below `root`."""
     entry = _entry(file)
     key, digest = key_of(entry), entry["settings_hash"]
-    place = f"{key.task}/{key.model}/{key.subset}-{digest[:8]}/seed={key.seed}"
-    if entry["path"] != f"runs/{place}":
-        raise ValueError(f"{file} points to {entry['path']!r}, but its run lies at 'runs/{place}'; {shapes.WAY_OUT}")
+    place = place_of(key, digest)
+    if entry["path"] != place:
+        raise ValueError(f"{file} points to {entry['path']!r}, but its run lies at {place!r}; {shapes.WAY_OUT}")
+    if file.name != (name := pointer_name(root / place, entry["purpose"])):
+        raise ValueError(f"{file} is the reference to another run, called {name}; {shapes.WAY_OUT}")
     seeds, ticket = tuple(entry["expected_seeds"]), tuple(entry.get("ticket", ()))
-    return StudyRun(key, entry["purpose"], digest, below(root / "runs", place), seeds, ticket)
+    return StudyRun(key, entry["purpose"], digest, below(root / "runs", place.removeprefix("runs/")), seeds, ticket)
 
 
 def _entry(file: Path) -> dict[str, Any]:

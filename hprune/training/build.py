@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
+import json
 import logging
+import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -22,13 +23,24 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
+from transformers.utils.hub import cached_file
+from transformers.utils.peft_utils import find_adapter_config_file
 
-from hprune.storage.files import sha256_of_file
+from hprune.storage.model_folder import open_folder, weights_digest
 from hprune.tasks.spec import TaskKind
+from hprune.training.adapter import add_saved_adapter
 from hprune.training.pooling import KEY, check_read, pool
 from hprune.training.spec import ModelSpec, Pooling
 
 log = logging.getLogger(__name__)
+
+NO_LIMIT = 2**31
+"""More tokens than any input has."""
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError, ImportError, ArithmeticError,
+    AssertionError, pickle.UnpicklingError, EOFError, SafetensorError,
+)  # fmt: skip
+"""What loading files raises that are not what they should be, or that need a package that is not there."""
 
 
 def load_model(
@@ -53,8 +65,10 @@ def load_model(
     else:
         _check_order_of_classes(spec, names)
         model = _pretrained(spec, loader, head)
-    rows = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > rows:
+        if pooling == "own" and kind.pooled and not is_causal(config.model_type):
+            _tell_of_sentences(spec)
+    rows = _token_rows(model)
+    if rows is not None and len(tokenizer) > rows:
         raise ValueError(
             f"the tokenizer of model {spec.name!r} has {len(tokenizer)} tokens, but the model takes {rows}: "
             "they do not belong together"
@@ -70,6 +84,16 @@ def load_model(
     return model.train()  # from_pretrained returns it in evaluation mode, without dropout
 
 
+def _token_rows(model: PreTrainedModel) -> int | None:
+    """How many tokens a model has vectors for; None if it has no such table, as CANINE, which hashes characters."""
+    try:
+        table = model.get_input_embeddings()
+    except (NotImplementedError, AttributeError):
+        return None
+    weight = getattr(table, "weight", None)
+    return int(weight.shape[0]) if isinstance(weight, torch.Tensor) and weight.ndim == 2 else None
+
+
 def load_body(spec: ModelSpec) -> PreTrainedModel:
     """The pre-trained body alone, in float32.
 
@@ -77,11 +101,12 @@ def load_body(spec: ModelSpec) -> PreTrainedModel:
         ValueError: if the checkpoint lacks weights of it, a pooler aside.
         OSError: if there is no such model here and the hub cannot be reached.
     """
-    options = {"dtype": torch.float32, "output_loading_info": True}
+    options: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True}
     model, loading = from_hub_or_folder(spec, AutoModel.from_pretrained, **options)
     missing = sorted(key for key in loading["missing_keys"] if not f".{key}".startswith(".pooler."))
     if missing:
         raise ValueError(f"the checkpoint of model {spec.name!r} lacks weights of its body ({missing[0]}, ...)")
+    _add_adapter(spec, model)
     model.config.use_cache = False
     return model
 
@@ -120,14 +145,12 @@ def _weights(spec: ModelSpec) -> tuple[dict[str, Any], Any]:
     """What the weights are, and the pooling that they were saved with, None if it is not said."""
     if spec.path is None:
         return {"config": dict(spec.config or {}), "vocab_size": spec.vocab_size}, None
-    folder = Path(spec.path)
-    if folder.is_dir():
-        files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"))
-        stamps = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-        saved = (
-            from_hub_or_folder(spec, PreTrainedConfig.get_config_dict)[0] if (folder / "config.json").is_file() else {}
-        )
-        return {"sha256": _digest_of_files(stamps)}, saved.get(KEY)
+    if is_local(spec.path):
+        identity: dict[str, Any] = {"sha256": weights_digest(spec.path)}
+        if (base := open_folder(spec.path).base) is not None:
+            identity["base"] = _weights(replace(spec, path=base))[0]
+        saved = from_hub_or_folder(spec, PreTrainedConfig.get_config_dict)[0]
+        return identity, saved.get(KEY)
     config = from_hub_or_folder(spec, AutoConfig.from_pretrained)
     return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}, getattr(config, KEY, None)
 
@@ -169,20 +192,23 @@ def _pooling_for(spec: ModelSpec, kind: TaskKind, config: PreTrainedConfig) -> P
     return pooling
 
 
-@functools.lru_cache(maxsize=8)
-def _digest_of_files(stamps: tuple[tuple[Path, int, int], ...]) -> str:
-    """Hash the content of files once in a process, as long as their sizes and times stay: weights are gigabytes."""
-    return hashlib.sha256("".join(f"{file.name}:{sha256_of_file(file)};" for file, *_ in stamps).encode()).hexdigest()
-
-
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:
-    """Tokens that a sample may have: `data.max_length`, or less if the model takes less."""
-    positions = getattr(model.config, "max_position_embeddings", None) or wanted
+    """Tokens that a sample may have: `data.max_length`, or less if the model or its tokenizer takes less.
+
+    A limit that is none (-1 of XLNet, 0, null) limits nothing.
+    """
+    positions = _limit(getattr(model.config, "max_position_embeddings", None))
     table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)
-    if padding is not None:  # RoBERTa counts positions from pad + 1
+    if padding is not None and positions < NO_LIMIT:  # RoBERTa counts positions from pad + 1
         positions -= padding + 1
-    return int(min(wanted, positions, tokenizer.model_max_length))
+    return min(wanted, positions, _limit(tokenizer.model_max_length))
+
+
+def _limit(tokens: Any) -> int:
+    """A length that a configuration states, which may be none."""
+    number = isinstance(tokens, (int, float)) and not isinstance(tokens, bool) and 0 < tokens < NO_LIMIT
+    return int(tokens) if number else NO_LIMIT
 
 
 def _pretrained(spec: ModelSpec, loader: Any, head: Mapping[str, Any]) -> PreTrainedModel:
@@ -206,7 +232,37 @@ def _pretrained(spec: ModelSpec, loader: Any, head: Mapping[str, Any]) -> PreTra
             f"the checkpoint of model {spec.name!r} lacks {len(missing)} weights of its body, or has them "
             f"in another size ({missing[0]}, ...): they would be random; take a complete checkpoint"
         )
+    _add_adapter(spec, model)
     return model
+
+
+def _tell_of_sentences(spec: ModelSpec) -> None:
+    """Say what a model for sentence embeddings was trained for, where the head reads something else."""
+    opened = open_folder(str(spec.path)) if is_local(str(spec.path)) else None
+    if opened is not None and opened.trained_pooling in ("mean", "max"):
+        log.info(
+            "%s was trained for sentence embeddings on the %s of its states: model.pooling=%s reads that, and "
+            "model.pooling=own what its architecture's head reads", spec.name, *2 * (opened.trained_pooling,),
+        )  # fmt: skip
+    if opened is not None and opened.left_out:
+        log.info("%s: only its transformer is loaded, not %s", spec.name, ", ".join(opened.left_out))
+
+
+def _add_adapter(spec: ModelSpec, model: PreTrainedModel) -> None:
+    """Add the LoRA adapter that `model.path` names, if it is one, into the weights of its base.
+
+    Raises:
+        ValueError: if it does not fit, or lies on the hub, where its weights would not be known by content.
+    """
+    path = str(spec.path)
+    if is_local(path):
+        if open_folder(path).base is not None:
+            add_saved_adapter(model, open_folder(path).weights)
+    elif find_adapter_config_file(path, local_files_only=True) is not None:
+        raise ValueError(
+            f"model.path={path} is a LoRA adapter on the hub; fetch it (hf download {path} --local-dir FOLDER) and "
+            "give its folder, so that adapter and base are known by content"
+        )
 
 
 def _check_order_of_classes(spec: ModelSpec, names: Sequence[str]) -> None:
@@ -222,37 +278,96 @@ def _check_order_of_classes(spec: ModelSpec, names: Sequence[str]) -> None:
         )
 
 
-def from_hub_or_folder(spec: ModelSpec, load: Any, **options: Any) -> Any:
-    """What `load` makes of the model's hub id or folder.
+def is_local(path: str) -> bool:
+    """Whether `model.path` names a folder of this machine, there or not, and no hub id."""
+    return path.startswith((".", "/", "~")) or Path(path).exists()
+
+
+def place_of(spec: ModelSpec, *, tokenizer: bool = False) -> Path | str:
+    """The folder or hub id of the configuration and the weights, or of the tokenizer.
+
+    Raises:
+        ValueError: if a folder is no model that can be loaded; the message says what it is.
+    """
+    path = str(spec.path)
+    if not is_local(path):
+        return path
+    opened = open_folder(path)
+    if tokenizer and opened.tokenizer is not None:
+        return opened.tokenizer
+    if opened.base is None:
+        return opened.weights
+    if is_local(opened.base) and open_folder(opened.base).base is not None:
+        raise ValueError(
+            f"model.path={path} is a LoRA adapter for {opened.base}, which is another one; add that into its base "
+            "first (merge_and_unload of peft), and name the result in base_model_name_or_path of adapter_config.json"
+        )
+    return place_of(replace(spec, path=opened.base), tokenizer=tokenizer)
+
+
+def from_hub_or_folder(spec: ModelSpec, load: Any, *, tokenizer: bool = False, **options: Any) -> Any:
+    """What `load` makes of the model's hub id or folder, without running code that comes with it.
 
     Raises:
         ValueError: if the folder is not there, or does not hold what is to be loaded.
         OSError: if the hub cannot be reached and there is no local copy.
     """
-    path = str(spec.path)
-    looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
-    if looks_local and not Path(path).expanduser().is_dir():
-        raise ValueError(
-            f"model.path={path} is not a folder; "
-            "give a folder with config.json, weights and tokenizer, or a hub id such as roberta-large"
-        )
+    path, place = str(spec.path), place_of(spec, tokenizer=tokenizer)
+    base_of_adapter = isinstance(place, str) and place != path  # which the adapter names, and is not looked up
+    if base_of_adapter:
+        options["local_files_only"] = True
     try:
-        return load(str(Path(path).expanduser()) if looks_local else path, **options)
-    except (OSError, ValueError, RuntimeError) as error:
+        return load(str(place), trust_remote_code=False, **options)
+    except LOADING_ERRORS as error:
+        reason = _reason(error)
         if "Unrecognized configuration class" in str(error):
             kind = getattr(getattr(load, "__self__", None), "__name__", "such a head")
             raise ValueError(
                 f"transformers has no {kind} for the architecture of model {path}: it cannot learn this kind of task; "
                 "choose another model"
             ) from error
-        if looks_local:
-            raise ValueError(f"cannot load the model in {path}: {str(error).splitlines()[0]}") from error
+        if code := _own_code(place):
+            raise ValueError(
+                f"model {path} comes with code of its own ({code}), which is never run here, and transformers cannot "
+                f"load it without ({reason}); choose a model whose architecture transformers has"
+            ) from error
+        if base_of_adapter:
+            raise ValueError(
+                f"model.path={path} is a LoRA adapter for the model {place}, which is not here ({reason}); "
+                f"fetch it once (hf download {place}), or write its folder into adapter_config.json as "
+                "base_model_name_or_path"
+            ) from error
+        if is_local(path):
+            raise ValueError(f"cannot load the model in {path}: {reason}") from error
         raise OSError(
-            f"cannot get the model {path!r}: no local copy and the hub did not give it ({str(error).splitlines()[0]}). "
+            f"cannot get the model {path!r}: no local copy and the hub did not give it ({reason}). "
             "Two ways on: use a local folder with model.path=FOLDER (config.json, weights, tokenizer), "
-            f"or fetch it once on a machine with network (huggingface-cli download {path}) "
+            f"or fetch it once on a machine with network (hf download {path}) "
             "and bring its cache (HF_HOME) along"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what a library said, with the kind of error where the line alone says little."""
+    lines = str(error).strip().splitlines()
+    line = lines[0] if lines else ""
+    return (
+        line if isinstance(error, (OSError, ValueError, RuntimeError)) and line else f"{type(error).__name__}: {line}"
+    )
+
+
+def _own_code(place: Path | str) -> str | None:
+    """What a model says of code that came with it, in config.json and tokenizer_config.json; None if it has none."""
+    found = []
+    for name in ("config.json", "tokenizer_config.json"):
+        try:
+            file = cached_file(str(place), name, local_files_only=True)
+            content = json.loads(Path(file).read_text(encoding="utf-8"))  # type: ignore[arg-type]
+            found += list((content.get("auto_map") or {}).values())
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue
+    texts = [text for entry in found for text in (entry if isinstance(entry, list) else [entry]) if text]
+    return f"auto_map: {texts[0]!s:.80}" if texts else None
 
 
 def _fresh_config(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, head: Mapping[str, Any]) -> PreTrainedConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -11,13 +10,14 @@ import pyarrow as pa
 
 from hprune.data.datamodule import FineTuningData
 from hprune.storage.files import write_table
+from hprune.storage.runs import RunFolder, check_ours
 from hprune.tasks.spec import TaskData
 from hprune.training.answers import evaluation_of, everyones
 from hprune.training.module import FineTuner
 
 
 def evaluate(
-    trainer: L.Trainer, module: FineTuner, datamodule: FineTuningData, name: str, data: TaskData, folder: Path
+    trainer: L.Trainer, module: FineTuner, datamodule: FineTuningData, name: str, data: TaskData, folder: RunFolder
 ) -> dict[str, float]:
     """Predict one evaluation set, write `predictions.<name>.parquet`, return the metrics.
 
@@ -32,5 +32,6 @@ def evaluate(
             told |= {f"slice_{column}": slices[column].combine_chunks() for column in slices.column_names}
         table = pa.table({"sample_id": data.evaluation[name]["sample_id"].combine_chunks(), **found.columns, **told})
         facts = {"set": name, "data_hash": data.evaluation_hashes[name]}
-        write_table(folder / f"predictions.{name}.parquet", table, facts)
+        check_ours(folder)
+        write_table(folder.path / f"predictions.{name}.parquet", table, facts)
     return dict(found.metrics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from hprune.science.folds import fold_of
 from hprune.science.records import RunRecord, Subset
 from hprune.storage.files import read_table, write_table
 from hprune.storage.manifests import read_manifest
-from hprune.storage.runs import RunFolder, finish_run, load_record, save_record, save_subset
+from hprune.storage.runs import RunFolder, check_ours, differing_keys, finish_run, load_record, save_record, save_subset
 from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
 from hprune.training.settings import RunSpec
@@ -71,7 +71,12 @@ def finish_folds(folder: RunFolder, folds: Sequence[RunFolder], everything: Subs
         folds: the folders of its folds, complete.
         everything: the samples of the run.
         facts: what its manifest says, beside its results.
+
+    Raises:
+        ValueError: if a folder holds a fold of another run, or another fold.
     """
+    for fold in folds:
+        _check_fold(fold)
     records = [load_record(fold.path, HELD_OUT) for fold in folds]
     order = np.argsort(np.concatenate([record.sample_ids for record in records]))
 
@@ -90,9 +95,22 @@ def finish_folds(folder: RunFolder, folds: Sequence[RunFolder], everything: Subs
     name = f"predictions.{HELD_OUT}.parquet"
     predictions = pa.concat_tables([read_table(fold.path / name)[0] for fold in folds])
     predictions = predictions.take(pc.sort_indices(predictions, [("sample_id", "ascending")]))
+    check_ours(folder)
     write_table(folder.path / name, predictions, {"set": HELD_OUT, "data_hash": everything.data_hash})
     save_subset(folder, everything)
     finish_run(folder, {**facts, **_results([read_manifest(fold.path) for fold in folds])})
+
+
+def _check_fold(fold: RunFolder) -> None:
+    """Check that what is complete in the folder of a fold is that fold of that run."""
+    manifest = read_manifest(fold.path)
+    there = {name: manifest.get(name, fold.fold if name == "fold" else None) for name in ("key", "settings", "fold")}
+    here = {"key": asdict(fold.key), "settings": dict(fold.settings), "fold": fold.fold}  # older ones do not say it
+    if differing := differing_keys(there, here):
+        raise ValueError(
+            f"{fold.path} holds a fold of another run, differing in {', '.join(differing)}; nothing was changed: put "
+            "it where it belongs, or move it away, and the same command trains this fold again"
+        )
 
 
 def _results(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from hprune.storage.files import one_line
 from hprune.storage.lock import locked
 from hprune.storage.runs import (
     RunFolder,
+    check_complete,
+    check_ours,
     fail_run,
     finish_run,
     run_folder,
@@ -35,7 +38,14 @@ from hprune.tasks.spec import TaskData
 from hprune.training.adapter import merged
 from hprune.training.assemble import Assembled, assemble
 from hprune.training.budget import StopAtStep
-from hprune.training.checkpoint import History, ResumeCheckpoint, WholeCheckpoints, check_checkpoint
+from hprune.training.checkpoint import (
+    History,
+    Progress,
+    ResumeCheckpoint,
+    WholeCheckpoints,
+    check_checkpoint,
+    check_continues,
+)
 from hprune.training.evaluate import evaluate
 from hprune.training.flops import flop_model
 from hprune.training.folds import finish_folds, folds_of
@@ -67,18 +77,19 @@ def fine_tune(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Pat
         The folder of the run, complete.
 
     Raises:
-        ValueError: if the subset is empty, or the folder holds a run of other settings.
+        ValueError: if the subset is empty, or the folder holds another run.
         FloatingPointError: if the loss is no longer a number.
-        OSError: if the model cannot be loaded, the folder cannot be written, or another process works in it
-            (`AtWorkError`).
+        OSError: if the model cannot be loaded, the folder cannot be written, another process works in it
+            (`AtWorkError`), or it is removed or replaced meanwhile (`LostFolderError`).
     """
     folder = locate(spec, data, scores, root=root)
     check_outside(spec.trainer.devices)
     if not folder.complete:
-        with locked(folder.path) if outside()[0] == 0 else nullcontext():
+        with locked(folder.path) if outside()[0] == 0 else nullcontext() as claim:
             if not folder.complete:  # by another process, just now
-                _claimed(spec, data, scores, folder, root=root)
+                _claimed(spec, data, scores, replace(folder, claim=claim), root=root)
                 return folder
+    check_complete(folder)
     tidy_run(folder)
     log.info("%s is complete, skipped (%s)", folder.key, folder.path)
     if spec.trainer.save_model and not (folder.path / "model").is_dir():
@@ -109,7 +120,8 @@ def _work(spec: RunSpec, data: TaskData, scores: Scores | None, folder: RunFolde
     if number:
         logging.getLogger("hprune").setLevel(logging.ERROR)  # the first process says the rest
     with quiet_libraries(), log_file(folder.path / "log.txt") if number == 0 else nullcontext(), memory_told():
-        subset = _chosen(spec, data, scores)
+        subset = chosen(spec, data, scores)
+        log.info("%s", describe(subset, data.train.num_rows, data.label_names))
         if spec.data.folds is None:
             _train(spec, data, subset, folder, root=root)
         else:
@@ -121,9 +133,13 @@ def locate(spec: RunSpec, data: TaskData, scores: Scores | None, *, root: Path) 
     return run_folder(root, spec.key, settings_of(spec, data, scores))
 
 
-def _chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
-    """The samples of the run, by a table of scores that belongs to this data."""
-    subset = choose(
+def chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
+    """The samples of a run, by a table of scores that belongs to this data.
+
+    Raises:
+        ValueError: as in `hprune.science.subset.choose`.
+    """
+    return choose(
         spec.subset,
         scores,
         sample_ids=data.train["sample_id"].to_numpy().copy(),
@@ -132,8 +148,6 @@ def _chosen(spec: RunSpec, data: TaskData, scores: Scores | None) -> Subset:
         data_hash=data.data_hash,
         seed=spec.seed,
     )
-    log.info("%s", describe(subset, data.train.num_rows, data.label_names))
-    return subset
 
 
 def _train_folds(spec: RunSpec, data: TaskData, subset: Subset, folder: RunFolder, *, root: Path) -> None:
@@ -178,13 +192,16 @@ def _train(
         StopOnNonFinite(subset.sample_ids),
         StopAtStep(made.module.steps),
     ]
-    checkpoint = ResumeCheckpoint(folder.checkpoint, minutes=spec.trainer.checkpoint_minutes)
+    checkpoint = ResumeCheckpoint(folder, versions(), minutes=spec.trainer.checkpoint_minutes)
     epochs = -(-made.module.steps // spec.steps_an_epoch(subset.sample_ids.size))
+    callbacks = [*first, recorder, history, checkpoint]
     with _device_told(spec.trainer):
-        trainer = _trainer(spec, [*first, recorder, history, checkpoint], epochs=epochs, root=folder.path)
+        trainer = _trainer(spec, callbacks, epochs=epochs, root=folder.path)
     resume = folder.checkpoint if folder.checkpoint.exists() else None
     if resume is not None:
         check_checkpoint(resume, spec.trainer.devices)
+        progress = Progress.of(callbacks, recorder, epochs=epochs, batches=len(made.datamodule.plan))
+        check_continues(resume, folder, versions(), progress, spec.trainer.devices)
         log.info("%s: continues from its checkpoint", folder.key)
     trainer.fit(made.module, datamodule=made.datamodule, ckpt_path=resume, weights_only=True if resume else None)
 
@@ -192,11 +209,10 @@ def _train(
         _save_records(data, recorder, folder)
         save_subset(folder, subset)
     evaluated = time.perf_counter()
-    metrics = {
-        name: evaluate(trainer, made.module, made.datamodule, name, data, folder.path) for name in data.evaluation
-    }
+    metrics = {name: evaluate(trainer, made.module, made.datamodule, name, data, folder) for name in data.evaluation}
     evaluated = time.perf_counter() - evaluated
     if spec.trainer.save_model:
+        check_ours(folder)
         _save_model(spec, data, subset, made, folder.path / "model", root=root)
     if not trainer.is_global_zero:
         return

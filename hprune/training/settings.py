@@ -15,6 +15,7 @@ import torch
 import torchmetrics
 import transformers
 
+from hprune import __version__
 from hprune.data.datamodule import DataSpec
 from hprune.science.records import Measured, RunKey, Scores
 from hprune.science.subset import SubsetSpec
@@ -142,16 +143,19 @@ def _subset_identity(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
+    """The versions that a result depends on; of the processor what its last digits depend on."""
     return {
+        "hprune": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # which is no plain text
         "lightning": L.__version__,
         "transformers": transformers.__version__,
         "torchmetrics": torchmetrics.__version__,
         "numpy": np.__version__,
         **{name: metadata.version(name) for name in ("tokenizers", "peft") if importlib.util.find_spec(name)},
         "platform": platform.platform(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
     }
 
 

@@ -56,6 +56,8 @@ class ModelSpec:
     pooling: Pooling = "own"
     """What an encoder's head reads of a sequence: `own`, what its architecture's head reads (the first token, or the
     checkpoint's pooler); `mean` or `max` of the last layer's states over its real tokens."""
+    stands_for: Mapping[str, Any] | None = None
+    """Fields of config.json that every folder has which may go by this name; without it only one that is called so."""
 
     def __post_init__(self) -> None:
         if self.pooling not in get_args(Pooling):

@@ -8,18 +8,10 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from hprune.training.build import from_hub_or_folder
+from hprune.storage.model_folder import TOKENIZER_FILES
+from hprune.training.build import from_hub_or_folder, place_of
 from hprune.training.spec import ModelSpec
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # in the order of RoBERTa and OPT: pad is 1
 
 
@@ -32,8 +24,8 @@ def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTr
     if spec.path is None:
         tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts())
     else:
-        _require_tokenizer_files(Path(spec.path).expanduser())
-        tokenizer = from_hub_or_folder(spec, AutoTokenizer.from_pretrained)
+        _require_tokenizer_files(place_of(spec, tokenizer=True))
+        tokenizer = from_hub_or_folder(spec, AutoTokenizer.from_pretrained, tokenizer=True)
     if tokenizer.pad_token is None:  # GPT-like models were trained without one; any id does, as it is masked
         if tokenizer.eos_token is None:
             raise ValueError(
@@ -43,11 +35,14 @@ def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTr
     return tokenizer
 
 
-def _require_tokenizer_files(folder: Path) -> None:
+def _require_tokenizer_files(place: Path | str) -> None:
     """A folder without a tokenizer must not pass: transformers would make up an empty one without a word."""
-    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
-        raise ValueError(f"model.path={folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}); it holds {there}")
+    if isinstance(place, Path) and not any((place / name).is_file() for name in TOKENIZER_FILES):
+        there = ", ".join(sorted(p.name for p in place.iterdir())) or "nothing"
+        raise ValueError(
+            f"model.path={place} has no tokenizer ({', '.join(TOKENIZER_FILES)}); it holds {there}; copy that of the "
+            "model that it was trained from there: AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
+        )
 
 
 def _train_tokenizer(spec: ModelSpec, texts: Iterable[str]) -> PreTrainedTokenizerFast:

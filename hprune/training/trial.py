@@ -31,6 +31,7 @@ from hprune.science.select import Pool, Positions
 from hprune.science.subset import SubsetSpec
 from hprune.storage.files import read_table, write_table
 from hprune.storage.manifests import read_manifest
+from hprune.storage.places import keep_below
 from hprune.storage.runs import RunFolder
 from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
@@ -154,6 +155,7 @@ def _run(spec: RunSpec, data: TaskData, datamodule: FineTuningData, batches: int
     small = _smaller_sets(data, datamodule, max(rows.size, spec.data.eval_batch_size))
     root.mkdir()
     (root / "cache").symlink_to(root.parent / "cache")
+    keep_below(root, root.parent, *{folder.resolve() for folder in (root.parent / "cache" / "tokens").iterdir()})
     clock = time.perf_counter()
     folder = fine_tune(short, small, None, root=root)
     wall = time.perf_counter() - clock

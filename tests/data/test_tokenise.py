@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -235,3 +236,51 @@ def test_who_needs_the_same_tokens_waits(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     assert_equal(cached_tokens(tmp_path, lambda: pytest.fail("made again")), made)
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["input_ids.npy", "offsets.npy", "chars.npy", "targets.start.npy"])
+def test_one_flipped_bit_in_a_cached_table_is_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """The shapes still fit, so nothing but the digest tells."""
+    made = table_of(6, seed=1)
+    cached_tokens(tmp_path, lambda: made)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[-3] ^= 4
+    (tmp_path / name).write_bytes(content)
+    assert_equal(cached_tokens(tmp_path, lambda: made), made)
+    assert f"are damaged ({name} is not what was stored): they are made again" in caplog.text
+
+
+def test_a_whole_table_of_other_texts_is_no_table_of_these(tmp_path: Path) -> None:
+    made, other = table_of(6, seed=1), table_of(6, seed=2)
+    cached_tokens(tmp_path / "t", lambda: made)
+    cached_tokens(tmp_path / "other", lambda: other)
+    for file in (tmp_path / "other").iterdir():
+        file.replace(tmp_path / "t" / file.name)
+    assert_equal(cached_tokens(tmp_path / "t", lambda: made), made)
+
+
+def test_edited_facts_of_a_cached_table_are_seen(tmp_path: Path) -> None:
+    made = table_of(6, seed=1)
+    cached_tokens(tmp_path, lambda: made)
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    (tmp_path / "facts.json").write_text(json.dumps(facts | {"truncated": facts["truncated"] + 1}))
+    assert cached_tokens(tmp_path, lambda: made).truncated == made.truncated
+
+
+def test_a_table_of_an_older_version_is_made_again_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = table_of(6, seed=1)
+    cached_tokens(tmp_path, lambda: made)
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    for name in ("table", "digests", "digest"):
+        del facts[name]
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    assert_equal(cached_tokens(tmp_path, lambda: made), made)
+    assert "an older version stored them, without digests" in caplog.text
+    assert_equal(cached_tokens(tmp_path, lambda: pytest.fail("made again")), made)
+
+
+def test_a_table_is_compared_with_its_digests_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = table_of(6, seed=1)
+    cached_tokens(tmp_path, lambda: made)
+    monkeypatch.setattr(tokenise_module, "sha256_of_file", lambda _: pytest.fail("read again"))
+    assert_equal(cached_tokens(tmp_path, lambda: pytest.fail("made again")), made)

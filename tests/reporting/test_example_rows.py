@@ -15,7 +15,7 @@ from hprune.reporting.details import example_tables, slice_tables
 from hprune.reporting.examples import example_rows
 from hprune.reporting.summary import margins_of
 from hprune.science.crossed import crossed
-from hprune.storage.files import sha256_of_file, write_json, write_table
+from hprune.storage.files import sha256_of_file, sha256_of_json, write_json, write_table
 
 N, SEEDS = 300, (1, 2, 3, 4)
 LABELS = np.arange(N) % 2
@@ -44,7 +44,8 @@ def made(folder: Path, arm: str, seed: int, **columns: Any) -> dict[str, Any]:
     key = {"task": "t", "model": "m", "subset": arm, "seed": seed}
     settings = {"subset": {"rule": "everything" if arm == "full" else "m.by_value"}}
     files = {file.name: sha256_of_file(file)}
-    write_json(run / "run.json", {"key": key, "settings": settings, "settings_hash": "0" * 64, "files": files})
+    digest = sha256_of_json(settings)
+    write_json(run / "run.json", {"key": key, "settings": settings, "settings_hash": digest, "files": files})
     return {
         "key": key, "settings": settings, "folder": run, "label_names": ["no", "yes"], "config": {"task": {}},
         "samples": 10, "full_samples": 30, "subset": {}, "metrics": {"validation": {"accuracy": 0.5}},

@@ -26,7 +26,8 @@ from hprune.science.records import RunKey
 from hprune.science.stats import holm
 from hprune.science.tickets import over_tickets
 from hprune.storage.files import sha256_of_file, sha256_of_json, write_json, write_table
-from hprune.storage.studies import PlannedTicket, StudyRun
+from hprune.storage.plan_file import PlannedTicket
+from hprune.storage.studies import StudyRun
 from tests.reporting.conftest import REPORT
 
 N, SEEDS = 400, (11, 12, 13, 14, 15, 16)
@@ -57,7 +58,7 @@ def run(folder: Path, arm: str, seed: int, predicts: bool = True) -> dict[str, A
     key = {"task": "t", "model": "m", "subset": arm, "seed": seed}
     subset = {"rule": RULES[arm]} | ({} if arm == "full" else {"scores": f"{ticket_of(seed)}" * 64})
     settings = {"subset": subset, "trainer": {"max_epochs": 2}}
-    write_json(path / "run.json", {"key": key, "settings": settings, "settings_hash": "0" * 64,
+    write_json(path / "run.json", {"key": key, "settings": settings, "settings_hash": sha256_of_json(settings),
                                    "files": {file.name: sha256_of_file(file)} if predicts else {}})  # fmt: skip
     value = float(right(arm, seed).mean())
     size = 1000 if arm == "full" else 300 + (50 if ticket_of(seed) == 2 else 0)  # two tickets are equally large

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -243,3 +247,46 @@ def test_the_sheet_is_made_by_the_command_that_the_page_gives(
     assert code == 0, err
     hardest = load_scores(score_path(study_root, "toy", "h_score")).values == 0
     assert len(Path("triage.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + hardest.sum() > 1
+
+
+def policy_of(html: str) -> dict[str, list[str]]:
+    """The page's policy by directive; it stands before anything that it is about."""
+    page = Page(html)
+    (at,) = [i for i, (_, attrs) in enumerate(page.tags) if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert {tag for tag, _ in page.tags[:at]} <= {"html", "head", "meta", "title"}
+    content = page.tags[at][1]["content"]
+    assert content is not None
+    return {name: values for name, *values in (directive.split() for directive in content.split(";"))}
+
+
+def test_a_policy_allows_what_the_page_holds_and_nothing_else(report: dict[str, Any]) -> None:
+    html = render_page(report)
+    policy = policy_of(html)
+    (styles,) = re.findall(r"<style>(.*?)</style>", html, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(styles.encode()).digest()).decode()
+    assert policy.pop("style-src-elem") == [f"'sha256-{digest}'"]
+    assert policy.pop("img-src") == ["data:"]
+    assert {name for name in policy if policy[name] == ["'unsafe-inline'"]} == {"style-src", "style-src-attr"}
+    assert {name for name in policy if policy[name] == ["'none'"]} == {"default-src", "base-uri", "form-action"}
+    assert len(policy) == 5, "scripts, frames, fonts, connections: by default none"
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+def test_a_browser_shows_the_page_and_blocks_what_an_escape_would_let_through(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    html = render_page(report)
+    planted = "<script>document.title = 'it ran'</script><img src='file:///planted.png' onerror='document.title = 1'>"
+    assert html.count("<main>") == 1
+    (tmp_path / "page.html").write_text(html.replace("<main>", f"<main>{planted}"))
+    done = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+         f"--user-data-dir={tmp_path}/profile", "--enable-logging=stderr", "--dump-dom",
+         (tmp_path / "page.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "it ran" not in done.stdout.partition("</title>")[0]
+    refused = [line for line in done.stderr.splitlines() if "Content Security Policy" in line]
+    kinds = sorted(re.findall(r"inline script|inline event handler|planted\.png", "\n".join(refused)))
+    assert kinds == ["inline event handler", "inline script", "planted.png"]
+    assert len(refused) == 3, "nothing of the page itself"

@@ -1,0 +1,99 @@
+"""The files, folders and hub ids outside a root that a stored study may name again: those that its user named there.
+
+A study that came from elsewhere stores a configuration, too. So that reading it opens no file of this machine and looks
+nothing up on the hub, what a command named is noted outside the root, where a sender cannot write: one small file for
+each root and set of names, below `$XDG_STATE_HOME/hprune/sources` (`~/.local/state/...`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from hprune.storage.files import as_json, sha256_of_json, write_json
+from hprune.storage.places import is_below
+
+Part = Literal["task", "model"]
+
+PATHS = {
+    "task": ("data_dir", "train_file", "validation_file", "test_file", "also_dir"),
+    "model": ("path",),
+}
+"""Keys that name a file or a folder, or several; what is not there, or not below the root, may be the hub's."""
+HUB = ("hub_id", "hub_config", "hub_revision")
+
+
+def note_sources(root: Path, config: Mapping[str, Any]) -> None:
+    """Note what a run's configuration, as this user's command gave it, names outside the root."""
+    for part in PATHS:
+        for key, value in outside_sources(root, config, part).items():
+            file = _note(root, part, key, value)
+            with suppress(OSError):  # without a place to note it, `trust_code=true` is asked for
+                if not file.exists():
+                    write_json(file, {"root": os.path.realpath(root), f"{part}.{key}": value})
+
+
+def check_sources(
+    file: Path, root: Path, config: Mapping[str, Any], parts: Sequence[str], *, given: Mapping[str, Any]
+) -> None:
+    """Refuse a stored configuration that names files, folders or hub ids which this user did not name under this root.
+
+    Args:
+        file: where the configuration is stored.
+        root: where results lie.
+        config: with its parts.
+        parts: those that will be read: `task`, `model`.
+        given: keys of the task that the command names itself.
+
+    Raises:
+        ValueError: naming the file, what it names, and the way out.
+    """
+    for part in parts:
+        named = outside_sources(root, config, part)
+        own = given if part == "task" else {}
+        named = {k: v for k, v in named.items() if k not in own and not _note(root, part, k, v).exists()}
+        if named:
+            shown = ", ".join(f"{part}.{key}={str(value)[:80]!r}" for key, value in named.items())
+            raise ValueError(
+                f"{file}: its config names {shown}, outside of {root}, which no command of yours has named for results "
+                "there; if you trust where the study comes from, set trust_code=true, once"
+            )
+
+
+def outside_sources(root: Path, config: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """What a part of a run's configuration names outside the root, on the hub or on this machine, by key."""
+    section = config.get(part)
+    if not isinstance(section, Mapping):
+        return {}
+    found = {
+        key: section[key] for key in PATHS[part] if any(not _inside(root, one) for one in _listed(section.get(key)))
+    }
+    hub = {key: section[key] for key in HUB if section.get(key) is not None} if part == "task" else {}
+    local = section.get("train_file") is not None or section.get("data_dir") is not None  # they win over the hub
+    return dict(as_json(found | (hub if "hub_id" in hub and not local else {})))
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _inside(root: Path, path: Any) -> bool:
+    """Whether a file or folder is there and lies below the root, with all that links in it lead to."""
+    place = Path(str(path)).expanduser()
+    return place.exists() and is_below(place, root) and all(is_below(link, root) for link in _links(place))
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if os.path.islink(path := os.path.join(place, name)):
+                yield Path(path)
+
+
+def _note(root: Path, part: str, key: str, value: Any) -> Path:
+    """Where it is noted that a user named this under a root."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+    return state / "hprune" / "sources" / f"{sha256_of_json([os.path.realpath(root), part, key, value])}.json"

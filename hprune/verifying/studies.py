@@ -1,0 +1,101 @@
+"""One study: its references, plan and margin are its own, and agree with the runs that they name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from hprune.storage.bound import check_same_run
+from hprune.storage.files import read_json
+from hprune.storage.manifests import read_manifest
+from hprune.storage.margins import stored_margin
+from hprune.storage.runs import state_of
+from hprune.storage.studies import StudyRun, plan_of, references_of, study_folder
+from hprune.verifying.problems import Problem, noting
+
+log = logging.getLogger(__name__)
+
+
+def problems_of_study(root: Path, study: str) -> list[Problem]:
+    """What does not fit in the folder of a study, but for its score tables."""
+    found: list[Problem] = []
+    with noting(found, root / "studies" / study):
+        folder = study_folder(root, study)
+        runs, damaged = references_of(root, study)
+        found += [Problem(file, why) for file, why in damaged.items()]
+        found += _of_owner(folder, study)
+        for run in runs:
+            with noting(found, run.path / "run.json"):
+                _check_reference(run)
+        found += _of_scoring(folder, runs)
+        with noting(found, folder / "margin.json"):
+            stored_margin(root, study)
+        with noting(found, folder / "plan.json"):
+            _check_plan(root, study, runs)
+    return found
+
+
+def _check_reference(run: StudyRun) -> None:
+    """A complete run is the one that is referred to, and what it is referred to as."""
+    if state_of(run.path) != "done":
+        return
+    file, manifest = run.path / "run.json", read_manifest(run.path)
+    check_same_run(file, manifest, run.key, run.settings_hash)
+    behind = manifest.get("subset", {}).get("seeds")
+    if run.ticket and behind is not None and sorted(run.ticket) != sorted(behind):
+        raise ValueError(
+            f"the study refers to {run.key} as an arm of the ticket of the scoring runs {list(run.ticket)}, but its "
+            f"samples were chosen by those of {behind}: remove the reference, and the same command writes it again"
+        )
+
+
+def _of_scoring(folder: Path, runs: list[StudyRun]) -> list[Problem]:
+    """Scoring runs agree in their settings."""
+    hashes = sorted({run.settings_hash for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"})
+    if len(hashes) < 2:
+        return []
+    named = ", ".join(one[:8] for one in hashes)
+    return [
+        Problem(folder / "runs", f"its scoring runs are of different settings ({named}): remove references to some")
+    ]
+
+
+def _check_plan(root: Path, study: str, runs: list[StudyRun]) -> None:
+    """The plan is readable, and where it says that the data lie, they were those of the scoring runs."""
+    plan = plan_of(root, study)
+    scoring = [run for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"]
+    if plan is None or not plan.config or not scoring:
+        return
+    settings = read_manifest(scoring[0].path)["settings"]
+    if not plan.fits(settings):
+        raise ValueError(
+            f"{study_folder(root, study) / 'plan.json'} says where other data or another model lie than those of the "
+            "study's scoring runs: move it away, and the next command that trains writes it again"
+        )
+
+
+def _of_owner(folder: Path, study: str) -> list[Problem]:
+    """Every file that names its study names this one; a folder that was renamed as a whole is no problem."""
+    said = dict(_owners(folder))
+    if len(set(said.values())) == 1 and study not in said.values():
+        log.info("study %s was renamed or copied: its files are of study %s", study, *set(said.values()))
+        return []
+    return [
+        Problem(file, f"is of study {owner}, not of {study}: bring the original back, or move it away")
+        for file, owner in said.items()
+        if owner != study
+    ]
+
+
+def _owners(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The study that each file names which names one; those of older versions do not."""
+    for file in (folder / "plan.json", folder / "margin.json", *sorted((folder / "runs").glob("*.json"))):
+        if file.exists():
+            try:
+                content = read_json(file)
+            except ValueError:  # told elsewhere
+                continue
+            owner = content.get("study") if isinstance(content, dict) else None
+            if isinstance(owner, str):
+                yield file, owner

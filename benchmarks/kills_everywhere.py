@@ -106,19 +106,18 @@ def run(case: Case, here: Path, log: Path, *, kill_at: int | None = None) -> tup
 
 def _in_child(case: Case, here: Path, log: Path, kill_at: int | None, writing: int) -> int:
     signal.alarm(TIMED_OUT)
-    time.strftime = lambda *_: "2026-01-01T00:00:00+0000"  # type: ignore[assignment]
+    time.strftime = lambda *_: "2026-01-01T00:00:00+0000"
     sys.argv = [f"hprune.{case.command}", *(argument.format(here=here) for argument in case.arguments)]
-    code = 0
-    with log.open("w") as said, redirect_stdout(said), redirect_stderr(said):
-        with at_call(kill_at, lambda: os.kill(os.getpid(), signal.SIGKILL)) as calls:
-            try:
-                importlib.import_module(f"hprune.{case.command}").main()
-            except SystemExit as stop:
-                code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
-                print(stop.code or "")
-            except BaseException:
-                code = 70
-                traceback.print_exc(file=said)
+    code, killed = 0, lambda: os.kill(os.getpid(), signal.SIGKILL)
+    with log.open("w") as said, redirect_stdout(said), redirect_stderr(said), at_call(kill_at, killed) as calls:
+        try:
+            importlib.import_module(f"hprune.{case.command}").main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+            print(stop.code or "")
+        except BaseException:
+            code = 70
+            traceback.print_exc(file=said)
     os.write(writing, " ".join(calls).encode())
     return code
 
@@ -195,8 +194,9 @@ def cases(options: Sequence[str]) -> Iterator[Case]:
     yield Case("triage, read back", "triage", read, _made("triage", sheet, _decided))
     for suffix in (".parquet", ""):
         again = [*read[:-1], f"out={{here}}/corrected{suffix}"]
-        yield Case(f"triage, read back to {suffix or 'a folder'} over another", "triage", [*again, "overwrite=true"],
-                   _made("triage", sheet, _decided, _made("triage", again), _undecided), (f"corrected{suffix}",))  # fmt: skip
+        before = _made("triage", sheet, _decided, _made("triage", again), _undecided)
+        name, kept = f"triage, read back to {suffix or 'a folder'} over another", (f"corrected{suffix}",)
+        yield Case(name, "triage", [*again, "overwrite=true"], before, kept)
     yield Case("score", "score", [root, study], _without_scores)
     yield Case("score of texts", "score", [root, study, "score=tfidf_distance"])
     yield Case("report", "report", [root, study], _without_report)

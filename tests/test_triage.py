@@ -21,6 +21,7 @@ from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from benchmarks.kills_everywhere import at_call
 from hprune.command import CONF, instantiate
 from hprune.reporting.summary import summarise
 from hprune.science.records import RunKey, RunRecord
@@ -240,6 +241,43 @@ def test_a_sheet_of_other_data_is_refused(two: tuple[Made, pa.Table], tmp_path: 
     said = made.triage(f"read={sheet}", code=1)
     assert "line 3: no sample of the study has the sample_id 77" in said
     assert "line 4: sample_id 1 was there before (line 2)" in said
+
+
+def test_killed_between_its_files_the_same_command_completes(
+    two: tuple[Made, pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every rename: of the table of decisions, of the corrected split, of its provenance."""
+    monkeypatch.setattr("hprune.storage.files.psutil.pid_exists", lambda _: False)
+    made, sheet = two[0], tmp_path / "sheet.csv"
+    made.triage(f"out={sheet}")
+    fill_in(sheet, lambda row: {"decision": "drop"})
+
+    def read(number: int) -> list[str]:
+        return [f"read={sheet}", f"out={tmp_path}/corrected{number}.csv", f"name=by{number}"]
+
+    def files(number: int) -> tuple[bytes, bytes]:
+        out = tmp_path / f"corrected{number}.csv"
+        return out.read_bytes(), Path(f"{out}.provenance.json").read_bytes().replace(out.name.encode(), b"out")
+
+    with at_call(None, die) as calls:
+        made.triage(*read(0))
+    renames = [number for number, name in enumerate(calls, 1) if name in ("replace", "rename")]
+    assert len(renames) >= 3
+    for number in renames:
+        with pytest.raises(Killed), at_call(number, die):
+            made.triage(*read(number))
+        made.triage(*read(number))
+        assert files(number) == files(0)
+        assert load_scores(made.root / f"studies/s/scores/by{number}.parquet").values.sum() == 6
+    assert not [path for path in (*tmp_path.iterdir(), *made.root.rglob("*")) if path.name.startswith(".")]
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside: nothing after it is done."""
+
+
+def die() -> None:
+    raise Killed
 
 
 def test_a_study_without_h_or_records_or_anything_left(two: tuple[Made, pa.Table], tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def _view(report: Report) -> View:
         "model": model_and_weights(report),
         "headline": headline(report),
         "notes": words.notes(report),
+        "data_told": words.data_told(report),
         "methods": method_tables(report),
         "tables": list(_tables(report, primary)),
         "other_tables": [table for metric in metrics if metric != primary for table in _tables(report, metric)],

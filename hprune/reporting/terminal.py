@@ -23,6 +23,7 @@ from hprune.reporting.wording import (
     Row,
     cost_sentences,
     count,
+    data_told,
     difference_and_interval,
     eval_sets,
     mean_and_interval,
@@ -55,7 +56,7 @@ def print_table(report: Report) -> None:
         console.print(_table(rows, console.width))
     for paragraph in (
         headline(report),
-        [*meanings(report), *notes(report), *_signs(report)],
+        [*data_told(report), *meanings(report), *notes(report), *_signs(report)],
         [*convergence_line(report), *judge_sentences(report), *cost_sentences(report)],
     ):
         console.print(*([""] if paragraph else []), *paragraph, sep="\n", end="\n" if paragraph else "")

@@ -74,7 +74,7 @@ def rows_of(report: Report, eval_set: str, metric: str) -> list[Row]:
 def notes(report: Report) -> list[str]:
     """What a careful reader must know: runs that are missing, few seeds or one, seeds that all gave the same value."""
     rows = [row for eval_set in eval_sets(report) for row in rows_of(report, eval_set, report["primary_metric"])]
-    found = [*_of_data(report), *_missing(report), *_restored(report)]
+    found = [*_missing(report), *_restored(report)]
     if any(len(row["seeds"]) == 1 for row in rows):
         found.append("With one seed there is no interval and no verdict: nothing tells an effect from chance.")
     for seeds, span in SPAN.items():
@@ -100,7 +100,7 @@ def notes(report: Report) -> list[str]:
     return found + overlap_notes(report)
 
 
-def _of_data(report: Report) -> list[str]:
+def data_told(report: Report) -> list[str]:
     """That the data are gone or others by now; reports of before do not say it."""
     return [report["data"]["told"]] if report.get("data") else []
 

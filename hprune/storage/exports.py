@@ -169,8 +169,8 @@ def _check_fits(suffix: str, table: pa.Table) -> None:
 
 
 def _cannot_hold(suffix: str, why: str, other: bool, name: str) -> ValueError:
-    form = suffix or "a saved data set"
-    return ValueError(f"{form} cannot hold these columns ({why}); use .parquet{f' or {name}' if other else ''}")
+    ways = [".jsonl" if suffix == ".parquet" else ".parquet", *([name] if other else [])]
+    return ValueError(f"{suffix or 'a saved data set'} cannot hold these columns ({why}); use {' or '.join(ways)}")
 
 
 def _write(suffix: str, path: Path, table: pa.Table, ids: NDArray[np.int64]) -> None:

@@ -61,7 +61,7 @@ def _of_text(path: Path) -> Iterator[Line]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline()
             file.seek(0)
-            lines = csv.reader(file, delimiter=max(",;\t", key=head.count), strict=True)
+            lines = csv.reader(file, delimiter=_delimiter(head), strict=True)
             names = [name.strip() for name in next(lines, [])]
             _check_columns(path, names)
             at = [names.index(name) for name in COLUMNS]
@@ -74,6 +74,16 @@ def _of_text(path: Path) -> Iterator[Line]:
                 start = lines.line_num + 1
     finally:
         csv.field_size_limit(before)
+
+
+def _delimiter(head: str) -> str:
+    """The one by which the first line has our columns; names of the data's columns may hold others."""
+
+    def held(delimiter: str) -> tuple[int, int]:
+        names = next(csv.reader([head], delimiter=delimiter), [])
+        return len({name.strip() for name in names} & set(COLUMNS)), head.count(delimiter)
+
+    return max(",;\t", key=held)
 
 
 def _check_columns(path: Path, names: list[str]) -> None:

@@ -37,6 +37,7 @@ def test_what_was_written_comes_back(tmp_path: Path, suffix: str) -> None:
         "\ufeffsample_id;text;decision;new_label\r\n4;a, b, c;;\r\n7;x;drop;\r\n\r\n9;y;relabel;yes\r\n",
         "new_label\tdecision\tsample_id\n\t\t4\n\tdrop\t7\nyes\trelabel\t9",
         'sample_id, decision ,new_label\n4,,\n,,\n7,drop,\n9,relabel,"yes"\n',
+        'sample_id,decision,new_label,"a;b;c;d;e"\n4,,,x\n7,drop,,x\n9,relabel,yes,x\n',
     ],
 )
 def test_what_spreadsheets_make_of_it_is_read(tmp_path: Path, text: str) -> None:

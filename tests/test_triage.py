@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.kills_everywhere import at_call
 from hprune.command import CONF, instantiate
+from hprune.own_sources import note_sources
 from hprune.reporting.summary import summarise
 from hprune.science.records import RunKey, RunRecord
 from hprune.science.scores.h_score import h_score
@@ -59,6 +60,7 @@ def fabricate(made: Made, task: list[str], prob: NDArray[np.float32], *, study: 
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
         config = compose("train", overrides=task).task
     data = load_task(instantiate(config))
+    note_sources(made.root, {"task": OmegaConf.to_container(config)})  # as where a run is trained
     ids = data.train["sample_id"].to_numpy().copy()
     way: Any = "train_pass" if folds is None else "out_of_fold"
     for seed in SEEDS:

@@ -125,6 +125,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--largest", type=int, default=10**8)
+    parser.add_argument("--rounds", type=int, default=7, help="3 at most from 10^7 samples on")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--job", choices=["bare", "score"])
     options = parser.parse_args()
@@ -136,7 +137,10 @@ def main() -> None:
     for samples in (10**k for k in range(3, 9) if 10**k <= options.largest):
         with tempfile.TemporaryDirectory(dir=options.folder) as root:
             make_study(Path(root), samples)
-            print(row(Path(root), samples, rounds=3 if samples >= 10**7 else 7), flush=True)
+            print(
+                row(Path(root), samples, rounds=min(3, options.rounds) if samples >= 10**7 else options.rounds),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,25 +25,38 @@ from hprune.storage.lock import locked
 from hprune.storage.runs import RunFolder, run_folder
 from hprune.tasks.spec import TaskData
 from hprune.training.cards import environments
-from hprune.training.processes import workers
+from hprune.training.processes import Worker, workers
 from hprune.training.spec import TrainerSpec
 from tests.conftest import ROOT, heed_interrupts
 
 
+@pytest.fixture(scope="module")
+def two() -> Iterator[list[Worker]]:
+    """Two processes, started once: each takes seconds to import what trains."""
+    with workers([{}, {}]) as made:
+        yield made
+
+
+@pytest.fixture
+def kept(two: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what trains two at once do so in these."""
+    monkeypatch.setattr("hprune.at_once.workers", lambda environments: nullcontext([*two]))
+
+
 def test_runs_at_once_are_those_one_after_the_other(
-    tiny: list[str], tmp_path: Path, run_command: Callable[..., tuple[int, str, str]]
+    tiny: list[str],
+    tmp_path: Path,
+    run_command: Callable[..., tuple[int, str, str]],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Every record, prediction and score is equal to the byte; an arm that is another by name is not trained twice."""
     said = {}
     for at_once in (1, 2):
         options = ["study=s", f"paths.root={tmp_path}/{at_once}", f"at_once={at_once}", "~arms.random_like"]
         options.append("+subset@arms.again=full")
-        done = subprocess.run(
-            [sys.executable, "-m", "hprune.study", *tiny, *options],
-            cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        said[at_once] = done.stderr
+        code, _, err = run_command("study", *tiny, *options)
+        assert code == 0, err
+        said[at_once] = err + capfd.readouterr().err  # of the other processes
     files = {at_once: sorted((tmp_path / str(at_once)).rglob("*.parquet")) for at_once in (1, 2)}
     assert len(files[1]) > 20
     for one, two in zip(files[1], files[2], strict=True):
@@ -93,6 +106,7 @@ def runs_of(spec: Any, *seeds: int) -> list[Planned]:
     return [Planned(f"{seed}", replace(spec, seed=seed), "scoring") for seed in seeds]
 
 
+@pytest.mark.usefixtures("kept")
 def test_two_train_at_a_time_and_a_failure_stops_none(
     compose_run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,6 +133,7 @@ def test_one_after_the_other_a_failure_stops_none(compose_run: Callable[..., Any
         assert [end.state for end in train(runs_of(compose_run(), 3, 1, 2))] == ["failed", "done", "done"]
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_what_another_process_is_at_comes_last(
     at_once: int, compose_run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -138,6 +153,7 @@ def test_what_another_process_is_at_comes_last(
     assert f"[1] {place.register(first, None).path} is being worked on by process" in caplog.text  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_what_another_process_is_at_is_not_waited_for_once_there_are_enough(
     at_once: int, compose_run: Callable[..., Any], tmp_path: Path
@@ -169,14 +185,19 @@ def test_a_folder_that_cannot_be_locked_is_told(
     assert "file system without locks" in end.error
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_two_processes_share_the_runs_of_a_study(at_once: int, tiny: list[str], tmp_path: Path) -> None:
-    """Started twice at the same time, a study trains each run once, and both end with the report."""
-    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}", f"at_once={at_once}"]
+def test_two_processes_share_the_runs_of_a_study(tiny: list[str], tmp_path: Path) -> None:
+    """Started twice at the same time, a study trains each run once, and both end with the report.
+
+    One of them trains two at once, so that each way meets the locks of the other.
+    """
+    command = [sys.executable, "-m", "hprune.study", *tiny, "study=s", f"paths.root={tmp_path}"]
     with ExitStack() as files:
         logs = [files.enter_context((tmp_path / f"{number}.txt").open("w+")) for number in range(2)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        both = [subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment) for log in logs]
+        both = [
+            subprocess.Popen([*command, f"at_once={at_once}"], cwd=ROOT, stdout=log, stderr=log, env=environment)
+            for at_once, log in zip((1, 2), logs, strict=True)
+        ]
         codes = [process.wait(timeout=300) for process in both]
         said = [Path(log.name).read_text() for log in logs]
     assert codes == [0, 0], said

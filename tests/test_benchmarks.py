@@ -7,8 +7,9 @@ import runpy
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,13 +21,14 @@ from tests.tiny import MODELS, word_tokenizer
 
 SMALL = {
     "step_speed.py": ["--models", "tiny", "--batches", "2", "--batch-size", "8", "--rounds", "1",
-                      "--lengths", "sst2", "24", "--threads", "1", "--at-once", "1", "2"],
+                      "--lengths", "24", "--threads", "1", "--at-once", "1", "2"],
     "recording_scale.py": ["10000"],
-    "scoring_scale.py": ["--largest", "10000"],
+    "scoring_scale.py": ["--largest", "1000", "--rounds", "1"],
     "all_scores.py": ["--samples", "10000", "--stored", "1000"],
     "report_scale.py": ["--largest", "1000"],
     "order_rules.py": ["--sizes", "200", "--shares", "0.5", "--seeds", "2"],
-    "pair_correlation.py": ["--work", "work", "--samples", "80", "--seeds", "4", "--scoring", "2", "--epochs", "1"],
+    "pair_correlation.py": ["--work", "work", "--samples", "80", "--seeds", "4", "--scoring", "2", "--epochs", "1",
+                            "--at-once", "1"],
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
@@ -34,15 +36,46 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("script", SMALL)
-def test_a_benchmark_prints_its_table(script: str, tmp_path: Path) -> None:
+PROCESSES = ("step_speed.py", "pair_correlation.py")
+"""They start others that import them, which cannot be done for what runs in here."""
+Script = Callable[..., str]
+
+
+@pytest.fixture
+def run_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Script:
+    """Run a benchmark in this process, as if typed in an empty folder: what it prints."""
+
+    def run(script: str, *arguments: Any) -> str:
+        file = ROOT / "benchmarks" / script
+        monkeypatch.syspath_prepend(file.parent)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [str(file), *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(file), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("script", [script for script in SMALL if script not in PROCESSES])
+def test_a_benchmark_prints_its_table(script: str, run_script: Script) -> None:
+    check_table(run_script(script, *SMALL[script]))
+
+
+@pytest.mark.parametrize("script", PROCESSES)
+def test_a_benchmark_of_processes_prints_its_table(script: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / script, *SMALL[script]],
         cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
-    assert len(rows) >= 2 + ("step" in script)
+    check_table(done.stdout, tables=2 if "step" in script else 1)
+
+
+def check_table(out: str, tables: int = 1) -> None:
+    rows = [line for line in out.splitlines() if line.startswith("| ")]
+    assert len(rows) >= 2 * tables
     assert not any("nan" in row for row in rows)
 
 
@@ -57,15 +90,30 @@ def tiny_bert(corpus_dir: Path, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_the_facts_of_sst2(corpus_dir: Path, tiny_bert: Path, tmp_path: Path) -> None:
+def test_the_facts_of_sst2(
+    corpus_dir: Path,
+    tiny_bert: Path,
+    tmp_path: Path,
+    run_command: Callable[..., tuple[int, str, str]],
+    run_script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """On a corpus that stands for phrases and sentences alike; the study of sentences is made as that of phrases is."""
-    command = [sys.executable, ROOT / "benchmarks/sst2_facts.py", corpus_dir, corpus_dir, tiny_bert]
-    command += ["--work", tmp_path / "work", "--samples", "64", "--larger", "96", "--comparisons", "2"]
-    command += ["--precision", "32", "--only", "texts", "holm", "pooler", "ticket", "clean", "dilution", "arms"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    start = subprocess.run
+
+    def here(command: Sequence[Any], **how: Any) -> Any:
+        """A command of hprune in this process, which has imported what each would import anew."""
+        if list(command[:2]) != [sys.executable, "-m"] or not command[2].startswith("hprune."):
+            return start(command, **how)
+        code, _, err = run_command(command[2].removeprefix("hprune."), *command[3:])
+        assert code == 0, err
+        return None
+
+    monkeypatch.setattr(subprocess, "run", here)
+    asked = ["--work", tmp_path / "work", "--samples", "64", "--larger", "96", "--comparisons", "2"]
+    asked += ["--precision", "32", "--only", "texts", "holm", "pooler", "ticket", "clean", "dilution", "arms"]
+    out = run_script("sst2_facts.py", corpus_dir, corpus_dir, tiny_bert, *asked)
+    rows = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("| ")]
     cells = {row[0]: row[1:] for row in rows}
     assert not any("nan" in cell for row in rows for cell in row)
     assert cells["SST-2, train"][-2:] == ["160 (100.0%)", "0 (0.0%)"]  # each is one of itself
@@ -89,27 +137,23 @@ def test_small_sets_rank_configurations(
     tiny: list[str],
     tmp_path: Path,
     run_command: Callable[..., tuple[int, str, str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_script: Script,
 ) -> None:
     """A ticket of two runs; two configurations by two seeds on three sets."""
     root = tmp_path / "results"
     scored = [*tiny, "scoring.seeds=[1,2]", "study=scored", f"paths.root={root}", "trainer.max_epochs=1"]
     assert run_command("train", "-m", *scored, "seed=1,2")[0] == 0
     assert run_command("score", "study=scored", f"paths.root={root}")[0] == 0
-    script = ROOT / "benchmarks" / "ranking.py"
     command = [
-        str(script), str(tmp_path), f"--data={corpus_dir}",
+        "ranking.py", str(tmp_path), f"--data={corpus_dir}",
         f"--scores={root / 'studies' / 'scored' / 'scores' / 'h_score.parquet'}",
         "--lr", "1e-5", "5e-3", "--epochs", "1", "--batch-size", "16", "--seeds", "11", "12", "--at-once", "1",
         "--sets", "full", "winning_ticket", "random_like", "--resamples", "50",
         "--also", "trainer.precision=32", *(option for option in tiny if option.startswith("model")),
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "nan" not in done.stdout
-    cells = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    out = run_script(*command)
+    assert "nan" not in out
+    cells = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("| ")]
     firsts = [row[0] for row in cells]
     assert [firsts.count(name) for name in ("learning rate", "ranked by", "chosen by")] == [1, 1, 1]
     assert firsts.count("winning_ticket") == firsts.count("random_like") == 3
@@ -122,15 +166,8 @@ def test_small_sets_rank_configurations(
     runs = sorted((root / "runs").rglob("run.json"))
     assert len(runs) == 2 + 2 * 2 * 3
 
-    def said(option: str) -> str:
-        monkeypatch.setattr(sys, "argv", [*command, option])
-        capsys.readouterr()
-        runpy.run_path(str(script), run_name="__main__")
-        return capsys.readouterr().out
-
-    monkeypatch.syspath_prepend(script.parent)
-    assert said("--report") == done.stdout
-    sweep = next(line for line in said("--list").splitlines() if "subset=winning_ticket" in line)
+    assert run_script(*command, "--report") == out
+    sweep = next(line for line in run_script(*command, "--list").splitlines() if "subset=winning_ticket" in line)
     code, out, err = run_command("train", *shlex.split(sweep)[3:])  # it finds those runs, and trains nothing
     assert code == 0, err
     assert out.count("skipped") == 4

@@ -60,7 +60,7 @@ def fabricate(made: Made, task: list[str], prob: NDArray[np.float32], *, study: 
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
         config = compose("train", overrides=task).task
     data = load_task(instantiate(config))
-    note_sources(made.root, {"task": OmegaConf.to_container(config)})  # as the command that trains does
+    note_sources(made.root, {"task": OmegaConf.to_container(config)})  # as where a run is trained
     ids = data.train["sample_id"].to_numpy().copy()
     way: Any = "train_pass" if folds is None else "out_of_fold"
     for seed in SEEDS:

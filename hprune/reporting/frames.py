@@ -24,7 +24,7 @@ from hprune.storage.studies import existing_study, runs_of, studies_in
 from hprune.tasks.spec import TaskData
 
 
-def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") -> pd.DataFrame:
+def study_frame(root: Path, study: str, data: TaskData | None, score: str = "h_score") -> pd.DataFrame:
     """Samples with their score and what the scoring runs thought of them.
 
     Args:
@@ -41,8 +41,14 @@ def study_frame(root: Path, study: str, data: TaskData, score: str = "h_score") 
             runs if it is of texts and has none.
 
     Raises:
-        ValueError: if there is no such study or table, its runs are gone, or the data are not those that were scored.
+        ValueError: if there is no such study or table, its runs are gone, or the data are not at hand, or not those
+            that were scored.
     """
+    if data is None:
+        raise ValueError(
+            f"the data of study {study!r} are not at hand, the warning before this says why; bring them back, or, if "
+            "they are those of a study that you trust, read them with data_of_study(ROOT, STUDY, trust_code=True)"
+        )
     scores = load_scores(score_path(root, study, score))
     if data.data_hash != scores.data_hash:
         hashes = f"hash {scores.data_hash[:8]} there, {data.data_hash[:8]} here"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -36,11 +34,6 @@ log = logging.getLogger(__name__)
 
 NO_LIMIT = 2**31
 """More tokens than any input has."""
-LOADING_ERRORS = (
-    OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError, ImportError, ArithmeticError,
-    AssertionError, pickle.UnpicklingError, EOFError, SafetensorError,
-)  # fmt: skip
-"""What loading files raises that are not what they should be, or that need a package that is not there."""
 
 
 def load_model(
@@ -147,12 +140,19 @@ def _weights(spec: ModelSpec) -> tuple[dict[str, Any], Any]:
         return {"config": dict(spec.config or {}), "vocab_size": spec.vocab_size}, None
     if is_local(spec.path):
         identity: dict[str, Any] = {"sha256": weights_digest(spec.path)}
-        if (base := open_folder(spec.path).base) is not None:
+        base = _base_of(spec.path)
+        if base is not None and is_local(base):
             identity["base"] = _weights(replace(spec, path=base))[0]
-        saved = from_hub_or_folder(spec, PreTrainedConfig.get_config_dict)[0]
-        return identity, saved.get(KEY)
+        elif base is not None:
+            identity["base"] = _on_hub(spec, base)
+        return identity, from_hub_or_folder(spec, PreTrainedConfig.get_config_dict)[0].get(KEY)
+    return _on_hub(spec, spec.path), getattr(from_hub_or_folder(spec, AutoConfig.from_pretrained), KEY, None)
+
+
+def _on_hub(spec: ModelSpec, hub_id: str) -> dict[str, Any]:
+    """A model of the hub, by the commit of the copy that is loaded."""
     config = from_hub_or_folder(spec, AutoConfig.from_pretrained)
-    return {"hub": spec.path, "commit": getattr(config, "_commit_hash", None)}, getattr(config, KEY, None)
+    return {"hub": hub_id, "commit": getattr(config, "_commit_hash", None)}
 
 
 def _pooling(spec: ModelSpec, saved: Any) -> Pooling:
@@ -295,14 +295,23 @@ def place_of(spec: ModelSpec, *, tokenizer: bool = False) -> Path | str:
     opened = open_folder(path)
     if tokenizer and opened.tokenizer is not None:
         return opened.tokenizer
-    if opened.base is None:
-        return opened.weights
-    if is_local(opened.base) and open_folder(opened.base).base is not None:
+    base = _base_of(path)
+    return opened.weights if base is None else place_of(replace(spec, path=base), tokenizer=tokenizer)
+
+
+def _base_of(path: str) -> str | None:
+    """The folder or hub id that the LoRA adapter in a folder is added to; None if the folder is a whole model.
+
+    Raises:
+        ValueError: if that is an adapter again.
+    """
+    base = open_folder(path).base
+    if base is not None and is_local(base) and open_folder(base).base is not None:
         raise ValueError(
-            f"model.path={path} is a LoRA adapter for {opened.base}, which is another one; add that into its base "
-            "first (merge_and_unload of peft), and name the result in base_model_name_or_path of adapter_config.json"
+            f"model.path={path} is a LoRA adapter for {base}, which is another one; add that into its base first "
+            "(merge_and_unload of peft), and name the result in base_model_name_or_path of adapter_config.json"
         )
-    return place_of(replace(spec, path=opened.base), tokenizer=tokenizer)
+    return base
 
 
 def from_hub_or_folder(spec: ModelSpec, load: Any, *, tokenizer: bool = False, **options: Any) -> Any:
@@ -318,7 +327,7 @@ def from_hub_or_folder(spec: ModelSpec, load: Any, *, tokenizer: bool = False, *
         options["local_files_only"] = True
     try:
         return load(str(place), trust_remote_code=False, **options)
-    except LOADING_ERRORS as error:
+    except Exception as error:  # of libraries, over files that may be anything: their kinds are many
         reason = _reason(error)
         if "Unrecognized configuration class" in str(error):
             kind = getattr(getattr(load, "__self__", None), "__name__", "such a head")

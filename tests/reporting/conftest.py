@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from hprune.command import CONF, instantiate
+from hprune.own_sources import note_sources
 from hprune.reporting.summary import summarise
 from hprune.science.records import RunKey, RunRecord, Scores
 from hprune.science.scores.aum import aum
@@ -249,7 +250,9 @@ def study_of(folder: Path, name: str, texts: Sequence[str], late: int = 0) -> St
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         data = load_task(instantiate(config))
-    return Study(folder / "multirun", name, data, OmegaConf.to_container(config), late=late)
+    plain = OmegaConf.to_container(config)
+    note_sources(folder / "multirun", {"task": plain})  # as where a run is trained
+    return Study(folder / "multirun", name, data, plain, late=late)
 
 
 def _fabricate_run(study: Study, arm: str, seed: int, table: Scores | None, size: int) -> None:

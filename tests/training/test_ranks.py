@@ -1,4 +1,7 @@
-"""Several processes that train one run: every sample once an epoch, and the numbers of a run by one."""
+"""Several processes that train one run: every sample once an epoch, and the numbers of a run by one.
+
+Processes stay for the next run of as many, and take seconds to start: the tests of two come behind each other.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ from hprune.training.units import load_samples
 from tests.conftest import ROOT
 from tests.sweeps import contents, left_over
 
+Run = Callable[..., tuple[int, str, str]]
 KINDS = ("classification", "multiple_choice", "extractive_qa")
 
 
@@ -67,18 +71,65 @@ def check_equal(one: RunFolder, several: RunFolder) -> None:
         assert here == pytest.approx(there, rel=2e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("devices", [2, 3])
-def test_the_records_are_those_of_one_process(devices: int, tmp_path: Path) -> None:
-    """Each kind of task, prime sizes, last batches of one row: some processes have nothing of it."""
-    for kind in KINDS:
-        for size, batch in ((61, 12), (997, 83)):  # 61 = 5 * 12 + 1, 997 = 12 * 83 + 1
-            spec = run_of(kind, size, batch)
-            one, several = trained(spec, tmp_path), trained(on(devices, spec), tmp_path)
-            assert one.path != several.path
-            check_equal(one, several)
-            assert not [file.name for file in several.path.iterdir() if file.name.startswith(".")]
-            if size == 61:
-                check_equal(one, trained(on(devices, spec, strategy="fsdp"), tmp_path))
+def kill_when(happens: Callable[[], bool]) -> None:
+    """Kill one of the processes of this one's runs."""
+    wait_for(happens)
+    os.kill(next(child.pid for child in multiprocessing.active_children()), signal.SIGKILL)
+
+
+def options(tiny: list[str], root: Path, *more: str) -> list[str]:
+    return [*tiny, "study=s", f"paths.root={root}", "trainer=ddp", *more]
+
+
+def command(*arguments: str, **how: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **how.pop("env", {})}
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, **how
+    )
+
+
+def wait_for(happens: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+
+
+def test_a_sweep_that_is_killed_ends_with_the_same_bytes(
+    tiny: list[str], tmp_path: Path, run_command: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`-m` with several devices, dropout on: killed in the middle of an epoch, it continues there."""
+    sweep = [*options(tiny, tmp_path / "whole", "trainer.checkpoint_minutes=0"), "seed=1,2", "-m"]
+    code, _, said = run_command("train", *sweep)
+    said += capfd.readouterr().err  # of the other processes
+    assert code == 0, said
+    assert said.count("epoch 2 of 2") == 2, "one process speaks"
+    broken = [option.replace("/whole", "/broken") for option in sweep]
+    process = command("hprune.train", *broken, start_new_session=True)
+    wait_for(lambda: len(list(tmp_path.glob("broken/runs/**/resume.ckpt"))) > 0, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    code, _, said = run_command("train", *broken)
+    said += capfd.readouterr().err
+    assert code == 0, said
+    assert "continues from its checkpoint" in said
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+    assert not left_over(tmp_path / "broken")
+
+
+def test_processes_from_outside(tiny: list[str], tmp_path: Path, run_command: Run) -> None:
+    """torchrun starts them: the records of those that hprune starts; another number of them is refused."""
+    run = options(tiny, tmp_path / "outside")
+    process = command("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "hprune.train", *run)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert said.count("epoch 2 of 2") == 1, "one process speaks"
+    code, _, said = run_command("train", *options(tiny, tmp_path / "own"))
+    assert code == 0, said
+    assert contents(tmp_path / "outside") == contents(tmp_path / "own")
 
 
 def test_accumulated_gradients_and_16_bits(tmp_path: Path) -> None:
@@ -143,66 +194,6 @@ def test_a_model_that_is_spread_continues_and_is_saved_whole(tmp_path: Path) -> 
         assert sum(weight.numel() for weight in model.parameters()) > 5000
 
 
-def kill_when(happens: Callable[[], bool]) -> None:
-    """Kill one of the processes of this one's runs."""
-    wait_for(happens)
-    os.kill(next(child.pid for child in multiprocessing.active_children()), signal.SIGKILL)
-
-
-def options(tiny: list[str], root: Path, *more: str) -> list[str]:
-    return [*tiny, "study=s", f"paths.root={root}", "trainer=ddp", *more]
-
-
-def command(*arguments: str, **how: Any) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **how.pop("env", {})}
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, **how
-    )
-
-
-def test_a_sweep_that_is_killed_ends_with_the_same_bytes(tiny: list[str], tmp_path: Path) -> None:
-    """`-m` with several devices, dropout on: killed in the middle of an epoch, it continues there."""
-    sweep = ("hprune.train", *options(tiny, tmp_path / "whole", "trainer.checkpoint_minutes=0"), "seed=1,2", "-m")
-    process = command(*sweep)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    assert said.count("epoch 2 of 2") == 2, "one process speaks"
-    broken = [option.replace("/whole", "/broken") for option in sweep]
-    process = command(*broken, start_new_session=True)
-    wait_for(lambda: len(list(tmp_path.glob("broken/runs/**/resume.ckpt"))) > 0, process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
-    process = command(*broken)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    assert "continues from its checkpoint" in said
-    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
-    assert not left_over(tmp_path / "broken")
-
-
-def wait_for(happens: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < deadline
-        assert process is None or process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-
-
-def test_processes_from_outside(tiny: list[str], tmp_path: Path) -> None:
-    """torchrun starts them: the records of those that hprune starts; another number of them is refused."""
-    run = options(tiny, tmp_path / "outside")
-    process = command("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "hprune.train", *run)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    assert said.count("epoch 2 of 2") == 1, "one process speaks"
-    process = command("hprune.train", *options(tiny, tmp_path / "own"))
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    assert contents(tmp_path / "outside") == contents(tmp_path / "own")
-
-
 OUTSIDE = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3", "TORCHELASTIC_RUN_ID": "x"}
 
 
@@ -265,3 +256,23 @@ def test_another_number_of_devices_is_another_run(tmp_path: Path) -> None:
     data = load_samples(spec, root=tmp_path)
     folders = {locate(on(devices, spec), data, None, root=tmp_path).path for devices in (1, 2, 3)}
     assert len(folders) == 3
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root where the runs by one process are trained once, whatever they are compared with."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.mark.parametrize("devices", [2, 3])
+def test_the_records_are_those_of_one_process(devices: int, shared: Path) -> None:
+    """Each kind of task, prime sizes, last batches of one row: some processes have nothing of it."""
+    for kind in KINDS:
+        for size, batch in ((61, 12), (499, 83)):  # 61 = 5 * 12 + 1, 499 = 6 * 83 + 1
+            spec = run_of(kind, size, batch)
+            one, several = trained(spec, shared), trained(on(devices, spec), shared)
+            assert one.path != several.path
+            check_equal(one, several)
+            assert not [file.name for file in several.path.iterdir() if file.name.startswith(".")]
+            if size == 61:
+                check_equal(one, trained(on(devices, spec, strategy="fsdp"), shared))

@@ -33,6 +33,7 @@ SMALL = {
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
+    "round_trip.py": ["--cases", "5"],
 }  # fmt: skip
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet as pq
 
 from hprune.storage.files import one_line
+from hprune.tasks.reading.arrow_files import is_saved, with_class_names
+from hprune.tasks.reading.files import SUFFIXES, Form, is_data, plain_types, read_files, suffix_of
 from hprune.tasks.spec import SPLITS, TaskSpec
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
-BLOCK = 1 << 26
-"""Bytes that Arrow parses at once: a sample must fit into two blocks."""
+VALIDATION = ("dev", "valid", "val", "eval", "evaluation")
+"""What others call a validation split."""
 
 
 def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
@@ -43,7 +40,7 @@ def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
         tables = _read_hub(spec)
     else:
         raise ValueError(
-            f"task {spec.name!r} has no data: give task.train_file=FILE (CSV, TSV, JSON lines or Parquet), "
+            f"task {spec.name!r} has no data: give task.train_file=FILE (CSV, TSV, JSON lines, Parquet or Arrow), "
             "task.data_dir=FOLDER with train.* in it, or task.hub_id=ID"
         )
     for name, files in spec.files.items():
@@ -52,128 +49,32 @@ def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
     if empty:
         columns = ", ".join(tables[empty[0]].column_names) or "none"
         raise ValueError(f"task {spec.name!r}: the {empty[0]} split is empty: columns {columns}, but no rows")
-    return {name: _plain(table) for name, table in tables.items()}
+    return {name: plain_types(table) for name, table in tables.items()}
 
 
 def read_file(
     paths: Sequence[Path], encoding: str = "utf8", text: Sequence[str] = (), *, needed: Sequence[str] = ()
 ) -> pa.Table:
-    """Read one table from a file, or from the shards of one split, by the suffix of its name.
+    """Read one table from a file, or from the shards of one split, by the end of its name.
 
     Args:
         paths: the file, or the shards in their order.
         encoding: of CSV and TSV files.
-        text: columns of CSV and TSV files to take letter by letter, be they numbers, dates or NA.
+        text: columns of texts: numbers in them are taken as they are written, in JSON, too.
         needed: columns that every file has, or none.
 
     Raises:
         ValueError: if a file is missing, empty, has another suffix, cannot be parsed or lacks a column that others
             have; the message names it.
     """
-    tables = [_read_one(path, encoding, text) for path in paths]
-    _check_same_columns(paths, tables, needed)
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise ValueError(f"the files {paths[0]} .. {paths[-1]} do not fit together: {one_line(error)}") from error
+    return read_files(paths, Form(encoding, text=text, needed=needed))
 
 
 def _read(spec: TaskSpec, paths: Sequence[Path]) -> pa.Table:
     options = getattr(spec.kind, "options", None)  # the column of a multiple choice
-    named = (*spec.text, spec.label, *([options] if isinstance(options, str) else []), *(spec.where or ()))
-    return read_file(paths, spec.encoding, spec.text, needed=(*named, *spec.slices))
-
-
-def _check_same_columns(paths: Sequence[Path], tables: Sequence[pa.Table], needed: Sequence[str]) -> None:
-    """Refuse files of which some lack a needed column: their rows would be taken for rows without a value."""
-    for column in needed:
-        having = [path for path, table in zip(paths, tables, strict=True) if column in table.column_names]
-        for path, table in zip(paths, tables, strict=True):
-            if having and column not in table.column_names:
-                raise ValueError(
-                    f"{path} has no column {column!r}, which {having[0]} has and the task names; it has "
-                    f"{', '.join(table.column_names)}: rename its column, or leave the file out"
-                )
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Dictionaries (pandas makes them of categories) and views as the values that they stand for."""
-
-    def plain(field: pa.Field) -> pa.Field:
-        if pa.types.is_dictionary(field.type):
-            return field.with_type(field.type.value_type)
-        return field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
-
-    return table.cast(pa.schema([plain(field) for field in table.schema], metadata=table.schema.metadata))
-
-
-def _read_one(path: Path, encoding: str, text: Sequence[str]) -> pa.Table:
-    if not path.is_file():
-        beside = sorted(p.name for p in path.parent.glob("*") if p.suffix in SUFFIXES) if path.parent.is_dir() else []
-        raise ValueError(f"no file at {path}; data files in {path.parent}: {', '.join(beside) or 'none'}")
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"cannot tell the format of {path}: its name must end in one of {', '.join(SUFFIXES)}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty (0 bytes)")
-    try:
-        table = _parse(path, encoding, text)
-        table.validate(full=True)  # texts are UTF-8
-    except LookupError as error:
-        raise ValueError(f"task.encoding={encoding} is not known ({error}); use for example utf8 or latin-1") from error
-    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
-        reason = one_line(error)
-        wrong_letters = "utf" in reason.lower() or path.read_bytes()[:2] in (b"\xff\xfe", b"\xfe\xff")
-        hint = "save it as UTF-8" if wrong_letters else "check the file, or export it again"
-        if wrong_letters and path.suffix in (".csv", ".tsv"):
-            hint += ", or set task.encoding (for example latin-1 or utf-16)"
-        raise ValueError(f"{path} is not readable as {path.suffix[1:]}: {reason}; {hint}") from error
-    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{path} has more than one column {', '.join(map(repr, repeated))}; rename or remove one")
-    return table
-
-
-def _parse(path: Path, encoding: str, text: Sequence[str]) -> pa.Table:
-    if path.suffix == ".parquet":
-        return pq.read_table(path)
-    if path.suffix in (".csv", ".tsv"):
-        return _parse_csv(path, encoding, text)
-    with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return _parse_json_array(path) if start.startswith(b"[") else _parse_json_lines(path)
-
-
-def _parse_csv(path: Path, encoding: str, text: Sequence[str]) -> pa.Table:
-    "".encode(encoding)  # there are encodings of other things than text
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    table = pa.csv.read_csv(
-        path,
-        read_options=pa.csv.ReadOptions(encoding=encoding, block_size=BLOCK),
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(text, pa.large_string())),
-    )
-    broken = [field.name for field in table.schema if pa.types.is_binary(field.type)]
-    if broken:
-        raise ValueError(f"column {broken[0]!r} is not {encoding} (invalid UTF8 data)")
-    return table
-
-
-def _parse_json_array(path: Path) -> pa.Table:
-    rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("it must be an array of objects, one a sample, such as [{...}, {...}]")
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: [row.get(name) for row in rows] for name in names})
-
-
-def _parse_json_lines(path: Path) -> pa.Table:
-    block = pa.json.ReadOptions(block_size=BLOCK)
-    table = pa.json.read_json(path, block, pa.json.ParseOptions(newlines_in_values=True))
-    dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
-    if not dates:
-        return table
-    as_text = pa.schema([(name, pa.string()) for name in dates])  # JSON has no dates: they are texts that look like one
-    return pa.json.read_json(path, block, pa.json.ParseOptions(explicit_schema=as_text, newlines_in_values=True))
+    text = (*spec.text, *([options] if isinstance(options, str) else []))
+    needed = (*text, spec.label, *(spec.where or ()), *spec.slices)
+    return read_files(paths, Form(spec.encoding, spec.delimiter, spec.quoting, text, needed, spec.label))
 
 
 def _wanted(spec: TaskSpec) -> dict[str, str]:
@@ -188,22 +89,60 @@ def _read_folder(spec: TaskSpec, folder: Path) -> dict[str, pa.Table]:
             f"task.data_dir={folder} is not a folder; "
             f"it must hold {_wanted(spec)['train']}.parquet (or {', '.join(SUFFIXES[1:])})"
         )
-    tables = {
-        name: _read(spec, files)
-        for name, split in _wanted(spec).items()
-        if (files := _files_of(folder, split, spec.hub_config))
-    }
-    if "train" not in tables:
+    if is_saved(folder):
+        return {"train": _read(spec, [folder])}
+    files = {name: found for name, split in _wanted(spec).items() if (found := _files_for(spec, folder, name, split))}
+    if "train" not in files:
         there = sorted(p.name for p in folder.iterdir())[:20]
         raise ValueError(
             f"task.data_dir={folder} holds no file of the split {_wanted(spec)['train']!r}; "
             f"it holds {', '.join(there) or 'nothing'}"
         )
-    return tables
+    _tell_unused(spec, folder, [file for found in files.values() for file in found])
+    return {name: _read(spec, found) for name, found in files.items()}
+
+
+def _files_for(spec: TaskSpec, folder: Path, name: str, split: str) -> list[Path]:
+    """The files of a split; those of the validation split may have another of its usual names."""
+    if (files := _files_of(folder, split, spec.hub_config)) or not name == split == "validation":
+        return files
+    others = [other for other in VALIDATION if other not in spec.splits.values()]
+    found = {other: files for other in others if (files := _files_of(folder, other, spec.hub_config))}
+    if len(found) > 1:
+        first, second, *_ = found
+        raise ValueError(
+            f"task.data_dir={folder} holds {first} and {second}, and either may be the validation split: "
+            f"set task.splits.validation={first} or {second}, or null to hold out a part of train"
+        )
+    for other in found:
+        log.info("%s: the validation split is %s (task.splits.validation=null: a part of train)", spec.name, other)
+    return next(iter(found.values()), [])
+
+
+def _tell_unused(spec: TaskSpec, folder: Path, used: Sequence[Path]) -> None:
+    """Name the data files of a folder that no split takes, and the key that takes them."""
+    if len(spec.splits) == 1:
+        return  # one split is asked for, as a further set to evaluate on is
+    unused: dict[str, Path] = {}
+    for path in sorted(path for place in {folder, *(file.parent for file in used)} for path in place.iterdir()):
+        if path not in used and is_data(path):
+            stem = re.sub(r"-\d+-of-\d+$", "", path.name.removesuffix(suffix_of(path) or ""))
+            if spec.splits.get(stem, stem) is not None and stem not in spec.files:
+                unused.setdefault(stem, path)
+    for stem, path in unused.items():
+        named = re.fullmatch(r"[A-Za-z0-9_-]+", stem) and stem not in spec.splits
+        key = f"+task.splits.{stem}={stem}" if named else f"task.test_file={path}"
+        log.info(
+            "%s: %s is not used: %s evaluates on it, task.validation_file=%s validates on it",
+            spec.name, path, key, path,
+        )  # fmt: skip
 
 
 def _files_of(folder: Path, split: str, config: str | None) -> list[Path]:
-    """`train.parquet`, or shards `train-00000-of-00002.parquet`, in the folder or where a hub copy keeps them."""
+    """`train.parquet`, shards `train-00000-of-00002.parquet`, or a saved table `train`.
+
+    They are in the folder, or where a copy of the hub keeps them.
+    """
     places = [folder, folder / "data"] + ([folder / config] if config else [])
     for place in places:
         for suffix in SUFFIXES:
@@ -211,6 +150,8 @@ def _files_of(folder: Path, split: str, config: str | None) -> list[Path]:
                 return [place / f"{split}{suffix}"]
             if shards := sorted(place.glob(f"{split}-*-of-*{suffix}")):
                 return _all_of(shards)
+        if is_saved(place / split):
+            return [place / split]
     return []
 
 
@@ -245,7 +186,4 @@ def _with_label_names(dataset: object, label: str) -> pa.Table:
     """The Arrow table of a hub split, with the class names of its label kept in the column's metadata."""
     table: pa.Table = dataset.with_format("arrow")[:]  # type: ignore[attr-defined]
     names = getattr(dataset.features.get(label), "names", None)  # type: ignore[attr-defined]
-    if names is None:
-        return table
-    at = table.schema.get_field_index(label)
-    return table.set_column(at, table.schema.field(at).with_metadata({"names": json.dumps(names)}), table.column(at))
+    return table if names is None else with_class_names(table, label, names)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hprune.data.checks import check_whole
 from hprune.storage.places import local_path
 from hprune.tasks.eval_set import EvalSetSpec, check_also
+from hprune.tasks.reading.delimited import DELIMITERS, QUOTINGS
 
 if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without paying for torch
     from torch import Tensor
@@ -65,6 +66,10 @@ class TaskSpec:
     """Rows to use: regular expressions that columns must match, null for none; ids keep their gaps."""
     encoding: str = "utf8"
     """Of CSV and TSV files."""
+    delimiter: str = "auto"
+    """Of CSV and TSV files: comma, semicolon, tab, pipe; auto: the one that the header shows."""
+    quoting: str = "auto"
+    """Of CSV and TSV files: double, backslash, none; auto: found, or refused where it is not clear."""
     validation_fraction: float = 0.1
     """Share of the train split that is held out, stratified by label, when there is no validation split."""
     split_seed: int = 0
@@ -216,6 +221,9 @@ def _check_plain(spec: TaskSpec) -> None:
         value = getattr(spec, key)
         if not (isinstance(value, str) or (value is None and key.startswith("hub"))):
             raise ValueError(f"task.{key} must be a text, got {value!r}")
+    for key, known in {"delimiter": DELIMITERS, "quoting": QUOTINGS}.items():
+        if getattr(spec, key) not in ("auto", *known):
+            raise ValueError(f"task.{key} must be one of auto, {', '.join(known)}, got {getattr(spec, key)!r}")
     if type(spec.validation_fraction) not in (int, float) or not 0 < spec.validation_fraction < 1:
         raise ValueError(f"task.validation_fraction must lie in (0, 1), got {spec.validation_fraction!r}")
     for key in ("max_train_samples", "max_eval_samples", "split_seed", "sample_seed"):

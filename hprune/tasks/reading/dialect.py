@@ -1,0 +1,162 @@
+"""Which dialect a CSV or TSV is in: the one that is named, or the only one that it can be read in.
+
+| file | delimiter found | quotes found |
+|---|---|---|
+| `.csv` | comma, or the one of `;`, tab, `|` by which the header holds the task's columns | RFC 4180, or refused |
+| `.tsv`, or tabs | tab | none; quoted where only that fits, or where it is plain that a program quoted |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hprune.tasks.reading.delimited import (
+    DELIMITERS,
+    QUOTINGS,
+    DialectError,
+    first_quoted,
+    header,
+    line_at,
+    read_delimited,
+)
+
+log = logging.getLogger(__name__)
+
+NAMES = {letter: name for name, letter in DELIMITERS.items()}
+
+
+def read_found(
+    path: Path, content: bytes, *, delimiter: str = "auto", quoting: str = "auto", columns: Sequence[str] = ()
+) -> pa.Table:
+    """Read a CSV or TSV as texts, in the dialect that is named or found.
+
+    Args:
+        path: its file, for its name.
+        content: UTF-8 without a byte order mark.
+        delimiter: auto, or one of `DELIMITERS`.
+        quoting: auto, or one of `QUOTINGS`.
+        columns: those that the task names.
+
+    Raises:
+        ValueError: if it is in no dialect or could be in several; the message names a line and the key that says which.
+    """
+    letter = DELIMITERS.get(delimiter) or _delimiter(path, content, quoting, columns)
+    if quoting != "auto":
+        return _read_as_named(content, letter, quoting)
+    return _read_tabs(path, content) if letter == "\t" else _read_strictly(content, letter)
+
+
+def _delimiter(path: Path, content: bytes, quoting: str, columns: Sequence[str]) -> str:
+    if ".tsv" in path.suffixes[-2:]:
+        return "\t"
+    held = {letter: _held(content, letter, quoting, columns) for letter in DELIMITERS.values()}
+    best = max(held.values())
+    if held[","] == best:
+        return ","
+    found = [letter for letter, number in held.items() if number == best]
+    if len(found) > 1:
+        several = " and ".join(NAMES[letter] for letter in found)
+        raise ValueError(
+            f"its header holds the columns of the task by several delimiters, {several}: "
+            f"set task.delimiter={NAMES[found[0]]} (or another of {', '.join(DELIMITERS)})"
+        )
+    log.info("%s: columns are parted by %s (task.delimiter=comma: by commas)", path, NAMES[found[0]])
+    return found[0]
+
+
+def _held(content: bytes, delimiter: str, quoting: str, columns: Sequence[str]) -> int:
+    """How many of the columns the header holds, read by a delimiter."""
+    try:
+        return len(set(columns) & set(header(content, delimiter, "double" if quoting == "auto" else quoting)))
+    except DialectError:
+        return 0
+
+
+def _read_as_named(content: bytes, delimiter: str, quoting: str) -> pa.Table:
+    try:
+        return read_delimited(content, delimiter, quoting)
+    except DialectError as error:
+        raise DialectError(
+            f"{error} (read as task.quoting={quoting} says){_others(content, delimiter, quoting)}"
+        ) from error
+
+
+def _read_strictly(content: bytes, delimiter: str) -> pa.Table:
+    """By RFC 4180. A file that breaks it is refused even where only one other dialect fits: a text may be cut."""
+    try:
+        return read_delimited(content, delimiter, "double")
+    except DialectError as error:
+        raise DialectError(f"{error}{_others(content, delimiter, 'double')}") from error
+
+
+def _others(content: bytes, delimiter: str, quoting: str) -> str:
+    """The dialects that the file can be read in, as a way out."""
+    means = {"double": 'a quote is written ""', "backslash": 'a quote is written \\"', "none": "quotes are letters"}
+    fits = [other for other in QUOTINGS if other != quoting and _fits(content, delimiter, other)]
+    return "".join(f"; task.quoting={other} reads it ({means[other]})" for other in fits)
+
+
+def _fits(content: bytes, delimiter: str, quoting: str) -> bool:
+    if quoting == "backslash" and b'\\"' not in content:
+        return False
+    try:
+        read_delimited(content, delimiter, quoting)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_tabs(path: Path, content: bytes) -> pa.Table:
+    """With quotes as letters, or with fields in quotes where it is plain that a program wrote them so."""
+    first = first_quoted(content, "\t")
+    if first is None:
+        return read_delimited(content, "\t", "none")
+    plain, why_not_plain = _attempt(content, "none")
+    quoted, why_not_quoted = _attempt(content, "double")
+    if plain is None and quoted is None:
+        raise DialectError(
+            f"{why_not_plain}; with fields in quotes: {why_not_quoted}{_others(content, chr(9), 'none')}"
+        )
+    if quoted is None or (plain is not None and plain.equals(quoted)):
+        return plain
+    if plain is None or _is_quoted(plain, quoted):
+        log.info("%s: the quotes around fields are not part of them (task.quoting=none: they are)", path)
+        return quoted
+    raise DialectError(
+        f"line {line_at(content, first)} has a field that begins with a quote, and the file can be read both ways: set "
+        "task.quoting=none if quotes are letters like others (as in GLUE's files), or task.quoting=double if they "
+        "stand around fields (as pandas writes them)"
+    )
+
+
+def _attempt(content: bytes, quoting: str) -> tuple[pa.Table | None, str]:
+    try:
+        return read_delimited(content, "\t", quoting), ""
+    except DialectError as error:
+        return None, str(error)
+
+
+def _is_quoted(plain: pa.Table, quoted: pa.Table) -> bool:
+    """Whether the quotes are a program's, of a file that can be read in both ways.
+
+    They are if names of columns have them, or if rows are the same in both ways and each field in quotes needs them, as
+    it holds others, or all of a column has them. What is one row of several lines in one way, and several whole rows
+    in the other, may be either.
+    """
+    if any(name.startswith('"') for name in plain.column_names):
+        return True
+    if plain.num_rows != quoted.num_rows:
+        return False
+    in_quotes = [pc.starts_with(column, '"') for column in plain.columns]
+    needs = [pc.match_substring(column, '"') for column in quoted.columns]
+    if all(pc.all(pc.or_(pc.invert(own), need)).as_py() for own, need in zip(in_quotes, needs, strict=True)):
+        return True
+    return all(
+        not pc.any(own).as_py() or pc.all(pc.or_(own, pc.equal(column, ""))).as_py()
+        for own, column in zip(in_quotes, plain.columns, strict=True)
+    )

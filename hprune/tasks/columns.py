@@ -22,6 +22,9 @@ ROW = "hprune:row"
 UNTYPED = b"hprune:untyped"
 """In the metadata of a column of texts: its file has no types, so that a number is a text there, too (CSV, TSV)."""
 
+PLACE = re.compile(r"@[0-9]{1,9}")
+"""How a column is given by its place."""
+
 
 def numbered(table: pa.Table) -> pa.Table:
     """The table with the number of each row.
@@ -60,13 +63,18 @@ def name_at(key: str, column: str, names: Sequence[str]) -> str:
         >>> name_at("task.label", "@2", ["text", "what is it?"])
         'what is it?'
     """
-    if column in names or not re.fullmatch(r"@[0-9]{1,9}", column):
+    if column in names or not PLACE.fullmatch(column):
         return column
     place = int(column[1:])
     if not 1 <= place <= len(names):
         listed = ", ".join(f"@{at} {name}" for at, name in enumerate(names[:20], start=1))
         raise ValueError(f"{key}={column} must be the place of one of the {len(names)} columns, which are {listed}")
     return names[place - 1]
+
+
+def gives_places(spec: TaskSpec) -> bool:
+    """Whether a column of the task may be given by its place."""
+    return any(map(PLACE.fullmatch, (*spec.text, spec.label, *spec.slices, *(spec.where or ()))))
 
 
 def by_name(spec: TaskSpec, names: Sequence[str]) -> TaskSpec:

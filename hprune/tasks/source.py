@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from hprune.storage.files import one_line
+from hprune.tasks.columns import by_name, gives_places
 from hprune.tasks.reading.arrow_files import is_saved, with_class_names
 from hprune.tasks.reading.files import SUFFIXES, Form, is_data, plain_types, read_files, suffix_of
 from hprune.tasks.spec import SPLITS, TaskSpec
@@ -23,6 +25,8 @@ VALIDATION = ("dev", "valid", "val", "eval", "evaluation")
 def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
     """Read every split that the task has.
 
+    Columns that are given by their places are those of the train split, which is read before the others for them.
+
     Returns:
         The tables by our names of the splits; "train" is always there, each has at least one row.
 
@@ -30,6 +34,13 @@ def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
         ValueError: if there is no source, a file is missing, empty or not what its name says.
         OSError: if the hub cannot be reached and nothing is at hand locally.
     """
+    if gives_places(spec):
+        alone = replace(spec, splits={"train": spec.splits["train"]}, validation_file=None, test_file=None)
+        spec = by_name(spec, _as_given(alone)["train"].column_names)
+    return _as_given(spec)
+
+
+def _as_given(spec: TaskSpec) -> dict[str, pa.Table]:
     if spec.train_file is not None:
         tables = {}
     elif spec.data_dir is not None:

@@ -26,9 +26,11 @@ class Form:
     def among(self, names: Sequence[str]) -> Form:
         """The same with the names of columns in place of their places; places that are not there stay."""
 
+        known = set(names)
+
         def name(column: str) -> str:
             try:
-                return name_at("", column, names)
+                return column if column in known else name_at("", column, names)
             except ValueError:
                 return column
 

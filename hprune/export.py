@@ -135,14 +135,12 @@ def _selection(spec: SubsetSpec, seed: int) -> dict[str, Any]:
 def _content(subset: Subset, data: TaskData) -> dict[str, Any]:
     """How many samples were kept, of which classes and scores."""
     labels = data.train["label"].to_numpy()
-    kept = labels[np.isin(data.train["sample_id"].to_numpy(), subset.sample_ids)]
+    inside = np.isin(data.train["sample_id"].to_numpy(), subset.sample_ids)
+    kept, removed = (np.bincount(labels[of], minlength=len(data.label_names)).tolist() for of in (inside, ~inside))
     return {
-        "samples": kept.size,
+        "samples": int(inside.sum()),
         "full_samples": labels.size,
-        "labels": {
-            name: {"kept": int((kept == k).sum()), "removed": int((labels == k).sum() - (kept == k).sum())}
-            for k, name in enumerate(data.label_names)
-        },
+        "labels": {name: {"kept": k, "removed": r} for name, k, r in zip(data.label_names, kept, removed, strict=True)},
         "scores": {name: value for name, value in subset.provenance.items() if name != "label"},
         "data_hash": subset.data_hash,
         "hprune": __version__,

@@ -23,7 +23,7 @@ from hprune.storage.predictions import load_predictions
 from hprune.storage.runs import state_of
 from hprune.storage.studies import runs_of
 from hprune.tasks.relabel import why_no_relabel
-from hprune.tasks.spec import TaskData, TaskSpec
+from hprune.tasks.spec import MOST_PROBABILITIES, TaskData, TaskSpec
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,10 @@ def _answers(root: Path, study: str, data: TaskData, *, asked: bool) -> Answers 
         if read_manifest(run.path).get("data_hash") != data.data_hash or not np.array_equal(table["sample_id"], ids):
             raise ValueError(f"folds={study} is a study of other data; name one of the same task and samples")
         found.append(np.stack([table[name].to_numpy().astype(np.float64) for name in columns[1:]], axis=1))
+    if asked and not found and len(data.label_names) > MOST_PROBABILITIES:
+        raise ValueError(
+            f"folds={study}: runs keep no probabilities of more than {MOST_PROBABILITIES:,} classes; leave it out"
+        )
     if asked and not found:
         raise ValueError(f"folds={study} has no answers out of fold; train its scoring runs with data.folds=5")
     return Answers(found, f"study {study}, {len(found)} runs, {IN_SAMPLE[HELD_OUT]}") if found else None

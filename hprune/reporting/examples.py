@@ -84,14 +84,20 @@ def _means(by_example: ByExample) -> dict[int, float]:
 def _columns(table: pa.Table, names: list[str]) -> dict[str, dict[str, NDArray[np.bool_]]]:
     """What examples are told apart by: class, length in thirds, the columns of `task.slices`; which hold each value."""
     labels = table["label"].to_numpy()
-    found = {"class": {names[k] if 0 <= k < len(names) else str(k): labels == k for k in np.unique(labels)}}
+    found = {"class": {names[k] if 0 <= k < len(names) else str(k): labels == k for k in _few(labels)}}
     if "tokens" in table.column_names:
         found["length"] = _thirds(table["tokens"].to_numpy())
     for column in table.column_names:
         if column.startswith("slice_"):
             values = np.array([str(value) for value in table[column].to_pylist()])
-            found[column.removeprefix("slice_")] = {str(value): values == value for value in np.unique(values)}
+            found[column.removeprefix("slice_")] = {str(value): values == value for value in _few(values)}
     return {column: slices for column, slices in found.items() if 1 < len(slices) <= MOST_SLICES}
+
+
+def _few(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The different values; none if they are too many to tell apart."""
+    found = np.unique(values)
+    return found if found.size <= MOST_SLICES else found[:0]
 
 
 def _thirds(tokens: NDArray[np.integer]) -> dict[str, NDArray[np.bool_]]:

@@ -40,6 +40,8 @@ from hprune.reporting.wording import p_value
 Report = Mapping[str, Any]
 View = dict[str, Any]
 
+MOST_CLASSES = 200
+"""Columns of the table beside a histogram."""
 MOST_VALUES = 40
 """Values of a score that are listed; beyond, the figure has to do."""
 REGIONS = {
@@ -158,6 +160,7 @@ def _histogram(name: str, table: Mapping[str, Any]) -> View:
     values = table["values"]
     total = sum(value["count"] for value in values) + table["infinite"]
     classes = list(dict.fromkeys(label for value in values for label in value["by_class"]))
+    classes = classes if len(classes) <= MOST_CLASSES else []  # the figure has the largest
     how = {
         "train_pass": "judged by the training steps themselves",
         "eval_pass": "judged by a clean pass after each epoch",

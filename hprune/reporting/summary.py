@@ -227,7 +227,8 @@ def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
     for value, inside in _bins(scores):
         by_class = {}
         if labels is not None and data is not None:
-            by_class = {name: int((inside & (labels == k)).sum()) for k, name in enumerate(data.label_names)}
+            counts = np.bincount(labels[inside], minlength=len(data.label_names))
+            by_class = dict(zip(data.label_names, counts.tolist(), strict=True))
         values.append({"value": value, "count": int(inside.sum()), "by_class": by_class})
     facts = {"S": scores.runs, "E": scores.epochs, "measured": scores.measured, "higher_is": scores.higher_is}
     facts |= {"skip_epochs": scores.conventions.get("skip_epochs", 0)}

@@ -8,6 +8,8 @@ e is n m - (n - 1) m(without e), shifted so that their mean is m.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,12 +59,84 @@ METRICS: Mapping[str, Callable[[NDArray[np.float64]], float]] = {
 """Metrics of a confusion matrix, by the names that runs store them under."""
 
 
+MOST_IN_A_MATRIX = 64
+"""Classes whose confusion matrix is evaluated again for each of its cells: K^4 steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """What metrics of three classes and more need of n examples, without the matrix."""
+
+    label: NDArray[np.int64]  # (n,)
+    pred: NDArray[np.int64]  # (n,)
+    labels: NDArray[np.float64]  # (K,) how often a class is the label,
+    preds: NDArray[np.float64]  # (K,) the prediction,
+    right: NDArray[np.float64]  # (K,) and both
+
+    @classmethod
+    def of(cls, label: NDArray[np.integer], pred: NDArray[np.integer], classes: int) -> _Counts:
+        """Count them."""
+        counts = (np.bincount(of, minlength=classes).astype(float) for of in (label, pred, label[label == pred]))
+        return cls(label.astype(np.int64), pred.astype(np.int64), *counts)
+
+
+def _accuracy_left_out(counts: _Counts) -> tuple[float, NDArray[np.float64]]:
+    """The metric, and (n,) what it is without each example."""
+    n, right = counts.label.size, counts.label == counts.pred
+    return right.mean(), (right.sum() - right) / (n - 1)
+
+
+def _macro_f1_left_out(counts: _Counts) -> tuple[float, NDArray[np.float64]]:
+    both = counts.labels + counts.preds
+
+    def f1_of(right: NDArray[np.float64], both: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.divide(2 * right, both, out=np.zeros_like(both), where=both > 0)
+
+    every, there = f1_of(counts.right, both), int((both > 0).sum())
+    label, pred, hit = counts.label, counts.pred, counts.label == counts.pred
+    total, gone = np.full(label.size, every.sum()), np.zeros(label.size)
+    for k, counted in ((label, np.ones_like(hit)), (pred, ~hit)):  # a right example is of one class
+        left = both[k] - 1 - hit
+        change = f1_of(counts.right[k] - hit, left) - every[k]
+        total += np.where(counted, change, 0)
+        gone += counted & (left == 0)
+    return every.sum() / there, total / (there - gone)
+
+
+def _mcc_left_out(counts: _Counts) -> tuple[float, NDArray[np.float64]]:
+    labels, preds, label, pred = counts.labels, counts.preds, counts.label, counts.pred
+    hit = (label == pred).astype(float)
+
+    def mcc_of(n: float, right: Any, product: Any, of_labels: Any, of_preds: Any) -> NDArray[np.float64]:
+        spread = np.asarray((n**2 - of_labels) * (n**2 - of_preds), dtype=float)
+        root = np.sqrt(spread, out=np.zeros_like(spread), where=spread > 0)
+        return np.divide(n * right - product, root, out=np.zeros_like(spread), where=spread > 0)
+
+    n, sums = label.size, (hit.sum(), labels @ preds, labels @ labels, preds @ preds)
+    without = mcc_of(
+        n - 1,
+        sums[0] - hit,
+        sums[1] - preds[label] - labels[pred] + hit,
+        sums[2] - 2 * labels[label] + 1,
+        sums[3] - 2 * preds[pred] + 1,
+    )
+    return float(mcc_of(n, *sums)), without
+
+
+LEFT_OUT: Mapping[Callable[..., float], Callable[[_Counts], tuple[float, NDArray[np.float64]]]] = {
+    accuracy: _accuracy_left_out,
+    macro_f1: _macro_f1_left_out,
+    mcc: _mcc_left_out,
+}
+
+
 def contributions(
     metric: Callable[[NDArray[np.float64]], float], label: NDArray[np.integer], pred: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """What each example contributes to a metric of the confusion matrix: (n,), with the metric as their mean.
 
-    Examples of one label and one prediction contribute the same, so K^2 evaluations of the metric do for K classes.
+    Examples of one label and one prediction contribute the same, so K^2 evaluations of the metric do for few classes K;
+    of many classes the metrics above are updated for each example, in n + K steps.
 
     Args:
         metric: takes the (K, K) matrix of counts, labels by rows.
@@ -79,15 +153,19 @@ def contributions(
     if label.size < 2:
         raise ValueError(f"label must hold two examples or more, got {label.size}")
     classes, n = int(max(label.max(), pred.max())) + 1, label.size
+    if classes > MOST_IN_A_MATRIX and metric in LEFT_OUT:
+        whole, without = LEFT_OUT[metric](_Counts.of(label, pred, classes))
+        values = n * whole - (n - 1) * without
+        return np.asarray(values - values.mean() + whole)
     classes = max(classes, 2)
     confusion = np.bincount(label * classes + pred, minlength=classes**2).astype(np.float64).reshape(classes, classes)
     whole = metric(confusion)
-    without = np.full(confusion.shape, whole)
+    left_out = np.full(confusion.shape, whole)
     for cell in zip(*np.nonzero(confusion), strict=True):
         confusion[cell] -= 1
-        without[cell] = metric(confusion)
+        left_out[cell] = metric(confusion)
         confusion[cell] += 1
-    values = (n * whole - (n - 1) * without)[label, pred]
+    values = (n * whole - (n - 1) * left_out)[label, pred]
     return np.asarray(values - values.mean() + whole)
 
 

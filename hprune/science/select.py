@@ -132,9 +132,9 @@ def per_class(pool: Pool, select: Selection, balance: Balance) -> Positions:
         raise ValueError(f"subset.balance must be share, equal or null, got {balance!r}")
     classes, counts = np.unique(pool.labels, return_counts=True)
     quotas = _shares(counts, pool.size) if balance == "share" else _evenly(counts, pool.size)
-    kept = []
+    kept, members = [], by_class(pool.labels)
     for label, quota in zip(classes, quotas, strict=True):
-        inside = np.flatnonzero(pool.labels == label)
+        inside = members[int(label)]
         seed = int(np.random.SeedSequence([pool.seed, int(label)]).generate_state(1)[0])  # classes are drawn apart
         part = replace(pool, values=pool.values[inside], labels=pool.labels[inside], size=int(quota), seed=seed)
         kept.append(inside[select(part)])
@@ -167,7 +167,7 @@ def thinned(pool: Pool, *, balance: Balance) -> Positions:
     """
     kept = by_value(pool)
     classes, counts = np.unique(pool.labels, return_counts=True)
-    there = np.array([np.count_nonzero(pool.labels[kept] == label) for label in classes])
+    there = np.bincount(np.searchsorted(classes, pool.labels[kept]), minlength=classes.size)
     quotas = np.full_like(counts, there.min())
     if balance == "share":
         quotas = _shares(counts, int((there * counts.sum() // counts).min()))
@@ -243,9 +243,10 @@ def _first(values: NDArray[np.float64], pool: Pool) -> Positions:
 
 def _drawn(pool: Pool, among: Positions, quotas: Mapping[int, int], salt: int) -> Positions:
     """So many of each class, at random among some positions; classes are drawn apart."""
+    members, none = by_class(pool.labels[among]), np.empty(0, dtype=np.int64)
     parts = [
         np.random.default_rng([pool.seed, label, salt]).choice(
-            among[pool.labels[among] == label], size=quota, replace=False
+            among[members.get(label, none)], size=quota, replace=False
         )
         for label, quota in quotas.items()
     ]
@@ -280,6 +281,13 @@ def _evenly(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return quotas
 
 
+def by_class(labels: NDArray[np.int64]) -> dict[int, Positions]:
+    """The positions of each class that occurs, ascending."""
+    order = np.argsort(labels, kind="stable")
+    classes, first = np.unique(labels[order], return_index=True)
+    return dict(zip(classes.tolist(), np.split(order, first[1:]), strict=True)) if labels.size else {}
+
+
 def kept_by_value_and_class(
     values: Values | None, labels: NDArray[np.int64], positions: Positions
 ) -> dict[str, dict[int, tuple[int, int]]]:
@@ -292,7 +300,9 @@ def kept_by_value_and_class(
     groups = {"label": labels}
     if values is not None and np.issubdtype(values.dtype, np.integer):
         groups = {"score": values, "label": labels}
-    return {
-        name: {int(v): (int((kept & (group == v)).sum()), int((~kept & (group == v)).sum())) for v in np.unique(group)}
-        for name, group in groups.items()
-    }
+    counts = {}
+    for name, group in groups.items():
+        found, at = np.unique(group, return_inverse=True)
+        pairs = (np.bincount(at[of], minlength=found.size).tolist() for of in (kept, ~kept))
+        counts[name] = dict(zip(found.tolist(), zip(*pairs, strict=True), strict=True))
+    return counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ from hprune.science.select import (
     random_same_classes,
     subset_size,
 )
+
+MOST_TOLD = 200
+"""Scores or classes that the log counts one by one."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def choose(
     gone = [label_names[label] for label, (kept, _) in counts["label"].items() if kept == 0]
     if gone and not spec.allow_missing_class:
         raise ValueError(
-            f"subset {spec.name!r} keeps no sample of class {', '.join(gone)}; "
+            f"subset {spec.name!r} keeps no sample of class {listed(gone)}; "
             "choose another keep-set, or set subset.allow_missing_class=true"
         )
     return Subset(spec.name, sample_ids[positions], data_hash, {**_score_facts(spec, scores), **_plain(counts)})
@@ -178,11 +181,14 @@ def _check_thinned(
     there = labels[by_value(_pool(spec, scores, labels, 0))]
     if not there.size:
         return
-    counts = {name: int((there == k).sum()) for k, name in enumerate(label_names) if (labels == k).any()}
+    each = zip(
+        label_names, *(np.bincount(of, minlength=len(label_names)).tolist() for of in (labels, there)), strict=True
+    )
+    counts = {name: count for name, total, count in each if total}
     lacking = [name for name, count in counts.items() if not count]
     raise ValueError(
         f"subset {spec.name!r} with subset.balance={spec.balance} keeps nothing: its keep-set {spec.keep!r} has no "
-        f"sample of class {', '.join(lacking)} ({', '.join(f'{name}: {count:,}' for name, count in counts.items())}); "
+        f"sample of class {listed(lacking)} ({listed([f'{name}: {count:,}' for name, count in counts.items()])}); "
         "choose a wider keep-set, such as 0..S-1, or set subset.balance=null"
     )
 
@@ -200,6 +206,11 @@ def _score_facts(spec: SubsetSpec, scores: Scores | None) -> dict[str, Any]:
     }
 
 
+def listed(names: Sequence[str], most: int = 50) -> str:
+    """Names for a message, where there are very many the first."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} others" if len(names) > most else "")
+
+
 def describe(subset: Subset, total: int, label_names: tuple[str, ...]) -> str:
     """What a subset keeps and removes, for the log: one line for the scores, one for the classes."""
     size = subset.sample_ids.size
@@ -207,7 +218,10 @@ def describe(subset: Subset, total: int, label_names: tuple[str, ...]) -> str:
     for group in ("score", "label"):
         counts: Mapping[str, Any] = subset.provenance.get(group, {})
         names = {str(i): name for i, name in enumerate(label_names)} if group == "label" else {}
-        if counts:
+        if len(counts) > MOST_TOLD:
+            gone = sum(not kept for kept, _ in counts.values())
+            lines.append(f"  by {group}: {len(counts):,} in all, nothing is kept of {gone:,}")
+        elif counts:
             lines.append(
                 f"  by {group} (kept, removed): "
                 + "; ".join(f"{names.get(v, v)}: {kept:,}, {removed:,}" for v, (kept, removed) in counts.items())

@@ -15,21 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    BinaryCalibrationError,
-    BinaryF1Score,
-    MulticlassAccuracy,
-    MulticlassF1Score,
-    MulticlassMatthewsCorrCoef,
-)
+from torchmetrics.classification import BinaryCalibrationError
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from hprune.data.datamodule import Batch, Encoded
 from hprune.data.tokenise import TokenTable, tokenise
+from hprune.tasks.class_metrics import class_metrics
 from hprune.tasks.columns import ROW, has_text, require_columns, texts, usable_rows
 from hprune.tasks.labels import class_labels
-from hprune.tasks.spec import Evaluation, Judgement, TaskSpec
+from hprune.tasks.spec import MOST_PROBABILITIES, Evaluation, Judgement, TaskSpec
 
 METRICS = ("accuracy", "macro_f1", "mcc", "f1")
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -108,11 +102,13 @@ class Classification:
         return judge_classes(outputs, batch["labels"])
 
     def answer(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The logits."""
-        return {"logits": outputs}
+        """The logits; of very many classes what is told of them."""
+        return {"logits": outputs} if outputs.shape[-1] <= MOST_PROBABILITIES else summarised(outputs, batch["labels"])
 
     def evaluate(self, answers: Mapping[str, Tensor], data: Encoded) -> Evaluation:
         """Accuracy, macro-averaged F1, Matthews' correlation, calibration; with two classes the F1 of the second."""
+        if "logits" not in answers:
+            return evaluate_summary(answers, data.labels)
         return evaluate_classes(answers["logits"], data.labels, data.counts_as)
 
 
@@ -162,35 +158,46 @@ def evaluate_classes(
         merge = torch.from_numpy(counts_as)
         prob = torch.zeros(len(prob), int(merge.max()) + 1).index_add_(1, merge, prob)
         pred = merge[pred]
-    metrics = _metrics(prob.shape[-1])
-    metrics.update(pred, target)
-    found = {name: float(value) for name, value in metrics.compute().items()}
-    found["ece"] = calibration_error(prob, pred, target)
+    found = class_metrics(pred, target, prob.shape[-1])
+    found["ece"] = calibration_error(prob.gather(1, pred[:, None]).squeeze(1), pred, target)
     if counts_as is not None:
         found["loss"] = float(-prob.gather(1, target[:, None]).clamp_min(torch.finfo(prob.dtype).tiny).log().mean())
     columns = {f"prob_{k}": prob[:, k].numpy() for k in range(prob.shape[-1])}
     return Evaluation(found, {"label": labels, "pred": pred.numpy(), **columns})
 
 
-def calibration_error(prob: Tensor, pred: Tensor, target: Tensor, *, bins: int = 15) -> float:
+def summarised(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What is kept of the answer to each sample where there are very many classes.
+
+    Args:
+        logits: (B, K).
+        labels: (B,).
+    """
+    prob, pred = logits.softmax(dim=-1), logits.argmax(dim=-1)
+    return {
+        "pred": pred,
+        "pred_prob": prob.gather(1, pred[:, None]).squeeze(1),
+        "true_prob": prob.gather(1, labels[:, None]).squeeze(1),
+    }
+
+
+def evaluate_summary(answers: Mapping[str, Tensor], labels: NDArray[np.int64]) -> Evaluation:
+    """Metrics and predictions of n samples of which no more than `summarised` is known."""
+    target, pred = torch.from_numpy(labels.copy()), answers["pred"]
+    found = class_metrics(pred, target, 1 + max(2, int(pred.max()), int(target.max())))
+    found["ece"] = calibration_error(answers["pred_prob"], pred, target)
+    return Evaluation(found, {"label": labels, **{name: values.numpy() for name, values in answers.items()}})
+
+
+def calibration_error(sure: Tensor, pred: Tensor, target: Tensor, *, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over bins of equal width; 0..1, 0 is best.
 
     Args:
-        prob: (n, K).
-        pred: (n,) the predicted classes, whose probabilities are the confidences.
+        sure: (n,) the probabilities of the predicted classes.
+        pred: (n,) these classes.
         target: (n,).
         bins: of confidence.
     """
     error = BinaryCalibrationError(n_bins=bins, norm="l1", sync_on_compute=False)
-    sure = prob.gather(1, pred[:, None]).squeeze(1).clamp(max=1)  # sums may exceed 1 by a rounding: taken for logits
-    return float(error(sure, (pred == target).int()))
-
-
-def _metrics(classes: int) -> MetricCollection:
-    alone: dict[str, Any] = {"sync_on_compute": False}  # each process of a run has every answer
-    metrics: dict[str, Any] = {
-        "accuracy": MulticlassAccuracy(classes, average="micro", **alone),
-        "macro_f1": MulticlassF1Score(classes, average="macro", **alone),
-        "mcc": MulticlassMatthewsCorrCoef(classes, **alone),
-    }
-    return MetricCollection(metrics | ({"f1": BinaryF1Score(**alone)} if classes == 2 else {}))
+    # sums may exceed 1 by a rounding: taken for logits
+    return float(error(sure.clamp(max=1), (pred == target).int()))

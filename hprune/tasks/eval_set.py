@@ -159,6 +159,7 @@ def eval_set_of(
         ValueError: if a column is missing, labels cannot be read, or classes do not fit.
     """
     from hprune.tasks.columns import by_name, own_columns  # which know what a task is, which knows this
+    from hprune.tasks.spec import MOST_PROBABILITIES
 
     source, merges = by_name(source, own_columns(raw)), getattr(spec.kind, "merges", False)
     if merges and source.label in raw.column_names:
@@ -166,6 +167,9 @@ def eval_set_of(
     counts_as, classes = _merged(own, names)
     if counts_as is not None and not merges:
         raise ValueError("only tasks of classes can merge them: leave out its merge and label_names")
+    many = counts_as is not None and len(names) > MOST_PROBABILITIES
+    if many and own.merge is not None:
+        raise ValueError(f"more than {MOST_PROBABILITIES:,} classes cannot be merged: leave out its merge")
     if len(classes) > 1:
         source = replace(source, label_names=classes)
     if len(source.text) != len(spec.text):
@@ -176,6 +180,12 @@ def eval_set_of(
     table = spec.kind.normalise(source, {FURTHER: raw})[0][FURTHER]
     if not table.num_rows:
         raise ValueError("no row of it can be used: it has no labels, or no texts")
+    if many and counts_as is not None:  # the same classes in another order
+        to_task = pa.array(np.argsort(counts_as))
+        table = table.set_column(
+            table.column_names.index("label"), "label", to_task.take(table["label"].combine_chunks())
+        )
+        counts_as = None
     renamed = dict(zip(source.text, spec.text, strict=True))
     table = table.rename_columns([renamed.get(column, column) for column in table.column_names])
     slices = slices_of(raw, own.slices, table["sample_id"].to_numpy())
@@ -234,17 +244,20 @@ def _merged(own: EvalSetSpec, names: Sequence[str]) -> tuple[NDArray[np.int64] |
             raise ValueError(
                 f"its label_names {list(classes)} are not the classes of the task, {list(names)}: give merge"
             )
-        order = [classes.index(name) for name in names]
+        places = {name: place for place, name in enumerate(classes)}
+        order = [places[name] for name in names]
         return (None if order == sorted(order) else np.array(order)), classes
     merge = {str(ours): str(theirs) for ours, theirs in own.merge.items()}
-    if set(merge) != set(names) or not set(merge.values()) <= set(classes):
+    reached = set(merge.values())
+    if set(merge) != set(names) or not reached <= set(classes):
         raise ValueError(
             f"its merge must say for each of the task's classes ({', '.join(names)}) one of its own "
             f"({', '.join(classes)}), got {merge}"
         )
-    if unreached := [name for name in classes if name not in merge.values()]:
+    if unreached := [name for name in classes if name not in reached]:
         raise ValueError(f"its merge makes no class of the task {unreached[0]}: what is of it could never be right")
-    return np.array([classes.index(merge[name]) for name in names]), classes
+    places = {name: place for place, name in enumerate(classes)}
+    return np.array([places[merge[name]] for name in names]), classes
 
 
 def _sample(labels: NDArray[np.int64], slices: pa.Table, size: int, seed: int) -> NDArray[np.int64]:

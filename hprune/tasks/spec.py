@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # annotations only: `hprune.export` reads tasks without payin
 
 SPLITS = ("train", "validation", "test")
 """The splits that every source may have; `task.splits` may name more sets to evaluate on."""
+MOST_PROBABILITIES = 1000
+"""Classes up to which every probability of an answer is kept; of more, those of the label and of the prediction."""
 PATHS = ("data_dir", "train_file", "validation_file", "test_file", "also_dir")
 Files = str | Sequence[str] | None  # a file, or several whose rows follow each other
 

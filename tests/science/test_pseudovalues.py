@@ -88,6 +88,20 @@ def test_the_correlation_with_a_constant_is_that_of_torchmetrics(classes: int, n
                 assert METRICS["mcc"](confusion) == pytest.approx(float(theirs), abs=1e-6), (label, pred)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "mcc"])
+@pytest.mark.parametrize("seed", range(6))
+def test_of_many_classes_contributions_are_those_of_the_matrix(
+    name: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(3, 40))
+    label = rng.integers(0, classes, size=int(rng.integers(2, 60)))
+    pred = np.where(rng.random(label.size) < rng.random(), label, rng.integers(0, classes, size=label.size))
+    expected = contributions(METRICS[name], label, pred)
+    monkeypatch.setattr("hprune.science.pseudovalues.MOST_IN_A_MATRIX", 2)
+    assert contributions(METRICS[name], label, pred) == pytest.approx(expected, abs=1e-9)
+
+
 def test_one_example_leaves_nothing_to_leave_out() -> None:
     one = np.ones(1, dtype=int)
     for metric in METRICS.values():

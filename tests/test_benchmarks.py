@@ -32,6 +32,7 @@ SMALL = {
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
+    "reading.py": ["--rows", "200", "--columns", "10"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip
 

@@ -72,11 +72,6 @@ def name_at(key: str, column: str, names: Sequence[str]) -> str:
     return names[place - 1]
 
 
-def gives_places(spec: TaskSpec) -> bool:
-    """Whether a column of the task may be given by its place."""
-    return any(map(PLACE.fullmatch, (*spec.text, spec.label, *spec.slices, *(spec.where or ()))))
-
-
 def by_name(spec: TaskSpec, names: Sequence[str]) -> TaskSpec:
     """The task, whose columns that are given by their places are given by their names.
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,43 +23,40 @@ from hprune.tasks.reading.delimited import (
     line_at,
     read_delimited,
 )
+from hprune.tasks.reading.form import Form
 
 log = logging.getLogger(__name__)
 
 NAMES = {letter: name for name, letter in DELIMITERS.items()}
 
 
-def read_found(
-    path: Path, content: bytes, *, delimiter: str = "auto", quoting: str = "auto", columns: Sequence[str] = ()
-) -> pa.Table:
+def read_found(path: Path, content: bytes, form: Form) -> pa.Table:
     """Read a CSV or TSV as texts, in the dialect that is named or found.
 
     Args:
         path: its file, for its name.
         content: UTF-8 without a byte order mark.
-        delimiter: auto, or one of `DELIMITERS`.
-        quoting: auto, or one of `QUOTINGS`.
-        columns: those that the task names.
+        form: the dialect, and the columns that a header must hold.
 
     Raises:
         ValueError: if it is in no dialect or could be in several; the message names a line and the key that says which.
     """
-    letter = DELIMITERS.get(delimiter) or _delimiter(path, content, quoting, columns)
-    if quoting != "auto":
-        return _read_as_named(content, letter, quoting)
-    return _read_tabs(path, content) if letter == "\t" else _read_strictly(content, letter)
+    delimiter = DELIMITERS.get(form.delimiter) or _delimiter(path, content, form)
+    if form.quoting != "auto":
+        return _read_as_named(content, delimiter, form.quoting)
+    return _read_tabs(path, content) if delimiter == "\t" else _read_strictly(content, delimiter)
 
 
-def _delimiter(path: Path, content: bytes, quoting: str, columns: Sequence[str]) -> str:
+def _delimiter(path: Path, content: bytes, form: Form) -> str:
     if ".tsv" in path.suffixes[-2:]:
         return "\t"
-    held = {letter: _held(content, letter, quoting, columns) for letter in DELIMITERS.values()}
+    held = {delimiter: _held(content, delimiter, form) for delimiter in DELIMITERS.values()}
     best = max(held.values())
     if held[","] == best:
         return ","
-    found = [letter for letter, number in held.items() if number == best]
+    found = [delimiter for delimiter, number in held.items() if number == best]
     if len(found) > 1:
-        several = " and ".join(NAMES[letter] for letter in found)
+        several = " and ".join(NAMES[delimiter] for delimiter in found)
         raise ValueError(
             f"its header holds the columns of the task by several delimiters, {several}: "
             f"set task.delimiter={NAMES[found[0]]} (or another of {', '.join(DELIMITERS)})"
@@ -69,12 +65,13 @@ def _delimiter(path: Path, content: bytes, quoting: str, columns: Sequence[str])
     return found[0]
 
 
-def _held(content: bytes, delimiter: str, quoting: str, columns: Sequence[str]) -> int:
-    """How many of the columns the header holds, read by a delimiter."""
+def _held(content: bytes, delimiter: str, form: Form) -> int:
+    """How many of the task's columns the header holds, read by a delimiter."""
     try:
-        return len(set(columns) & set(header(content, delimiter, "double" if quoting == "auto" else quoting)))
+        names = header(content, delimiter, "double" if form.quoting == "auto" else form.quoting)
     except DialectError:
         return 0
+    return len(set(form.among(names).needed) & set(names))
 
 
 def _read_as_named(content: bytes, delimiter: str, quoting: str) -> pa.Table:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hprune.own_sources import note_sources
 from hprune.storage.exports import free_name
 from hprune.tasks.moved import at_place, way_out
 
@@ -49,6 +50,9 @@ def here(both: Path, tmp_path: Path) -> Path:
     (tmp_path / "moved").mkdir()
     for name in ("old", "new"):
         shutil.copy(both / f"{name}.csv", tmp_path / "moved")
+    for place in (f"{both}/", f"{tmp_path}/moved/", f"{tmp_path}/moved/gone-"):  # named by this user
+        files = {"train_file": f"{place}new.csv", "validation_file": f"{place}old.csv"}
+        note_sources(tmp_path / "root", {"task": files})
     return tmp_path
 
 
@@ -77,7 +81,7 @@ def test_an_export_has_the_columns_of_the_file_that_its_study_was_given(
         assert told["source"]["files"]["train"] == str(both / f"{name}.csv")
 
 
-def test_data_that_moved(both: Path, here: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_moved(both: Path, here: Path, run_command: Command) -> None:
     """Every command says how to name their new place, takes it, and refuses another content."""
     root, place = f"paths.root={here}/root", [f"task.train_file={here}/moved/new.csv"]
     validation = f"task.validation_file={here}/moved/old.csv"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hprune.own_sources import note_sources
 from hprune.science.records import RunKey, Scores
 from hprune.storage.exports import SUFFIXES, check_target, provenance_path, write_export
 from hprune.storage.publish import digests_of
@@ -154,6 +155,7 @@ def study(tmp_path: Path) -> tuple[Path, Path]:
         "config": {"task": task},
     }  # fmt: skip
     finish_run(folder, facts)
+    note_sources(root, {"task": task})  # as the command that trains does
     add_run(root, "s", folder, "scoring", (1, 2))
     values = (np.arange(40) % 3).astype(np.int16)
     scores = Scores("h_score", np.arange(40), values, "easier", (1, 2), 1, "train_pass", data.data_hash, {})

@@ -138,7 +138,7 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
                 _store(folder, make())
     try:
         return _load(folder)
-    except _OlderTable:
+    except _OlderTableError:
         problem = "were stored by an older version, without digests"
     except Exception as error:  # numpy has many for a broken header, and whatever it is, the way out is the same
         problem = f"are damaged ({one_line(error)})"
@@ -150,7 +150,7 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
     return _load(folder)
 
 
-class _OlderTable(ValueError):
+class _OlderTableError(ValueError):
     """A table without digests."""
 
 
@@ -188,7 +188,7 @@ def _check_digests(folder: Path, facts: Mapping[str, Any]) -> None:
         ValueError: if they differ, or an older version stored none.
     """
     if "digests" not in facts:
-        raise _OlderTable
+        raise _OlderTableError
     files = {name: (folder / f"{name}.npy").stat() for name in facts["arrays"]}
     seen = {name: (file.st_ino, file.st_mtime_ns, file.st_size) for name, file in files.items()}
     once = sha256_of_json([str(folder), facts, seen])

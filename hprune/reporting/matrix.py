@@ -15,6 +15,7 @@ from hprune.science.overlap import overlap
 from hprune.science.stats import difference_between, holm
 from hprune.storage.files import open_table
 from hprune.storage.places import below
+from hprune.storage.runs import check_file
 
 MOST_ARMS = 12
 """Beyond, a table of all pairs is no table to read."""
@@ -101,7 +102,10 @@ def _shared(a: Arm, b: Arm) -> dict[str, float | None]:
 
 
 def _samples(arm: Arm, seed: int) -> NDArray[np.int64] | None:
-    """The ids that the run of a seed was trained on."""
-    folder = next(run["folder"] for run in arm if run["key"]["seed"] == seed)
-    file = folder / "subset.parquet"
-    return open_table(below(folder, file.name)).read()["sample_id"].to_numpy() if file.exists() else None
+    """The ids that the run of a seed was trained on; None if its folder has none, as one copied without them."""
+    run = next(run for run in arm if run["key"]["seed"] == seed)
+    file = below(run["folder"], "subset.parquet")
+    if not file.exists():
+        return None
+    check_file(file, run)
+    return open_table(file).read()["sample_id"].to_numpy()

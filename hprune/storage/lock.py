@@ -97,9 +97,10 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[Claim]:
             left.unlink(missing_ok=True)
         yield claim
     finally:
-        if claim.held():
-            (folder / OWNER).unlink(missing_ok=True)
-            (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for this file sees that it is gone
+        with suppress(OSError):  # what stays there is tidied up by who works there next
+            if claim.held():
+                (folder / OWNER).unlink(missing_ok=True)
+                (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone
         lock.release()
 
 

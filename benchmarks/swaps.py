@@ -167,10 +167,10 @@ def _write_unfinished(root: Path, study: str, rate: float, seed: int) -> RunFold
     return folder
 
 
-def noticing(made: Made) -> Iterator[str]:
-    """The commands that refuse something by name: each is asked for all that it reads."""
-    for command, ask in READERS.items():
-        if _refuses(functools.partial(ask, made)):
+def noticing(made: Made, commands: Sequence[str] = ()) -> Iterator[str]:
+    """The commands, of some or of all, that refuse something by name: each is asked for all that it reads."""
+    for command in commands or READERS:
+        if _refuses(functools.partial(READERS[command], made)):
             yield command
 
 

@@ -162,7 +162,7 @@ def read_failure(path: Path) -> str:
         if there != here:
             settings = "" if there[1] == here[1] else f" with settings {there[1]!r:.14}"
             raise ValueError(
-                f"{file} is of another run, {there[0]!s:.200}{settings}: remove it; the run here is incomplete, and its "
-                "command goes on"
+                f"{file} is of another run, {there[0]!s:.200}{settings}: remove it; the run here is incomplete, and "
+                "its command goes on"
             )
     return str(failure["message"])

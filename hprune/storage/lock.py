@@ -183,6 +183,11 @@ def _is_free(folder: Path) -> bool:
         return True  # who starts to work there is told
 
 
+def is_owned(folder: Path) -> bool:
+    """Whether a process works in a folder now; nothing is tidied up there, unlike in `at_work`."""
+    return _lives(_read(folder / OWNER)) or ((folder / LOCK).exists() and not _is_free(folder))
+
+
 def left_behind(folder: Path) -> bool:
     """Whether a process is at work in a folder, or was killed there and could not tidy up."""
     return (folder / LOCK).exists() or (folder / OWNER).exists() or any(folder.glob(HALF_WRITTEN))

@@ -53,7 +53,12 @@ def run_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [str(file), *map(str, arguments)])
         capsys.readouterr()
-        runpy.run_path(str(file), run_name="__main__")
+        code: Any = None
+        try:
+            runpy.run_path(str(file), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+        assert not code
         return capsys.readouterr().out
 
     return run

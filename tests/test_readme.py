@@ -75,7 +75,12 @@ def place(
 
 
 def shrunk(module: str, arguments: list[str]) -> list[str]:
-    """The command with local files for the hub and one epoch; what it asks for by itself stays."""
+    """The command with local files for the hub and one epoch; what it asks for by itself stays.
+
+    But where each job of a sweep is a process of its own, which takes seconds to start, it is the first two jobs.
+    """
+    if any(argument.startswith("hydra/launcher=") for argument in arguments):
+        arguments = [re.sub(r"^(seed=\d+,\d+),.*", r"\1", argument) for argument in arguments]
     if module not in ("hprune.train", "hprune.study", "hprune.plan"):
         return arguments
     given = {argument.split("=")[0].lstrip("+"): argument.partition("=")[2] for argument in arguments}

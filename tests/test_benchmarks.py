@@ -33,6 +33,7 @@ SMALL = {
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
     "reading.py": ["--rows", "200", "--columns", "10"],
+    "wide_and_many.py": ["--columns", "40", "--classes", "40", "--no-train"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
 }  # fmt: skip
 

@@ -35,6 +35,7 @@ SMALL = {
     "reading.py": ["--rows", "200", "--columns", "10"],
     "wide_and_many.py": ["--columns", "40", "--classes", "40", "--no-train"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
+    "round_trip.py": ["--cases", "5"],
 }  # fmt: skip
 
 

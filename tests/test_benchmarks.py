@@ -31,6 +31,7 @@ SMALL = {
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
+    "architectures.py": ["--work", "work", "--only", "xlnet"],
 }  # fmt: skip
 
 

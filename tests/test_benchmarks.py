@@ -36,6 +36,7 @@ SMALL = {
     "wide_and_many.py": ["--columns", "40", "--classes", "40", "--no-train"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
     "round_trip.py": ["--cases", "5"],
+    "architectures.py": ["--work", "work", "--only", "xlnet"],
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ was there before, it or the new one must be whole after the kill, too. Only the 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import importlib
 import os
 import shutil
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own has a thread, which no child inherits
 
 from hprune.storage.publish import digests_of
 from tests.conftest import tiny_options, write_corpus
@@ -68,6 +70,8 @@ class Case:
     before: Callable[[Path], None] = lambda _: None
     kept: Sequence[str] = ()
     """Places below the copy where the old or the new must be whole after a kill."""
+    step: int = 1
+    """From one kill to the next: a command of many runs would take hours."""
     trains: bool = False
     """Whether run.json has times, so that tables, metrics and losses are compared instead of all bytes."""
 
@@ -110,6 +114,7 @@ def _in_child(case: Case, here: Path, log: Path, kill_at: int | None, writing: i
     sys.argv = [f"hprune.{case.command}", *(argument.format(here=here) for argument in case.arguments)]
     code, killed = 0, lambda: os.kill(os.getpid(), signal.SIGKILL)
     with log.open("w") as said, redirect_stdout(said), redirect_stderr(said), at_call(kill_at, killed) as calls:
+        faulthandler.dump_traceback_later(TIMED_OUT - 10, file=said)
         try:
             importlib.import_module(f"hprune.{case.command}").main()
         except SystemExit as stop:
@@ -123,13 +128,13 @@ def _in_child(case: Case, here: Path, log: Path, kill_at: int | None, writing: i
 
 
 def killed_everywhere(case: Case, base: Path, here: Path, *, step: int = 1) -> Found:
-    """Kill a command at every call, or at every `step`-th, and run it again.
+    """Kill a command at every call, or at every so many-th, and run it again.
 
     Args:
         case: the command.
         base: what it finds; it is copied.
         here: where to, the same place each time, as files name it.
-        step: from one kill to the next.
+        step: from one kill to the next, times that of the case.
     """
     found, log = Found(), here.with_suffix(".log")
 
@@ -146,7 +151,7 @@ def killed_everywhere(case: Case, base: Path, here: Path, *, step: int = 1) -> F
         return found
     expected = state_of(case, here)
     new = {name: digests_of(here / name) for name in case.kept}
-    for number in range(1, len(found.calls) + 1, step):
+    for number in range(1, len(found.calls) + 1, step * case.step):
         where = f"{case.name}, call {number} of {len(found.calls)} ({found.calls[number - 1]})"
         fresh()
         code, _ = run(case, here, log, kill_at=number)
@@ -154,7 +159,7 @@ def killed_everywhere(case: Case, base: Path, here: Path, *, step: int = 1) -> F
         found.lost += [f"{where}: {name}" for name in case.kept if not _there(here / name, old[name], new[name])]
         code, _ = run(case, here, log)
         if code:
-            found.failed.append(f"{where}: the same command ends with {code}: {log.read_text()[-300:]}")
+            found.failed.append(f"{where}: the same command ends with {code}: {log.read_text()[-2000:]}")
             continue
         now = state_of(case, here)
         found.different += [f"{where}: {name}" for name in sorted(now.keys() | expected.keys())
@@ -198,12 +203,19 @@ def cases(options: Sequence[str]) -> Iterator[Case]:
         name, kept = f"triage, read back to {suffix or 'a folder'} over another", (f"corrected{suffix}",)
         yield Case(name, "triage", [*again, "overwrite=true"], before, kept)
     yield Case("score", "score", [root, study], _without_scores)
-    yield Case("score of texts", "score", [root, study, "score=tfidf_distance"])
+    yield Case("score of texts", "score", [root, study, "score=tfidf_distance"], _without_scores)
     yield Case("report", "report", [root, study], _without_report)
     yield Case("report, over another", "report", [root, study], _without_scores)
-    options = [option for option in options if not option.startswith(("comparison", "scoring"))]
-    train = [root, "study=t", *options, "trainer.checkpoint_minutes=0", "seed=7", "scoring.seeds=[7,8]"]
-    yield Case("train, a scoring run", "train", train, trains=True)
+    yield Case("sensitivity", "sensitivity", [root, "study=[s]", "name=n"])
+    steps = "trainer.checkpoint_minutes=0"
+    train = [root, *(option for option in options if not option.startswith(("comparison", "scoring"))), steps]
+    scoring = [*train, "study=t", "seed=7", "scoring.seeds=[7,8]"]
+    yield Case("train, a scoring run", "train", scoring, trains=True)
+    comparison = [*train, study, "seed=13", "scoring.seeds=[1,2,3]", "subset=winning_ticket"]
+    yield Case("train, a comparison run", "train", comparison, trains=True)
+    yield Case(
+        "study, every 40th call", "study", [root, *options, "study=u", "optim.lr=4e-3", steps], step=40, trains=True
+    )
 
 
 def _made(command: str, arguments: Sequence[str], *then: Callable[[Path], None]) -> Callable[[Path], None]:
@@ -238,7 +250,7 @@ def _decide(here: Path, decision: str) -> None:
 
 
 def _without_scores(here: Path) -> None:
-    for table in (here / "root/studies/s/scores").glob("h_score.parquet"):
+    for table in (here / "root/studies/s/scores").glob("*.parquet"):
         table.unlink()
 
 
@@ -252,13 +264,16 @@ def make_base(work: Path) -> tuple[Path, list[str]]:
     (work / "corpus").mkdir()
     write_corpus(work / "corpus")
     options = tiny_options(work / "corpus")
-    case = Case("study", "study", [*options, "study=s", "paths.root={here}/root"])
-    (work / "base").mkdir()
-    log = work / "study.log"
-    code, _ = run(case, work / "base", log)
+    case, here, log = (
+        Case("study", "study", [*options, "study=s", "paths.root={here}/root"]),
+        work / "now",
+        work / "log",
+    )
+    here.mkdir()  # where every command finds a copy: files that a study was given are known by the root of its results
+    code, _ = run(case, here, log)
     if code:
         raise RuntimeError(log.read_text()[-3000:])
-    return work / "base", options
+    return here.rename(work / "base"), options
 
 
 def main() -> int:
@@ -267,7 +282,17 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose names hold this")
     parser.add_argument("--step", type=int, default=1, help="from one kill to the next")
     chosen = parser.parse_args()
-    for module in ("study", "train", "export", "triage", "score", "report", "reporting.page", "training.run"):
+    for module in (
+        "study",
+        "train",
+        "export",
+        "triage",
+        "score",
+        "report",
+        "sensitivity",
+        "reporting.page",
+        "training.run",
+    ):
         importlib.import_module(f"hprune.{module}")  # once, so that each child costs little
     import datasets  # noqa: F401
     import pandas  # noqa: F401

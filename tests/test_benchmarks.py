@@ -33,7 +33,10 @@ SMALL = {
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
     "reading.py": ["--rows", "200", "--columns", "10"],
+    "wide_and_many.py": ["--columns", "40", "--classes", "40", "--no-train"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
+    "round_trip.py": ["--cases", "5"],
+    "architectures.py": ["--work", "work", "--only", "xlnet"],
 }  # fmt: skip
 
 

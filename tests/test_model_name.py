@@ -161,6 +161,8 @@ def test_a_report_says_which_weights_a_name_stands_for() -> None:
     hub = manifest("roberta_base", "roberta-base", hub="roberta-base", commit="e2da8e2f")
     assert model_and_weights({"model": "roberta_base", "weights": weights_of(hub)}) == "roberta_base (commit e2da8e2f)"
     assert weights_of(manifest("tiny", None, config={})) is None
+    damaged: Any = manifest("x", "\0", hub=["no", "text"], sha256="4" * 64)
+    assert model_and_weights({"model": "x", "weights": weights_of(damaged)}) == "x (weights: model, sha256 44444444)"
     assert model_and_weights({"model": "of an older report"}) == "of an older report"
 
 

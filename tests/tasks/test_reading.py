@@ -271,6 +271,12 @@ def test_a_dialect_that_is_none_is_refused(key: str, known: str) -> None:
         spec(**{key: ";"})
 
 
+def test_a_header_without_the_tasks_columns_shows_what_it_has(tmp_path: Path) -> None:
+    message = refused(tmp_path / "a.csv", "review;stars\ngood, very;1\n")
+    assert "by commas it has one column, and by task.delimiter=semicolon it has review, stars: name those" in message
+    assert read(tmp_path / "a.csv", "review;stars\ngood, very;1\n", text=["review"]) == [("good, very", "1")]
+
+
 # --- JSON
 
 

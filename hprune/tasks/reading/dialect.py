@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,8 +51,11 @@ def read_found(path: Path, content: bytes, form: Form) -> pa.Table:
 def _delimiter(path: Path, content: bytes, form: Form) -> str:
     if ".tsv" in path.suffixes[-2:]:
         return "\t"
-    held = {delimiter: _held(content, delimiter, form) for delimiter in DELIMITERS.values()}
+    headers = {delimiter: _header(content, delimiter, form.quoting) for delimiter in DELIMITERS.values()}
+    held = {delimiter: len(set(form.among(names).needed) & set(names)) for delimiter, names in headers.items()}
     best = max(held.values())
+    if not best and form.needed and len(headers[","]) < 2:
+        _suggest(headers)
     if held[","] == best:
         return ","
     found = [delimiter for delimiter, number in held.items() if number == best]
@@ -65,13 +69,22 @@ def _delimiter(path: Path, content: bytes, form: Form) -> str:
     return found[0]
 
 
-def _held(content: bytes, delimiter: str, form: Form) -> int:
-    """How many of the task's columns the header holds, read by a delimiter."""
+def _header(content: bytes, delimiter: str, quoting: str) -> list[str]:
+    """The names of the columns by a delimiter; none if they cannot be read so."""
     try:
-        names = header(content, delimiter, "double" if form.quoting == "auto" else form.quoting)
+        return header(content, delimiter, "double" if quoting == "auto" else quoting)
     except DialectError:
-        return 0
-    return len(set(form.among(names).needed) & set(names))
+        return []
+
+
+def _suggest(headers: Mapping[str, list[str]]) -> None:
+    """Refuse a header that has several columns by another delimiter only, none of them one of the task's."""
+    delimiter, names = max(headers.items(), key=lambda one: len(one[1]))
+    if len(names) > 1:
+        raise ValueError(
+            f"by commas it has one column, and by task.delimiter={NAMES[delimiter]} it has {', '.join(names)}: "
+            "name those that the task needs (task.text, task.label)"
+        )
 
 
 def _read_as_named(content: bytes, delimiter: str, quoting: str) -> pa.Table:

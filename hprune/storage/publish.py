@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hprune.storage.files import flush_folder, remove, remove_orphans, sha256_of_file, temporary_of, whole_file
+from hprune.storage.places import check_stays
 
 
 def digests_of(path: Path) -> dict[str, str]:
@@ -42,11 +43,13 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: if the place cannot be written; whatever stood at `path` is untouched.
+        ValueError: if it lies below a root of results, and links lead from there out of the root.
     """
     if path.suffix:
         with whole_file(path) as temporary:
             yield temporary
         return
+    check_stays(path)
     temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

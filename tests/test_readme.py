@@ -61,6 +61,8 @@ def place(
     write_export(folder / "reviews.csv", table.rename_columns(["review", "stars"]), table["label"].to_numpy())
     write_export(folder / "questions.jsonl", paragraphs(30, unanswerable=True), np.arange(30))
     write_export(folder / "exams.jsonl", exams(60, hidden=False, options=5), np.arange(60))
+    odd = table.rename_columns(["größe [cm]; a=b, c", 'is it "spam"?'])
+    write_export(folder / "a (1); b=c.csv", odd, table["label"].to_numpy())
     pairs = pa.table({"premise": ["a b", "b c"] * 6, "hypothesis": ["a", "b", "c"] * 4, "label": [0, 1] * 6})
     for name in ("hans/validation", "anli/dev_r1"):
         (folder / "also" / name).parent.mkdir(parents=True)

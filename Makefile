@@ -37,6 +37,7 @@ test-ray: $(RAY)/.ready
 
 bench: $(DEV)
 	$(BIN)/python benchmarks/kills.py --kills 50
+	$(BIN)/python benchmarks/swaps.py
 	$(BIN)/python benchmarks/fuzz.py --cases 10000
 
 lint: $(DEV)

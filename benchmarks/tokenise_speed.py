@@ -4,8 +4,8 @@
 
 Makes SQuAD v2 (130,319 questions) and 500,000 short pairs out of what lies in SHARED_DATA, repeated with a number added
 so that no two rows are equal, and times loading and tokenising in a fresh process each: cold, then warm. `compare` is
-the part of a warm start that compares the cached arrays with their digests. Imports are not counted. Prints a table with
-seconds and the largest resident memory of the process.
+the part of a warm start that compares the cached arrays with their digests. Imports are not counted. Prints a table
+with seconds and the largest resident memory of the process.
 """
 
 from __future__ import annotations

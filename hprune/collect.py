@@ -63,14 +63,23 @@ def startable(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunFo
     Raises:
         ValueError: if a score table is missing, its runs share the seed, or the subset is none to train on.
     """
-    if not spec.config.get("comparison", {}).get("allow_seed_overlap"):
-        check_apart(spec.subset, spec.seed, root=root, study=study)
+    check_seed_apart(spec, root=root, study=study)
     spec, data = sized_run(spec, data, root=root, study=study), data.for_task(spec.task)
     scores = scores_for(spec.subset, root=root, study=study)
     folder = locate(spec, data, scores, root=root)
     if not folder.complete:
         chosen(spec, data, scores)
     return folder
+
+
+def check_seed_apart(spec: RunSpec, *, root: Path, study: str) -> None:
+    """Refuse a run whose seed is behind the score table that chooses its samples, unless its config allows that.
+
+    Raises:
+        ValueError: as in `check_apart`.
+    """
+    if not spec.config.get("comparison", {}).get("allow_seed_overlap"):
+        check_apart(spec.subset, spec.seed, root=root, study=study)
 
 
 def folder_of(spec: RunSpec, data: TaskData, *, root: Path, study: str) -> RunFolder:

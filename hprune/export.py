@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from hprune import __version__
 from hprune.command import command, instantiate
 from hprune.data.checks import check_whole
+from hprune.reporting.weights import weights_of
 from hprune.root import root_of
 from hprune.science.records import Scores, Subset
 from hprune.science.subset import SubsetSpec, choose, describe
@@ -55,7 +56,7 @@ def main(cfg: DictConfig) -> None:
         seed=cfg.seed,
     )
     table = _with_scores(_original_rows(read_splits(task)["train"], subset, data), subset, scores)
-    facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"]}
+    facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"], "weights": weights_of(manifest)}
     facts |= {"source": settings_of_source(task), "selection": _selection(spec, cfg.seed), **_content(subset, data)}
     changed = write_export(
         out, table, subset.sample_ids, formulas=cfg.formulas, provenance=facts, overwrite=cfg.overwrite

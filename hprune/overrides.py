@@ -73,6 +73,8 @@ def _told(parser: OverridesParser, argument: str) -> str:
     way = next((way for way in (f"{key}={one}" for one in _in_quotes(value)) if _reads(parser, way)), None)
     if way is None:
         return f"{argument!r}: {key!r} is no key; write KEY=VALUE, such as seed=1"
+    if value.startswith("[") and not value.endswith("]"):
+        return f"{key}: {value!r} opens a bracket that it does not close; write {key}=[..], or {shlex.quote(way)}"
     column = re.fullmatch(r"\W*task\.(text|label|slices)", key)
     places = f", or give a column by its place, {key}={'@1' if column[1] == 'label' else '[@1]'}" if column else ""
     return f"{key}: {value!r} holds signs that must be in quotes: write {shlex.quote(way)}{places}"

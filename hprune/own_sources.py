@@ -29,8 +29,9 @@ HUB = ("hub_id", "hub_config", "hub_revision")
 def note_sources(root: Path, config: Mapping[str, Any]) -> None:
     """Note what a run's configuration, as this user's command gave it, names outside the root."""
     for part in PATHS:
-        for key, value in outside_sources(root, config, part).items():
-            file = _note(root, part, key, value)
+        named = outside_sources(root, config, part)
+        for key in named:
+            file, value = _note(root, part, key, named), named[key]
             with suppress(OSError):  # without a place to note it, `trust_code=true` is asked for
                 if not file.exists():
                     write_json(file, {"root": os.path.realpath(root), f"{part}.{key}": value})
@@ -52,9 +53,9 @@ def check_sources(
         ValueError: naming the file, what it names, and the way out.
     """
     for part in parts:
-        named = outside_sources(root, config, part)
+        all_named = outside_sources(root, config, part)
         own = given if part == "task" else {}
-        named = {k: v for k, v in named.items() if k not in own and not _note(root, part, k, v).exists()}
+        named = {k: v for k, v in all_named.items() if k not in own and not _note(root, part, k, all_named).exists()}
         if named:
             shown = ", ".join(f"{part}.{key}={str(value)[:80]!r}" for key, value in named.items())
             raise ValueError(
@@ -81,8 +82,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _inside(root: Path, path: Any) -> bool:
-    """Whether a file or folder is there and lies below the root, with all that links in it lead to."""
+    """Whether a file or folder is there and lies below the root, with all that it leads to by links or names."""
     place = Path(str(path)).expanduser()
+    if (place / "adapter_config.json").exists():  # it names the model that it is added to, here or on the hub
+        return False
     return place.exists() and is_below(place, root) and all(is_below(link, root) for link in _links(place))
 
 
@@ -93,7 +96,8 @@ def _links(folder: Path) -> Iterator[Path]:
                 yield Path(path)
 
 
-def _note(root: Path, part: str, key: str, value: Any) -> Path:
-    """Where it is noted that a user named this under a root."""
+def _note(root: Path, part: str, key: str, named: Mapping[str, Any]) -> Path:
+    """Where it is noted that a user named this under a root; a hub id, its config and its revision as one."""
+    value = [named.get(one) for one in HUB] if key in HUB else named[key]
     state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
     return state / "hprune" / "sources" / f"{sha256_of_json([os.path.realpath(root), part, key, value])}.json"

@@ -150,6 +150,7 @@ def _as_stopped(made: Composed) -> Composed:
 def _look(made: Composed, data: TaskData, spec: RunSpec, keep_share: float, *, scoring: bool) -> _Planned:
     """What is known of a run: where it lies, whether it is complete, on how many samples it trains."""
     from hprune.collect import folder_of, sized_run
+    from hprune.storage.runs import check_complete
     from hprune.storage.scores import scores_for, waits_for_scores
 
     samples, subset = data.train.num_rows, spec.subset
@@ -169,6 +170,8 @@ def _look(made: Composed, data: TaskData, spec: RunSpec, keep_share: float, *, s
             seed=spec.seed,
         )
         kept = chosen.sample_ids.size
+    if folder.complete:
+        check_complete(folder)
     return _Planned(spec, scoring, kept / samples, False, folder.path, folder.complete)
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from hprune.command import command
 from hprune.reporting.console import PlainConsole
 from hprune.reporting.visible import shortened
+from hprune.reporting.weights import other_name, weights_of
 from hprune.reporting.wording import versions_told
 from hprune.root import root_of
 from hprune.storage.manifests import read_failure, read_results, version_differences
@@ -115,7 +116,9 @@ def _result(path: Path, state: str) -> tuple[str, str, str]:
         return state, "", ""
     manifest = read_results(path)
     metric = manifest["primary_metric"]
-    reached = (f"{name} {metric} {values[metric]:.4f}" for name, values in manifest["metrics"].items())
+    reached = [f"{name} {metric} {values[metric]:.4f}" for name, values in manifest["metrics"].items()]
+    other = other_name(manifest["key"]["model"], weights_of(manifest))
+    reached += [f"weights of {other}"] if other else []
     state = "restored" if "restored" in manifest else state  # from a packed file, so not all of it is there
     return state, f"{manifest['samples']:,}", ", ".join(reached)
 

@@ -42,9 +42,14 @@ def main(cfg: DictConfig) -> None:
     scoring, at_once = made.scoring, made.at_once
 
     from hprune.at_once import Planned, StudyPlace, training
+    from hprune.collect import check_seed_apart
+    from hprune.storage.scores import waits_for_scores
     from hprune.training.units import load_samples
 
     data, place = load_samples(full, root=root), StudyPlace(root, study, scoring)
+    for run in made.comparison_runs():
+        if not waits_for_scores(run.subset, root=root, study=study):
+            check_seed_apart(run, root=root, study=study)  # before the scoring runs are paid for
     log.info(
         "study %s: %d scoring runs, then %d comparison runs of %s%s; results in %s",
         study,

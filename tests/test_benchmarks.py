@@ -32,8 +32,11 @@ SMALL = {
     "stop_early.py": ["--simulated", "2", "--orders", "4"],
     "packed_runs.py": ["estimate", "--samples", "1000", "--runs", "3", "--ways", "2"],
     "coverage.py": ["--studies", "4", "--seeds", "3", "--examples", "40"],
+    "reading.py": ["--rows", "200", "--columns", "10"],
+    "wide_and_many.py": ["--columns", "40", "--classes", "40", "--no-train"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
     "round_trip.py": ["--cases", "5"],
+    "architectures.py": ["--work", "work", "--only", "xlnet"],
 }  # fmt: skip
 
 
@@ -53,7 +56,12 @@ def run_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [str(file), *map(str, arguments)])
         capsys.readouterr()
-        runpy.run_path(str(file), run_name="__main__")
+        code: Any = None
+        try:
+            runpy.run_path(str(file), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+        assert not code
         return capsys.readouterr().out
 
     return run

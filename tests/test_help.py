@@ -26,7 +26,7 @@ def test_the_page_is_hydras(command: str, run_command: Callable[..., tuple[int, 
 @pytest.mark.parametrize(
     ("override", "said"),
     [("nonsense=1", "Could not override 'nonsense'"), ("task=none_such", "Could not find 'task/none_such'"),
-     ("seed=[1", "no viable alternative")],
+     ("seed=[1", "opens a bracket that it does not close")],
 )  # fmt: skip
 def test_a_wrong_override_is_one_message(
     override: str, said: str, run_command: Callable[..., tuple[int, str, str]]

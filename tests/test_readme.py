@@ -61,6 +61,8 @@ def place(
     write_export(folder / "reviews.csv", table.rename_columns(["review", "stars"]), table["label"].to_numpy())
     write_export(folder / "questions.jsonl", paragraphs(30, unanswerable=True), np.arange(30))
     write_export(folder / "exams.jsonl", exams(60, hidden=False, options=5), np.arange(60))
+    odd = table.rename_columns(["größe [cm]; a=b, c", 'is it "spam"?'])
+    write_export(folder / "a (1); b=c.csv", odd, table["label"].to_numpy())
     pairs = pa.table({"premise": ["a b", "b c"] * 6, "hypothesis": ["a", "b", "c"] * 4, "label": [0, 1] * 6})
     for name in ("hans/validation", "anli/dev_r1"):
         (folder / "also" / name).parent.mkdir(parents=True)
@@ -75,7 +77,12 @@ def place(
 
 
 def shrunk(module: str, arguments: list[str]) -> list[str]:
-    """The command with local files for the hub and one epoch; what it asks for by itself stays."""
+    """The command with local files for the hub and one epoch; what it asks for by itself stays.
+
+    But where each job of a sweep is a process of its own, which takes seconds to start, it is the first two jobs.
+    """
+    if any(argument.startswith("hydra/launcher=") for argument in arguments):
+        arguments = [re.sub(r"^(seed=\d+,\d+),.*", r"\1", argument) for argument in arguments]
     if module not in ("hprune.train", "hprune.study", "hprune.plan"):
         return arguments
     given = {argument.split("=")[0].lstrip("+"): argument.partition("=")[2] for argument in arguments}

@@ -5,6 +5,7 @@ And one that cannot be written is read all the same.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -114,7 +115,7 @@ PLACES: list[tuple[str, Callable[[Path], None]]] = [
     *((f"{STORED_RUN}/{name}", work_in_a_stored_run)
       for name in ("log.txt", ".lock", ".owner.json", "failure.json", "identity.json", "resume.ckpt", "model",
                    "fold=1", "checkpoints/last.ckpt", "run.json", "record.train_pass.parquet")),
-    ("studies/s/report.html", report), ("studies/s/report.json", report),
+    ("studies/s/.plan.lock", add), ("studies/s/report.html", report), ("studies/s/report.json", report),
     ("studies/s/scores/again.parquet", score_again),
 ]  # fmt: skip
 
@@ -236,8 +237,8 @@ def at_home(root: Path) -> None:
 def test_files_and_hub_ids_of_a_study_that_came_from_elsewhere_are_asked_for(root: Path, named: dict[str, Any]) -> None:
     at_home(root)
     assert data_of_study(root, "s") is not None, "what lies in the root needs no trust"
-    change(root, **named)
     key = next(iter(named))
+    change(root, **({"train_file": None} if key == "hub_id" else {}), **named)
     with pytest.raises(ValueError, match=rf"run\.json: its config names .*task\.{key}=.*set trust_code=true, once"):
         task_of_study(root, "s")
     task_of_study(root, "s", trust_code=True)
@@ -245,6 +246,18 @@ def test_files_and_hub_ids_of_a_study_that_came_from_elsewhere_are_asked_for(roo
     change(root, **{key: "another/one"})
     with pytest.raises(ValueError, match="trust_code=true"):
         task_of_study(root, "s")
+
+
+def test_a_revision_is_of_the_hub_id_that_it_was_named_with(root: Path) -> None:
+    """A user's own revisions of one data set open none of another, which anybody may have proposed."""
+    hub = {"hub_id": "a/b", "hub_revision": "main"}
+    for named in (hub, {"hub_id": "c/d", "hub_revision": "refs/pr/1"}):
+        note_sources(root, {"task": named})
+    check = functools.partial(own_sources.check_sources, Path("run.json"), root, parts=["task"], given={})
+    check({"task": hub})
+    for other in ({"hub_revision": "refs/pr/1"}, {"hub_revision": None}, {"hub_config": "x"}):
+        with pytest.raises(ValueError, match=r"task\.hub_id='a/b'"):
+            check({"task": hub | other})
 
 
 def test_a_study_is_its_users_below_the_root_that_it_was_made_under(root: Path, tmp_path: Path) -> None:
@@ -269,12 +282,12 @@ def test_a_run_that_is_registered_is_noted(root: Path, compose_run: Callable[...
     for part in ("task", "model"):
         assert outside_sources(root, plain(spec.config), part)
     with pytest.raises(ValueError, match=r"task\.data_dir="):
-        own_sources.check_sources(Path("run.json"), root, spec.config, ["task"])
+        own_sources.check_sources(Path("run.json"), root, spec.config, ["task"], given={})
     spec = compose_run("seed=1")
     register_run(spec, load_task(spec.task), root=root, study="mine", scoring_seeds=(1,), purpose="scoring")
-    own_sources.check_sources(Path("run.json"), root, spec.config, ["task", "model"])
+    own_sources.check_sources(Path("run.json"), root, spec.config, ["task", "model"], given={})
     with pytest.raises(ValueError, match=r"model\.path='somebody/model'"):
-        own_sources.check_sources(Path("run.json"), root, config, ["model"])
+        own_sources.check_sources(Path("run.json"), root, config, ["model"], given={})
 
 
 def test_a_folder_of_the_root_is_not_a_way_out_of_it(root: Path, tmp_path: Path) -> None:
@@ -286,6 +299,10 @@ def test_a_folder_of_the_root_is_not_a_way_out_of_it(root: Path, tmp_path: Path)
     assert outside_sources(root, {"model": {"path": str(root / "not_there")}}, "model"), (
         "transformers asks the hub then"
     )
+    (root / "model").mkdir()
+    assert not outside_sources(root, {"model": {"path": str(root / "model")}}, "model")
+    (root / "model" / "adapter_config.json").write_text('{"base_model_name_or_path": "somebody/model"}')
+    assert outside_sources(root, {"model": {"path": str(root / "model")}}, "model"), "it names another model"
 
 
 def test_every_key_that_names_a_source_is_known() -> None:

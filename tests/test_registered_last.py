@@ -127,6 +127,17 @@ def test_a_seed_behind_the_score_table_trains_no_arm(compose_run: Callable[..., 
     assert startable(allowed, data, **where)
 
 
+def test_a_study_checks_seeds_before_it_trains(tiny: list[str], tmp_path: Path, run_command: Command) -> None:
+    """Against tables of its own and files that are there already."""
+    options = [*tiny, "study=s", f"paths.root={tmp_path}", "~arms.random_like"]
+    table = tmp_path / "other.parquet"
+    save_scores(table, Scores("h", np.arange(3), np.arange(3), "easier", (11, 50), 2, "train_pass", "d", {}))
+    code, _, err = run_command("study", *options, f"arms.winning_ticket.scores={table}")
+    assert code == 1
+    assert "seed 11 is one of the scoring seeds [11, 50] behind" in err
+    assert not (tmp_path / "studies").exists()
+
+
 def test_the_report_names_a_run_that_shares_its_seed(root: Path) -> None:
     assert summarise(root, "s", None)["seed_overlap"] == []
     before = next(run for run in runs_of(root, "s") if run.key.subset == "winning_ticket")

@@ -142,14 +142,20 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
                 _store(folder, make())
     try:
         return _load(folder)
+    except _OlderTableError:
+        problem = "were stored by an older version, without digests"
     except Exception as error:  # numpy has many for a broken header, and whatever it is, the way out is the same
-        problem = one_line(error)
+        problem = f"are damaged ({one_line(error)})"
     with locked(folder, wait=True):
         with suppress(Exception):
             return _load(folder)  # as another process has made it, just now
-        log.warning("the tokens in %s are damaged (%s): they are made again", folder, problem)
+        log.warning("the tokens in %s %s: they are made again", folder, problem)
         _store(folder, make())
     return _load(folder)
+
+
+class _OlderTableError(ValueError):
+    """A table without digests."""
 
 
 def _read_or_made(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
@@ -195,7 +201,7 @@ def _check_digests(folder: Path, facts: Mapping[str, Any]) -> None:
         ValueError: if they differ, or an older version stored none.
     """
     if "digests" not in facts:
-        raise ValueError("an older version stored them, without digests")
+        raise _OlderTableError
     files = {name: (folder / f"{name}.npy").stat() for name in facts["arrays"]}
     seen = {name: (file.st_ino, file.st_mtime_ns, file.st_size) for name, file in files.items()}
     once = sha256_of_json([str(folder), facts, seen])

@@ -28,11 +28,17 @@ def weights_of(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     config, settings = manifest.get("config", {}).get("model"), manifest["settings"].get("model")
     identity = settings if isinstance(settings, Mapping) else {}
-    facts = {key: identity.get(key) for key in ("sha256", "hub", "commit")}
+    facts = {key: text if isinstance(text := identity.get(key), str) else None for key in ("sha256", "hub", "commit")}
     if not (facts["sha256"] or facts["hub"]):
         return None
     path = config.get("path") if isinstance(config, Mapping) else None
     return {"name": name_of_weights(path) if isinstance(path, str) and path else None, **facts}
+
+
+def other_name(model: str, weights: Mapping[str, Any] | None) -> str | None:
+    """The name of the weights, by their folder or hub id, where it is not that of the model."""
+    name = weights["hub"] or weights["name"] if weights else None
+    return None if not name or called_alike(name_of_weights(name), model) else str(name)
 
 
 def model_and_weights(report: Mapping[str, Any]) -> str:
@@ -49,8 +55,8 @@ def model_and_weights(report: Mapping[str, Any]) -> str:
     model, weights = str(report["model"]), report.get("weights")
     if not weights:
         return model
-    name = weights["hub"] or weights["name"] or ""
-    said = [f"weights: {name}"] if name and not called_alike(name_of_weights(name), model) else []
+    name = other_name(model, weights)
+    said = [f"weights: {name}"] if name else []
     digests = {"sha256": weights["sha256"], "commit": weights["commit"]}
     said += [f"{kind} {digest[:8]}" for kind, digest in digests.items() if isinstance(digest, str)]
     return f"{model} ({', '.join(said)})" if said else model

@@ -151,6 +151,9 @@ def _new_class(line: Line, label_names: Sequence[str], label: int) -> int:
         raise ValueError(f"relabel needs a new_label, one of {known}")
     candidates = (line.new_label, text, text.removeprefix("'"), _whole(text))
     found = next((name for name in candidates if name in label_names), None)
+    if found is None and text.lower() in ("true", "false"):  # a spreadsheet writes them in capitals
+        same = [name for name in label_names if name.lower() == text.lower()]
+        found = same[0] if len(same) == 1 else None
     if found is None:
         raise ValueError(f"new_label must be a class, one of {known}, got {text!r:.80}")
     if label_names.index(found) == label:

@@ -97,9 +97,10 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[Claim]:
             left.unlink(missing_ok=True)
         yield claim
     finally:
-        if claim.held():
-            (folder / OWNER).unlink(missing_ok=True)
-            (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for this file sees that it is gone
+        with suppress(OSError):  # what stays there is tidied up by who works there next
+            if claim.held():
+                (folder / OWNER).unlink(missing_ok=True)
+                (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone
         lock.release()
 
 
@@ -180,6 +181,11 @@ def _is_free(folder: Path) -> bool:
         return False
     except OSError:
         return True  # who starts to work there is told
+
+
+def is_owned(folder: Path) -> bool:
+    """Whether a process works in a folder now; nothing is tidied up there, unlike in `at_work`."""
+    return _lives(_read(folder / OWNER)) or ((folder / LOCK).exists() and not _is_free(folder))
 
 
 def left_behind(folder: Path) -> bool:

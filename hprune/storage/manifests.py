@@ -158,9 +158,14 @@ def read_failure(path: Path) -> str:
     file = below(path, "failure.json")
     failure = read_json(file)
     shapes.check_shape(file, failure, {"message": shapes.text})
-    run = failure.get("run")  # older ones do not say it
-    if run is not None and run != str(key_of(read_identity(path))):
-        raise ValueError(
-            f"{file} is of another run, {run}: remove it; the run here is incomplete, and its command goes on"
-        )
+    if "run" in failure:  # older ones do not say whose they are
+        identity = read_identity(path)
+        here = str(key_of(identity)), sha256_of_json(identity["settings"])
+        there = failure["run"], failure.get("settings_hash", here[1])
+        if there != here:
+            settings = "" if there[1] == here[1] else f" with settings {there[1]!r:.14}"
+            raise ValueError(
+                f"{file} is of another run, {there[0]!s:.200}{settings}: remove it; the run here is incomplete, and "
+                "its command goes on"
+            )
     return str(failure["message"])

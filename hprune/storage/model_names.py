@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -34,7 +35,7 @@ def name_of_weights(path: str) -> str:
         >>> name_of_weights(f"/c/models--facebook--opt-125m/snapshots/{'0' * 40}"), name_of_weights("/größe x/model/")
         ('opt-125m', 'grosse_x')
     """
-    parts = (Path(path).absolute() if Path(path).exists() else Path(path)).parts
+    parts = (Path(path).absolute() if os.path.exists(path) else Path(path)).parts
     said: list[str] = []
     for part in reversed(parts):
         if _SAYS_NOTHING.fullmatch(part):

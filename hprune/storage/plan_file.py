@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from hprune.storage import shapes
 from hprune.storage.files import as_json, read_json, sha256_of_json, write_json
-from hprune.storage.places import below
+from hprune.storage.places import below, check_stays
 
 SECTIONS = ("task", "model")
 """Of a run's config: what names places, such as files and a model's folder, that are no part of what a run is."""
@@ -135,8 +135,9 @@ def one_writer(folder: Path) -> Iterator[None]:
 
     Where files cannot be locked it goes on without: every file is written whole, and training refuses such a place.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / ".plan.lock"
+    check_stays(file)
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file, timeout=WAIT_SECONDS, fallback_to_soft=False)
     held = True
     try:

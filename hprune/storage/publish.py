@@ -43,7 +43,7 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: if the place cannot be written; whatever stood at `path` is untouched.
-        ValueError: as in `whole_file`.
+        ValueError: if it lies below a root of results, and links lead from there out of the root.
     """
     if path.suffix:
         with whole_file(path) as temporary:

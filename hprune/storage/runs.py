@@ -150,7 +150,8 @@ def fail_run(folder: RunFolder, message: str) -> None:
     with suppress(OSError, ValueError):  # a full disk is what it may have failed of
         check_ours(folder)
         if (folder.path / "identity.json").exists() and not (folder.path / "failure.json").exists():
-            note = {"run": str(folder.key), "message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+            whose = {"run": str(folder.key), "settings_hash": folder.settings_hash}
+            note = {**whose, "message": message, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
             write_json(folder.path / "failure.json", note)
 
 

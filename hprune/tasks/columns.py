@@ -22,6 +22,9 @@ ROW = "hprune:row"
 UNTYPED = b"hprune:untyped"
 """In the metadata of a column of texts: its file has no types, so that a number is a text there, too (CSV, TSV)."""
 
+PLACE = re.compile(r"@[0-9]{1,9}")
+"""How a column is given by its place."""
+
 
 def numbered(table: pa.Table) -> pa.Table:
     """The table with the number of each row.
@@ -60,7 +63,7 @@ def name_at(key: str, column: str, names: Sequence[str]) -> str:
         >>> name_at("task.label", "@2", ["text", "what is it?"])
         'what is it?'
     """
-    if column in names or not re.fullmatch(r"@[0-9]{1,9}", column):
+    if column in names or not PLACE.fullmatch(column):
         return column
     place = int(column[1:])
     if not 1 <= place <= len(names):

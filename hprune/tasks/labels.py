@@ -208,7 +208,9 @@ def meant(name: str | bool, texts: Iterable[str], *, of: str) -> str:
 
 
 def in_words(spec: TaskSpec, train: pa.Table, source: TaskSpec, raw: pa.Table) -> pa.Table:
-    """A further set, with names for its labels where those of the task are values and no places, such as -1, 0, 1.
+    """A further set whose numbers are those of the task, with the names that they have there.
+
+    So -1 is a class, or no label, as it is there, whatever other labels the set has.
 
     Args:
         spec: the task.
@@ -218,7 +220,7 @@ def in_words(spec: TaskSpec, train: pa.Table, source: TaskSpec, raw: pa.Table) -
     """
     classes, labels = classes_of(spec, read_labels(spec, "train", train)), read_labels(source, "further", raw)
     at = raw.column_names.index(source.label)
-    if labels.kind != "numbers" or labels.positions or "-1" not in classes.numbers or labels.distinct == ["-1"]:
+    if labels.kind != "numbers" or labels.positions or labels.distinct == ["-1"]:
         return raw
     return raw.set_column(at, source.label, _called(labels.values, classes.names, classes.numbers))
 

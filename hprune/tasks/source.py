@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from hprune.storage.files import one_line
+from hprune.tasks.columns import by_name
 from hprune.tasks.reading.arrow_files import is_saved, with_class_names
-from hprune.tasks.reading.files import SUFFIXES, Form, is_data, plain_types, read_files, suffix_of
+from hprune.tasks.reading.files import SUFFIXES, is_data, plain_types, read_files, suffix_of
+from hprune.tasks.reading.form import Form
 from hprune.tasks.spec import SPLITS, TaskSpec
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ def read_splits(spec: TaskSpec) -> dict[str, pa.Table]:
             "task.data_dir=FOLDER with train.* in it, or task.hub_id=ID"
         )
     for name, files in spec.files.items():
-        tables[name] = _read(spec, [Path(file) for file in ([files] if isinstance(files, str) else files or ())])
+        paths = [files] if isinstance(files, str) else files or ()
+        tables[name] = _read(_by_train(spec, tables), [Path(path) for path in paths])
     empty = [name for name, table in tables.items() if table.num_rows == 0]
     if empty:
         columns = ", ".join(tables[empty[0]].column_names) or "none"
@@ -68,6 +71,11 @@ def read_file(
             have; the message names it.
     """
     return read_files(paths, Form(encoding, text=text, needed=needed))
+
+
+def _by_train(spec: TaskSpec, tables: Mapping[str, pa.Table]) -> TaskSpec:
+    """The task with the names of columns that are given by their places in the train split, once that is read."""
+    return by_name(spec, tables["train"].column_names) if "train" in tables else spec
 
 
 def _read(spec: TaskSpec, paths: Sequence[Path]) -> pa.Table:
@@ -99,7 +107,10 @@ def _read_folder(spec: TaskSpec, folder: Path) -> dict[str, pa.Table]:
             f"it holds {', '.join(there) or 'nothing'}"
         )
     _tell_unused(spec, folder, [file for found in files.values() for file in found])
-    return {name: _read(spec, found) for name, found in files.items()}
+    tables: dict[str, pa.Table] = {}
+    for name, found in files.items():
+        tables[name] = _read(_by_train(spec, tables), found)
+    return tables
 
 
 def _files_for(spec: TaskSpec, folder: Path, name: str, split: str) -> list[Path]:
@@ -179,7 +190,8 @@ def _read_hub(spec: TaskSpec) -> dict[str, pa.Table]:
     wanted = _wanted(spec)
     if wanted["train"] not in loaded:
         raise ValueError(f"{name} has no split {wanted['train']!r}; it has {', '.join(loaded)}: set task.splits.train")
-    return {ours: _with_label_names(loaded[theirs], spec.label) for ours, theirs in wanted.items() if theirs in loaded}
+    label = by_name(spec, loaded[wanted["train"]].column_names).label
+    return {ours: _with_label_names(loaded[theirs], label) for ours, theirs in wanted.items() if theirs in loaded}
 
 
 def _with_label_names(dataset: object, label: str) -> pa.Table:

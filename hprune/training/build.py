@@ -74,7 +74,30 @@ def load_model(
             log.warning("%s: the checkpoint's head was not trained on model.pooling=%s", spec.name, pooling)
     elif hasattr(model.config, KEY):  # every token is read: no pooling is to be saved
         delattr(model.config, KEY)
+    _check_answers(model, kind, tokenizer)
     return model.train()  # from_pretrained returns it in evaluation mode, without dropout
+
+
+def _check_answers(model: PreTrainedModel, kind: TaskKind, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a model that cannot answer a text of a few tokens, as one whose configuration lacks what it needs.
+
+    Nothing is drawn: some architectures use random numbers wherever they are.
+
+    Raises:
+        ValueError: naming the architecture, and what transformers says.
+    """
+    ids = torch.tensor(getattr(kind, "num_options", 2) * [list(tokenizer("a b c")["input_ids"]) or [0]])
+    training = model.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            kind.outputs(model.eval(), {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+    except Exception as error:  # of transformers, over a configuration that may say anything
+        raise ValueError(
+            f"{type(model).__name__} ({model.config.model_type}) cannot answer a text with its configuration "
+            f"({_reason(error):.200}); look into its config.json (model.config), or choose another model"
+        ) from error
+    finally:
+        model.train(training)
 
 
 def _token_rows(model: PreTrainedModel) -> int | None:

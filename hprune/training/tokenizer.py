@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -19,6 +21,7 @@ def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTr
     """The model's tokenizer, with a pad token; for a model from scratch, one trained on the `texts`.
 
     Raises:
+        ValueError: if it has none, one that is not fast, or nothing to pad with.
         OSError: if there is no such model here and the hub cannot be reached.
     """
     if spec.path is None:
@@ -26,6 +29,11 @@ def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTr
     else:
         _require_tokenizer_files(place_of(spec, tokenizer=True))
         tokenizer = from_hub_or_folder(spec, AutoTokenizer.from_pretrained, tokenizer=True)
+        if not tokenizer.is_fast:  # whose content is not known, so that cached tokens could be another's
+            raise ValueError(
+                f"the tokenizer of model {spec.path}, {type(tokenizer).__name__}, is written in Python only; a fast "
+                "one (tokenizer.json) is needed, so choose a model that has one"
+            )
     if tokenizer.pad_token is None:  # GPT-like models were trained without one; any id does, as it is masked
         if tokenizer.eos_token is None:
             raise ValueError(
@@ -37,12 +45,24 @@ def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTr
 
 def _require_tokenizer_files(place: Path | str) -> None:
     """A folder without a tokenizer must not pass: transformers would make up an empty one without a word."""
-    if isinstance(place, Path) and not any((place / name).is_file() for name in TOKENIZER_FILES):
+    if not isinstance(place, Path) or _needs_no_file(place):
+        return
+    if not any((place / name).is_file() for name in TOKENIZER_FILES):
         there = ", ".join(sorted(p.name for p in place.iterdir())) or "nothing"
         raise ValueError(
             f"model.path={place} has no tokenizer ({', '.join(TOKENIZER_FILES)}); it holds {there}; copy that of the "
             "model that it was trained from there: AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
         )
+
+
+def _needs_no_file(folder: Path) -> bool:
+    """Whether a folder's tokenizer has no vocabulary, as those of CANINE and ByT5, which take characters or bytes."""
+    try:
+        name = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
+    except (OSError, ValueError, AttributeError):
+        return False
+    kind = getattr(transformers, name, None) if isinstance(name, str) and name.isidentifier() else None
+    return getattr(kind, "vocab_files_names", None) == {}
 
 
 def _train_tokenizer(spec: ModelSpec, texts: Iterable[str]) -> PreTrainedTokenizerFast:

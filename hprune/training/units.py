@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from transformers import AutoModel
@@ -25,6 +26,9 @@ from hprune.training.settings import RunSpec
 from hprune.training.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
+
+LONG_TEXT = 10_000_000
+"""Bytes of a text from which on a warning is due."""
 
 LAYOUT = 3
 """Of cached token tables: a change makes them anew."""
@@ -98,7 +102,26 @@ def tokens_of(
     beside = [tokenizer.model_input_names, tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.truncation_side]
     identity = [LAYOUT, kind, backend.to_str(), beside, digest, text, longest, causal]
     folder = root / "cache" / "tokens" / sha256_of_json(identity)[:16]
-    return cached_tokens(folder, lambda: spec.task.kind.encode(tokenizer, table, text, longest, causal=causal))
+
+    def encode() -> TokenTable:
+        _warn_of_long_texts(spec.task.name, table, text)
+        return spec.task.kind.encode(tokenizer, table, text, longest, causal=causal)
+
+    return cached_tokens(folder, encode)
+
+
+def _warn_of_long_texts(task: str, table: pa.Table, text: Sequence[str]) -> None:
+    """Say which sample has a text so long that tokenising it takes minutes and memory, whatever is cut then."""
+    for column in text:
+        sizes = pc.fill_null(pc.binary_length(table[column]), 0).to_numpy()
+        if sizes.size and sizes.max() >= LONG_TEXT:
+            longest, others = int(sizes.argmax()), int((sizes >= LONG_TEXT).sum()) - 1
+            log.warning(
+                "%s: column %r of sample %d holds %.0f MB%s: it is tokenised as a whole before it is cut, "
+                "which takes minutes and many times its memory; is it one text?",
+                task, column, table["sample_id"][longest].as_py(), sizes[longest] / 1e6,
+                f", and {others} others are as long" if others else "",
+            )  # fmt: skip
 
 
 def _shown_part(tokens: TokenTable) -> dict[str, NDArray[np.int64]]:

@@ -80,8 +80,9 @@ def _add_study(found: Verified, root: Path, study: str, runs: list[StudyRun]) ->
         problems, tables = problems_of_tables(root, study, runs)
         found.problems += problems
     found.counts["score tables"] += len(tables)
-    broken = {problem.path.parent for problem in found.problems}  # whose samples are not to be believed anyway
-    found.problems += problems_of_choices([run for run in runs if run.path not in broken], tables)
+    broken = {problem.path for problem in found.problems}
+    whole = [run for run in runs if not broken & {run.path / "run.json", run.path / "subset.parquet"}]
+    found.problems += problems_of_choices(whole, tables)
 
 
 def _references(root: Path, study: str) -> list[StudyRun]:

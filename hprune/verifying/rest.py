@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import psutil
 
 from hprune.storage import shapes
-from hprune.storage.files import PLACE, read_json
-from hprune.storage.lock import LOCK, OWNER
+from hprune.storage.files import PLACE, read_json, sha256_of_file, sha256_of_json
+from hprune.storage.lock import LOCK, OWNER, is_owned
 from hprune.verifying.problems import Problem, noting
 
-TOKENS = {"arrays": shapes.list_of(shapes.name)}
+TOKENS: shapes.Shape = {"arrays": shapes.list_of(shapes.name)}
+DIGESTS: shapes.Shape = {"digests": shapes.dict_of(shapes.text, shapes.name)}
+MADE_AGAIN = "remove its folder, and the tokens are made again when they are needed"
 
 
 def leftovers(folder: Path) -> Iterator[Problem]:
@@ -38,10 +36,7 @@ def _at_work(file: Path) -> bool:
     parts = file.name.split(".")
     if parts[-1] == "tmp" and len(parts) > 3 and parts[-3] == PLACE and parts[-2].isdecimal():
         return psutil.pid_exists(int(parts[-2]))
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        who = json.loads((file.parent / OWNER).read_text(encoding="utf-8"))
-        return psutil.pid_exists(int(who["pid"]))
-    return False
+    return is_owned(file.parent)
 
 
 def problems_of_tokens(folder: Path) -> list[Problem]:
@@ -53,16 +48,15 @@ def problems_of_tokens(folder: Path) -> list[Problem]:
     with noting(found, facts):
         told = read_json(facts)
         shapes.check_shape(facts, told, TOKENS)
+        shapes.check_shape(facts, told, DIGESTS, lenient=True)
+        content = {name: value for name, value in told.items() if name != "digest"}
+        stated = told.get("table", folder.name), told.get("digest", digest := sha256_of_json(content))
+        if stated != (folder.name, digest):
+            raise ValueError(f"{facts} is that of another table, or was altered; {MADE_AGAIN}")
         digests = told.get("digests", {})
-        for name in told["arrays"]:
+        for name in told["arrays"] if digests else []:  # those of an older version are made again anyway
             file = folder / f"{name}.npy"
             with noting(found, file):
-                np.load(file, mmap_mode="r")
-                if isinstance(digests, dict) and name in digests and digests[name] != _sha256(file):
-                    raise ValueError(f"{file} is not what was stored: remove {folder}, and the tokens are made again")
+                if sha256_of_file(file) != digests.get(name):
+                    raise ValueError(f"{file} is not what was stored; {MADE_AGAIN}")
     return found
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -32,10 +32,10 @@ def arms(root: Path, number: int = 3) -> dict[str, list[dict[str, Any]]]:
             folder = root / label / str(seed)
             folder.mkdir(parents=True)
             write_table(folder / "subset.parquet", pa.table({"sample_id": ids}), {})
+            files = {"subset.parquet": sha256_of_file(folder / "subset.parquet")}
             metrics = {"test": {"accuracy": 0.0}, "validation": {"accuracy": float(rng.normal(0.9 - 0.02 * i, 0.01))}}
             made[label].append({"key": {"seed": seed}, "metrics": metrics, "folder": folder, "data_hash": "d",
-                                "full_samples": 20, "settings": settings(i),
-                                "files": {"subset.parquet": sha256_of_file(folder / "subset.parquet")}})  # fmt: skip
+                                "full_samples": 20, "settings": settings(i), "files": files})  # fmt: skip
     return made
 
 

@@ -31,6 +31,13 @@ def test_what_spreadsheets_do_to_names_is_undone(written: str, label: int) -> No
     assert decide([line("2.0", "relabel", written)], **STUDY).relabelled == {2: label}
 
 
+def test_a_boolean_that_a_spreadsheet_wrote_in_capitals_is_its_class() -> None:
+    study = {**STUDY, "label_names": ("false", "true", "other")}
+    assert decide([line("2", "relabel", "TRUE"), line("5", "relabel", "False")], **study).relabelled == {2: 1, 5: 0}
+    with pytest.raises(ValueError, match="new_label must be a class, one of true, True, other, got 'TRUE'"):
+        decide([line("2", "relabel", "TRUE")], **{**STUDY, "label_names": ("true", "True", "other")})
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

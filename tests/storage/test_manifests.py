@@ -5,21 +5,29 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from hprune import __version__
 from hprune.reporting.diagnosis import diagnose
+from hprune.reporting.matrix import _samples
 from hprune.reporting.page import render_page
 from hprune.reporting.wording import versions_told
+from hprune.science.records import Subset
+from hprune.storage.files import write_table
 from hprune.storage.manifests import read_manifest, sealed, version_differences
+from hprune.storage.predictions import load_predictions
+from hprune.storage.runs import RunFolder, finish_run, load_record, run_folder, save_record, save_subset, start_run
 from hprune.training.settings import versions
 from tests.golden import STUDY
 from tests.hostile import make_study
 from tests.reporting.conftest import REPORT
-from tests.storage.test_runs import finished, record
+from tests.storage.test_runs import KEY, finished, record
 from tests.training.test_whose_checkpoint import HERE
 
 
@@ -124,3 +132,45 @@ def test_status_says_so(tmp_path: Path, run_command: Callable[..., tuple[int, st
     code, out, err = run_command("status", f"paths.root={tmp_path}")
     assert code == 0, err
     assert "study s: its runs are of different versions: torch 8 (1 run), 9 (1 run)" in out
+
+
+def swapped(one: Path, other: Path) -> None:
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["record.train_pass.parquet", "predictions.validation.parquet", "run.json"])
+def test_files_of_two_runs_that_were_exchanged_are_refused(tmp_path: Path, name: str) -> None:
+    runs = [made(tmp_path / str(seed), seed) for seed in (1, 2)]
+    for run in runs:
+        load_record(run.path, "train_pass"), load_predictions(run.path, "validation")
+    swapped(*(run.path / name for run in runs))
+    for run in runs:
+        with pytest.raises(ValueError, match="was altered after the run"):
+            load_record(run.path, "train_pass"), load_predictions(run.path, "validation")
+
+
+def made(root: Path, seed: int) -> RunFolder:
+    """A complete run whose tables are its own."""
+    folder = run_folder(root, replace(KEY, seed=seed), {"lr": 0.1})
+    start_run(folder)
+    save_record(folder, record(seed=seed))
+    write_table(folder.path / "predictions.validation.parquet", pa.table({"sample_id": [1, 2], "pred": [0, seed]}))
+    finish_run(folder, {})
+    return folder
+
+
+def test_ids_of_another_run_are_not_compared(tmp_path: Path) -> None:
+    """What two arms share would be that of other arms."""
+    folder = finished(tmp_path, record())
+    file = folder.path / "subset.parquet"
+    save_subset(folder, Subset("full", np.arange(3), "data"))
+    finish_run(folder, {})
+    arm = [{**read_manifest(folder.path), "folder": folder.path}]
+    assert _samples(arm, KEY.seed).tolist() == [0, 1, 2]  # type: ignore[union-attr]
+    save_subset(folder, Subset("full", np.arange(4), "data"))
+    with pytest.raises(ValueError, match=r"subset\.parquet was altered after the run"):
+        _samples(arm, KEY.seed)
+    file.unlink()
+    assert _samples(arm, KEY.seed) is None

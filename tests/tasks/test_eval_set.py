@@ -17,10 +17,10 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from hprune.command import CONF, instantiate, run_spec
 from hprune.storage.runs import read_manifest
-from hprune.tasks.classification import evaluate_classes
+from hprune.tasks.classification import Classification, evaluate_classes
 from hprune.tasks.eval_set import EvalSetSpec
 from hprune.tasks.load import load_task
-from hprune.tasks.spec import TaskData
+from hprune.tasks.spec import TaskData, TaskSpec
 from hprune.training.run import fine_tune
 from tests.conftest import SHARED
 
@@ -331,6 +331,47 @@ def test_a_run_predicts_every_set_with_its_slices_and_lengths(folder: Path, tmp_
 def test_what_does_not_fit_is_named(folder: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_task(task_of(folder, *HANS, *overrides))
+
+
+def further(train: list[Any], further: list[Any], tmp_path: Path, names: Any = None, **own: Any) -> TaskData:
+    for name, labels in (("train", train), ("test", further)):
+        table = pa.table({"text": [f"text {i}" for i in range(len(labels))], "label": labels})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    file = str(tmp_path / "train.parquet")
+    also = {"more": EvalSetSpec(data_dir=str(tmp_path), **own)}
+    return load_task(
+        TaskSpec("own", Classification(), train_file=file, validation_file=file, label_names=names, also=also)
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "names", "other", "own", "expected"),
+    [
+        ([-1, 0, 1], ["neg", "neu", "pos"], [1, -1], {}, [2, 0]),  # the values of the task, not places among its names
+        ([-1, 0, 1], ["neg", "neu", "pos"], [2, 0], {"label_names": ["neg", "neu", "pos"]}, [2, 0]),
+        ([0, 1], ["neg", "pos"], [-1, 1], {}, [1]),
+        ([True, False], [True, False], [True, False], {}, [0, 1]),
+        (["no", "yes"], [False, True], ["yes", "no"], {}, [1, 0]),
+        (["no", "yes"], None, [0, 1], {"label_names": [False, True], "merge": {False: False, True: True}}, [0, 1]),
+    ],
+)
+def test_labels_of_a_further_set_are_read_by_value(
+    train: Any, names: Any, other: Any, own: Any, expected: list[int], tmp_path: Path
+) -> None:
+    assert further(train, other, tmp_path, names, **own).evaluation["more"]["label"].to_pylist() == expected
+
+
+def test_more_classes_than_probabilities_are_kept_of_are_not_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hprune.tasks.spec.MOST_PROBABILITIES", 2)
+    turned = further(["a", "b", "c"], [0, 1, 2], tmp_path, label_names=["c", "a", "b"])
+    assert turned.evaluation["more"]["label"].to_pylist() == [2, 0, 1]
+    assert not turned.counts_as
+    with pytest.raises(
+        ValueError, match=r"task\.also\.more: more than 2 classes cannot be merged: leave out its merge"
+    ):
+        further(["a", "b", "c"], [0, 1], tmp_path, label_names=["x", "y"], merge={"a": "x", "b": "x", "c": "y"})
 
 
 def test_only_tasks_of_classes_merge(folder: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -258,6 +260,22 @@ def test_columns_are_given_by_their_places() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             load_task(task_of({"train": raw}, **options))
+
+
+def test_places_are_those_of_the_train_split_in_files_of_any_order(tmp_path: Path) -> None:
+    """Class names, and numbers as they are written, belong to the column of that name."""
+    features = {"a": {"_type": "ClassLabel", "names": ["x", "y"]}, "b": {"_type": "ClassLabel", "names": ["p", "q"]}}
+    columns = {"a": [0, 1], "text": ["t", "u"], "b": [1, 0]}
+    for name, order, names in (("train", ["a", "text", "b"], ["x", "y"]), ("other", ["b", "text", "a"], ["y", "x"])):
+        features["a"]["names"] = names
+        kept = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+        table = pa.table(columns).select(order).replace_schema_metadata(kept)
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    files = {"train_file": str(tmp_path / "train.parquet"), "validation_file": str(tmp_path / "other.parquet")}
+    data = load_task(TaskSpec("own", Classification(), text=["@2"], label="@1", **files))
+    assert data.label_names == ("x", "y")
+    assert data.train["label"].to_pylist() == [0, 1]
+    assert data.evaluation["validation"]["label"].to_pylist() == [1, 0]
 
 
 def test_a_column_that_is_called_like_a_place_is_itself() -> None:

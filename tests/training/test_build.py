@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import ByT5Tokenizer
 
 from hprune.tasks.classification import Classification
 from hprune.training.build import load_model, longest_input, model_identity
+from hprune.training.quiet import quiet_libraries
 from hprune.training.spec import ModelSpec
 from hprune.training.tokenizer import load_tokenizer
 
@@ -174,3 +176,54 @@ def test_a_configuration_that_makes_no_model() -> None:
     tokenizer = load_tokenizer(spec, lambda: TEXTS)
     with pytest.raises(ValueError, match="does not make a model"):
         load_model(spec, Classification(), label_names=("no", "yes"), tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("where", "limit"),
+    [*(("model", limit) for limit in (-1, 0, 10**30)),  # transformers itself refuses what is no whole number
+     *(("tokenizer", limit) for limit in (-1, 0, None, 10**30, 1e30, float("inf")))],
+)  # fmt: skip
+def test_a_limit_that_is_none_limits_nothing(where: str, limit: Any) -> None:
+    model, tokenizer = built("bert")  # of 40 positions
+    if where == "model":
+        model.config.max_position_embeddings, left = limit, 512
+    else:
+        tokenizer.model_max_length, left = limit, 40
+    assert longest_input(model, tokenizer, 512) == left
+
+
+@pytest.mark.parametrize(
+    ("architecture", "more"),
+    [
+        ("xlnet", {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32}),  # max_position_embeddings is -1
+        ("ibert", {**SIZE, "intermediate_size": 32, "max_position_embeddings": 40}),  # a table that is no nn.Embedding
+        ("canine", {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}),  # no table of tokens at all
+    ],
+)
+def test_architectures_whose_limits_and_tables_are_others(architecture: str, more: dict[str, Any]) -> None:
+    spec = ModelSpec("tiny", config={"model_type": architecture, **more}, vocab_size=300)
+    tokenizer = load_tokenizer(spec, lambda: TEXTS)
+    tokenizer.model_max_length = -1
+    with quiet_libraries():
+        model = load_model(spec, Classification(), label_names=("no", "yes"), tokenizer=tokenizer)
+    assert longest_input(model, tokenizer, 32) == 32
+    ids = torch.tensor([tokenizer(TEXTS[0])["input_ids"]])
+    model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.sum().backward()
+    assert any(weight.grad is not None for weight in model.parameters())
+
+
+def test_a_configuration_that_cannot_answer_is_one_line() -> None:
+    size = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+    spec = ModelSpec("tiny", config={"model_type": "t5", **size}, vocab_size=300)  # without decoder_start_token_id
+    tokenizer = load_tokenizer(spec, lambda: TEXTS)
+    with pytest.raises(ValueError, match=r"T5ForSequenceClassification \(t5\) cannot answer a text") as caught:
+        load_model(spec, Classification(), label_names=("no", "yes"), tokenizer=tokenizer)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_in_python_only_is_refused_in_one_line(tmp_path: Path) -> None:
+    model, _ = built("bert")
+    model.save_pretrained(tmp_path)
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="ByT5Tokenizer, is written in Python only; a fast one"):
+        load_tokenizer(ModelSpec("x", path=str(tmp_path)), lambda: TEXTS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import pytest
 
 import hprune.training.run as run_module
 from hprune.science.folds import fold_of
-from hprune.storage.runs import RunFolder, load_record, read_manifest
+from hprune.science.records import RunKey, Subset
+from hprune.storage.runs import RunFolder, finish_run, load_record, read_manifest, run_folder
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import runs_of
 from hprune.tasks.load import load_task
+from hprune.training.folds import finish_folds
 from hprune.training.run import fine_tune
 from tests.training.test_run import Stop, tables
 
@@ -81,6 +85,27 @@ def test_one_that_stops_continues_to_the_same_bytes(spec: Any, tmp_path: Path, m
     assert manifests[0]["metrics"] == manifests[1]["metrics"]
     assert manifests[0]["epochs"] == manifests[1]["epochs"]
     assert not list(continued.path.rglob("resume.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("seed", "fold", "told"),
+    [(2, 0, r"key\.seed \(2 there, 1 here\)"), (1, 1, r"fold \(fold=1 there, fold=0 here\)")],
+)
+def test_a_fold_of_another_run_is_refused(tmp_path: Path, seed: int, fold: int, told: str) -> None:
+    """Its samples would be counted as those of this one, which judges them by another model."""
+    key, everything = RunKey("own", "tiny", "full", 1), Subset("full", np.arange(4), "data")
+    folder = run_folder(tmp_path, key, {"lr": 0.1})
+    wrong = run_folder(tmp_path / "other", replace(key, seed=seed), {"lr": 0.1})
+    finish_run(replace(wrong, path=made(wrong.path / f"fold={fold}")), {})
+    shutil.copytree(wrong.path / f"fold={fold}", folder.path / "fold=0")
+    with pytest.raises(ValueError, match=rf"fold=0 holds a fold of another run, differing in {told}.*move it away"):
+        finish_folds(folder, [replace(folder, path=folder.path / "fold=0")], everything, {})
+    assert not folder.complete
+
+
+def made(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
 
 
 def test_a_study_scores_by_folds_and_trains_its_arms_whole(

@@ -88,6 +88,23 @@ def test_tokens_are_shared_by_settings_that_do_not_change_them(tmp_path: Path) -
     assert cached(replace(spec, task=replace(spec.task, kind=ExtractiveQA(stride=4))), tmp_path) == 2
 
 
+def test_a_text_that_is_very_long_is_named_once_before_it_is_tokenised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = run_of("roberta", "classification")
+    (column,) = spec.task.text
+    sizes = [len(text) for text in load_samples(spec, root=tmp_path).train[column].to_pylist()]
+    monkeypatch.setattr("hprune.training.units.LONG_TEXT", max(sizes))
+    for _ in range(2):  # the second finds the tokens of the first
+        cached(spec, tmp_path)
+    at, others = sizes.index(max(sizes)), sizes.count(max(sizes)) - 1
+    told = [record.getMessage() for record in caplog.records if "MB" in record.getMessage()]
+    beside = f", and {others} others are as long" if others else ""
+    what = f"{spec.task.name}: column {column!r} of sample {at} holds 0 MB{beside}"
+    why = "it is tokenised as a whole before it is cut, which takes minutes and many times its memory; is it one text?"
+    assert told == [f"{what}: {why}"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

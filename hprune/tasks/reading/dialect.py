@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,43 +24,43 @@ from hprune.tasks.reading.delimited import (
     line_at,
     read_delimited,
 )
+from hprune.tasks.reading.form import Form
 
 log = logging.getLogger(__name__)
 
 NAMES = {letter: name for name, letter in DELIMITERS.items()}
 
 
-def read_found(
-    path: Path, content: bytes, *, delimiter: str = "auto", quoting: str = "auto", columns: Sequence[str] = ()
-) -> pa.Table:
+def read_found(path: Path, content: bytes, form: Form) -> pa.Table:
     """Read a CSV or TSV as texts, in the dialect that is named or found.
 
     Args:
         path: its file, for its name.
         content: UTF-8 without a byte order mark.
-        delimiter: auto, or one of `DELIMITERS`.
-        quoting: auto, or one of `QUOTINGS`.
-        columns: those that the task names.
+        form: the dialect, and the columns that a header must hold.
 
     Raises:
         ValueError: if it is in no dialect or could be in several; the message names a line and the key that says which.
     """
-    letter = DELIMITERS.get(delimiter) or _delimiter(path, content, quoting, columns)
-    if quoting != "auto":
-        return _read_as_named(content, letter, quoting)
-    return _read_tabs(path, content) if letter == "\t" else _read_strictly(content, letter)
+    delimiter = DELIMITERS.get(form.delimiter) or _delimiter(path, content, form)
+    if form.quoting != "auto":
+        return _read_as_named(content, delimiter, form.quoting)
+    return _read_tabs(path, content) if delimiter == "\t" else _read_strictly(content, delimiter)
 
 
-def _delimiter(path: Path, content: bytes, quoting: str, columns: Sequence[str]) -> str:
+def _delimiter(path: Path, content: bytes, form: Form) -> str:
     if ".tsv" in path.suffixes[-2:]:
         return "\t"
-    held = {letter: _held(content, letter, quoting, columns) for letter in DELIMITERS.values()}
+    headers = {delimiter: _header(content, delimiter, form.quoting) for delimiter in DELIMITERS.values()}
+    held = {delimiter: len(set(form.among(names).needed) & set(names)) for delimiter, names in headers.items()}
     best = max(held.values())
+    if not best and form.needed and len(headers[","]) < 2:
+        _suggest(headers)
     if held[","] == best:
         return ","
-    found = [letter for letter, number in held.items() if number == best]
+    found = [delimiter for delimiter, number in held.items() if number == best]
     if len(found) > 1:
-        several = " and ".join(NAMES[letter] for letter in found)
+        several = " and ".join(NAMES[delimiter] for delimiter in found)
         raise ValueError(
             f"its header holds the columns of the task by several delimiters, {several}: "
             f"set task.delimiter={NAMES[found[0]]} (or another of {', '.join(DELIMITERS)})"
@@ -69,12 +69,22 @@ def _delimiter(path: Path, content: bytes, quoting: str, columns: Sequence[str])
     return found[0]
 
 
-def _held(content: bytes, delimiter: str, quoting: str, columns: Sequence[str]) -> int:
-    """How many of the columns the header holds, read by a delimiter."""
+def _header(content: bytes, delimiter: str, quoting: str) -> list[str]:
+    """The names of the columns by a delimiter; none if they cannot be read so."""
     try:
-        return len(set(columns) & set(header(content, delimiter, "double" if quoting == "auto" else quoting)))
+        return header(content, delimiter, "double" if quoting == "auto" else quoting)
     except DialectError:
-        return 0
+        return []
+
+
+def _suggest(headers: Mapping[str, list[str]]) -> None:
+    """Refuse a header that has several columns by another delimiter only, none of them one of the task's."""
+    delimiter, names = max(headers.items(), key=lambda one: len(one[1]))
+    if len(names) > 1:
+        raise ValueError(
+            f"by commas it has one column, and by task.delimiter={NAMES[delimiter]} it has {', '.join(names)}: "
+            "name those that the task needs (task.text, task.label)"
+        )
 
 
 def _read_as_named(content: bytes, delimiter: str, quoting: str) -> pa.Table:

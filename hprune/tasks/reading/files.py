@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from hprune.tasks.reading.arrow_files import (
 )
 from hprune.tasks.reading.delimited import DialectError
 from hprune.tasks.reading.dialect import read_found
+from hprune.tasks.reading.form import Form
 from hprune.tasks.reading.json_files import read_json
 
 DELIMITED = (".csv", ".tsv")
@@ -35,22 +35,6 @@ SUFFIXES = (
 RECORDS = ("dataset_dict.json", "dataset_info.json", "state.json")
 """What `save_to_disk` writes beside the data."""
 MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
-
-
-@dataclass(frozen=True)
-class Form:
-    """What the names and the letters of files do not say themselves."""
-
-    encoding: str = "utf8"
-    """Of CSV and TSV."""
-    delimiter: str = "auto"
-    quoting: str = "auto"
-    text: Sequence[str] = ()
-    """Columns of texts: in JSON, numbers in them are texts as they are written."""
-    needed: Sequence[str] = ()
-    """Columns that every file has, or none, and of one type each."""
-    label: str | None = None
-    """The column whose class names are kept, where the metadata of a file has them."""
 
 
 def read_files(paths: Sequence[Path], form: Form) -> pa.Table:
@@ -67,6 +51,7 @@ def read_files(paths: Sequence[Path], form: Form) -> pa.Table:
             have; the message names it.
     """
     tables = [_read_one(path, form) for path in paths]
+    form = form.among(tables[0].column_names)
     _check_same_columns(paths, tables, form.needed)
     names = _same_class_names(paths, tables, form.label)
     try:
@@ -189,9 +174,9 @@ def _parse(path: Path, suffix: str, form: Form) -> pa.Table:
         return read_arrow(path)
     content = _content(path)
     if suffix.startswith(JSON):
-        return read_json(content, form.text, form.needed)
+        return read_json(content, form)
     text = _as_utf8(content, form.encoding)
-    found = read_found(path, text, delimiter=form.delimiter, quoting=form.quoting, columns=form.needed)
+    found = read_found(path, text, form)
     return as_untyped(found)
 
 

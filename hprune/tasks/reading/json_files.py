@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+
+from hprune.tasks.reading.form import Form
 
 Row = dict[str, Any]
 SPACE = re.compile(r"\s*")
@@ -36,7 +38,7 @@ class Number(float):
         return Decimal(self.written) == Decimal(float.__repr__(self))
 
 
-def read_json(content: bytes, text: Sequence[str] = (), needed: Sequence[str] = ()) -> pa.Table:
+def read_json(content: bytes, form: Form) -> pa.Table:
     """Read one row an object, its keys the columns in the order in which they come first; a missing key is null.
 
     A column of several types, or of numbers that 64 bits do not hold, becomes texts: strings as they are, anything
@@ -44,8 +46,8 @@ def read_json(content: bytes, text: Sequence[str] = (), needed: Sequence[str] = 
 
     Args:
         content: UTF-8.
-        text: columns of texts: numbers in them become texts as they are written.
-        needed: columns that must have one type each.
+        form: the columns of texts, in which numbers become texts as they are written, and those that must have one
+            type each.
 
     Raises:
         ValueError: if the text is not JSON, not of objects, or one of the needed columns has several types.
@@ -55,6 +57,8 @@ def read_json(content: bytes, text: Sequence[str] = (), needed: Sequence[str] = 
     for row in rows:
         if row.keys() != names.keys():
             names |= dict.fromkeys(row)
+    form = form.among(list(names))
+    text, needed = set(form.text), set(form.needed)
     return pa.table({n: _column(n, [row.get(n) for row in rows], n in text, n in needed) for n in names})
 
 

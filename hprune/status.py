@@ -68,9 +68,9 @@ def _studies(root: Path, studies: list[str]) -> Table:
 
 
 def _manifests(root: Path, study: str) -> Iterator[dict[str, Any]]:
-    """What the complete runs of a study say, but for damaged ones, which the table names."""
-    for run in references_of(root, study)[0]:
-        with suppress(ValueError):
+    """What the complete runs of a study say, but for damaged ones, which the tables name."""
+    for run in _everything(root, [study])[0].values():
+        with suppress(ValueError, OSError):
             if state_of(run.path) == "done":
                 yield read_results(run.path)
 

@@ -22,6 +22,8 @@ from hprune.verifying.tables import problems_of_choices, problems_of_tables
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10
+KINDS = {"studies": "study", "complete runs": "complete run", "other runs": "other run", "score tables": "score table",
+         "token tables": "token table"}  # fmt: skip
 
 T = TypeVar("T")
 
@@ -35,12 +37,12 @@ class Verified:
 
     def __str__(self) -> str:
         """`2 studies, 9 complete runs (3 made before digests), ...`."""
-        counts = self.counts
-        before = counts["before digests"]
-        digests = f" ({before} made before run.json had a digest)" if before else ""
-        parts = [f"{counts['studies']} studies", f"{counts['complete runs']} complete runs{digests}"]
+        before = self.counts["before digests"]
+        digests = f" ({before:,} made before run.json had a digest)" if before else ""
         return ", ".join(
-            [*parts, *(f"{counts[name]} {name}" for name in ("other runs", "score tables", "token tables"))]
+            f"{number:,} {one if number == 1 else several}{digests if several == 'complete runs' else ''}"
+            for several, one in KINDS.items()
+            for number in [self.counts[several]]
         )
 
 

@@ -107,10 +107,10 @@ def test_each_study_has_the_places_that_it_was_given(tmp_path: Path) -> None:
     finish(run, {**config("old.csv", "m1"), "data": {"max_length": 8}})
     add_run(tmp_path, "new", run, "scoring", (1,), config=config("new.csv", "m2"))
     for study, place, model in (("old", "old.csv", "m1"), ("new", "new.csv", "m2")):
-        found = config_of_study(tmp_path, study)
+        found = config_of_study(tmp_path, study, parts=())
         assert (found.task.train_file, found.model.path, found.data.max_length) == (place, model, 8)
     plan_file(study_folder(tmp_path, "new")).unlink()  # as by an older version
-    assert config_of_study(tmp_path, "new").task.train_file == "old.csv"
+    assert config_of_study(tmp_path, "new", parts=()).task.train_file == "old.csv"
 
 
 def test_an_arm_of_other_data_leaves_the_places_of_the_study(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_an_arm_of_other_data_leaves_the_places_of_the_study(tmp_path: Path) -> 
     assert stored(tmp_path)["config"]["task"]["train_file"] == "own.csv"
     assert planned_seeds(tmp_path, "s") == [1, 2]
     finish(arm, config("other.csv"))
-    assert config_of_study(tmp_path, "s").task.train_file == "other.csv", "nothing else is complete"
+    assert config_of_study(tmp_path, "s", parts=()).task.train_file == "other.csv", "nothing else is complete"
     finish(run, config("elsewhere.csv"))
-    assert config_of_study(tmp_path, "s").task.train_file == "own.csv"
+    assert config_of_study(tmp_path, "s", parts=()).task.train_file == "own.csv"
     assert run_of_study(tmp_path, "s")[0] == run.path
 
 
@@ -135,7 +135,7 @@ def test_a_plan_names_no_code_that_is_not_trusted(tmp_path: Path) -> None:
     add_run(tmp_path, "s", run, "scoring", (1,), config=evil)
     finish(run, config("a.csv"))
     with pytest.raises(ValueError, match=r"plan\.json: its config names 'os\.system'.*trust_code=true"):
-        config_of_study(tmp_path, "s")
+        config_of_study(tmp_path, "s", parts=())
     assert config_of_study(tmp_path, "s", trust_code=True).task.kind
 
 

@@ -11,6 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from hprune.storage.override import quoted
+
 WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
     *("--experimental-rerun", "--info", "-i"),
@@ -36,20 +38,6 @@ def overrides_of(arguments: Sequence[str]) -> list[Override]:
 def value_of(overrides: Sequence[Override], key: str) -> Any:
     """What a key is set to; None if it is not."""
     return next((override.value() for override in overrides if override.key_or_group == key), None)
-
-
-def quoted(text: str) -> str:
-    r"""A text as an override takes it, letter by letter, whatever signs it has.
-
-    Example:
-        >>> print(f"task.label={quoted('is it spam; 1=yes')}")
-        task.label="is it spam; 1=yes"
-        >>> print(quoted('the "best" ${x}'))
-        "the \"best\" \${x}"
-    """
-    for sign in (r"\$\{", '"'):  # of OmegaConf, of Hydra: each takes backslashes before it for its own
-        text = re.sub(rf"(\\*)({sign})", lambda found: f"{found[1] * 2}\\{found[2]}", text)
-    return '"' + re.sub(r"\\+$", lambda slashes: slashes[0] * 2, text) + '"'
 
 
 def _candidates(arguments: Sequence[str]) -> Iterator[str]:

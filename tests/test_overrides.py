@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hprune.command import CONF, plain, run_spec
-from hprune.overrides import overrides_of, quoted, value_of
+from hprune.overrides import overrides_of, value_of
+from hprune.storage.override import quoted
 
 SIGNS = "ab 1=;:,.[](){}$\"'\\/@#%&!?*+-|~^<>`äßé\u4e2d\U0001f600\t"
 NAMES = st.text(st.one_of(st.sampled_from(SIGNS), st.characters(codec="utf-8", exclude_categories=["C"])), min_size=1)

@@ -41,7 +41,7 @@ def _hydra(value: object) -> str:
         return str(value)
     assert isinstance(value, (str, Path)), f"{value!r} is no value of a config"
     text = str(value)
-    return text if _is_plain(text) else _quoted(text)
+    return text if _is_plain(text) else quoted(text)
 
 
 def _is_plain(text: str) -> bool:
@@ -54,7 +54,7 @@ def _is_plain(text: str) -> bool:
     return False
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """In quotes that may stand in the text, too; `${`, which would look something up, stands for itself."""
     text = re.sub(r"(\\*)\$\{", lambda found: rf"{2 * found[1]}\${{", text)
     quote = "'" if '"' in text and "'" not in text else '"'  # the shell's are single

@@ -3,7 +3,7 @@
 # make test-slow   minutes of training on real data, where it is at hand
 # make test-cluster   sweeps as jobs of SLURM, which is installed and started on 127.0.0.1 for it (root on Debian or Ubuntu)
 # make test-ray   sweeps by Ray, in an environment of its own
-# make bench   the long benches: a study killed 50 times, 10,000 cases of hostile input (half an hour or more)
+# make bench   the long benches: kills, exchanged files, 10,000 tables out and back, 10,000 cases of hostile input (hours)
 # make check   formatter, linter, types, tests: what CI runs
 # make clean   remove the environment and caches; results in multirun/ stay
 
@@ -37,7 +37,9 @@ test-ray: $(RAY)/.ready
 
 bench: $(DEV)
 	$(BIN)/python benchmarks/kills.py --kills 50
+	$(BIN)/python benchmarks/kills_everywhere.py
 	$(BIN)/python benchmarks/swaps.py
+	$(BIN)/python benchmarks/round_trip.py --cases 10000
 	$(BIN)/python benchmarks/fuzz.py --cases 10000
 
 lint: $(DEV)

@@ -113,7 +113,7 @@ def start_run(folder: RunFolder) -> None:
 
 def _differing_identity(folder: RunFolder, path: Path) -> list[str]:
     """What differs between a run and the identity.json of a folder, with both values."""
-    there = read_identity(path)
+    there = read_identity(path, bound=False)  # what differs is told better here
     key = differing_keys(there["key"], asdict(folder.key))
     return key + differing_keys(there["settings"], dict(folder.settings))
 

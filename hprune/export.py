@@ -63,6 +63,8 @@ def main(cfg: DictConfig) -> None:
     )
     tell_escaped(out, changed)
     log.info("%s", describe(subset, ids.size, data.label_names))
+    if place:
+        log.info("its columns are those of the files that were named now; only texts and labels were compared")
     log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
 
 

@@ -23,6 +23,10 @@ PATHS = {
     "model": ("path",),
 }
 """Keys that name a file or a folder, or several; what is not there, or not below the root, may be the hub's."""
+_WAY_OUT = {
+    "task": "If you have the data, give your copy with task.train_file=FILE or task.data_dir=FOLDER; ",
+    "model": "",
+}
 HUB = ("hub_id", "hub_config", "hub_revision")
 
 
@@ -60,7 +64,8 @@ def check_sources(
             shown = ", ".join(f"{part}.{key}={str(value)[:80]!r}" for key, value in named.items())
             raise ValueError(
                 f"{file}: its config names {shown}, outside of {root}, which no command of yours has named for results "
-                "there; if you trust where the study comes from, set trust_code=true, once"
+                f"there. {_WAY_OUT[part]}if you trust where the study comes from, and what it names is the right one "
+                "on this machine, set trust_code=true, once"
             )
 
 
@@ -99,5 +104,6 @@ def _links(folder: Path) -> Iterator[Path]:
 def _note(root: Path, part: str, key: str, named: Mapping[str, Any]) -> Path:
     """Where it is noted that a user named this under a root; a hub id, its config and its revision as one."""
     value = [named.get(one) for one in HUB] if key in HUB else named[key]
-    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+    given = os.environ.get("XDG_STATE_HOME", "")
+    state = Path(given if os.path.isabs(given) else "~/.local/state").expanduser()  # a relative one is to be ignored
     return state / "hprune" / "sources" / f"{sha256_of_json([os.path.realpath(root), part, key, value])}.json"

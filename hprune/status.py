@@ -19,7 +19,7 @@ from hprune.reporting.wording import versions_told
 from hprune.root import root_of
 from hprune.storage.manifests import read_failure, read_results, version_differences
 from hprune.storage.runs import state_of
-from hprune.storage.studies import StudyRun, planned_seeds, references_of, studies_in
+from hprune.storage.studies import StudyRun, existing_study, planned_seeds, references_of, studies_in
 
 LONGEST_MESSAGE = 300
 
@@ -28,6 +28,8 @@ LONGEST_MESSAGE = 300
 def main(cfg: DictConfig) -> None:
     """Print a table of the studies and one of the runs; `study=NAME` for the runs of one study only."""
     root = root_of(cfg)
+    if cfg.study:
+        existing_study(root, cfg.study)
     studies = [cfg.study] if cfg.study else studies_in(root)
     console = PlainConsole(140)
     if not studies:

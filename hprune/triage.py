@@ -27,7 +27,7 @@ from hprune.science.triage import TABLE, Decisions, decide, of_decisions
 from hprune.storage import shapes
 from hprune.storage.exports import check_target, export_ready, provenance_path, write_export
 from hprune.storage.files import read_json, sha256_of_file
-from hprune.storage.override import override
+from hprune.storage.override import of_study, override
 from hprune.storage.places import local_path
 from hprune.storage.scores import load_scores, main_h, save_scores, score_path
 from hprune.storage.sheets import check_sheet, read_sheet
@@ -99,7 +99,7 @@ def _study(cfg: DictConfig) -> Study:
         if h is None:
             raise ValueError(
                 f"study {cfg.study!r} has no table of H yet; make it with: "
-                f"python -m hprune.score {override('study', cfg.study)}"
+                f"python -m hprune.score {of_study(cfg.study, root)}"
             )
     else:
         h = load_scores(score_path(root, cfg.study, cfg.scores))
@@ -126,7 +126,7 @@ def write_sheet(study: Study, out: Path, *, values: Any, folds: str | None, form
         "wrote %s of %s samples to %s; write keep, drop or relabel under decision (blank: keep) and, to relabel, the "
         "class under new_label, then: python -m hprune.triage %s %s out=corrected.parquet",
         f"{table.num_rows:,}", f"{study.data.train.num_rows:,}", out,
-        override("study", study.name), override("read", out),
+        of_study(study.name, study.root), override("read", out),
     )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def save_decisions(study: Study, decisions: Decisions, *, name: str, overwrite: 
     log.info(
         "%s of the %s samples in the sheet; table %s (relabelled samples count as dropped there: their label in this "
         "data is wrong). An arm of it: python -m hprune.train +experiment=... %s subset=triaged%s",
-        _said(decisions.counts), f"{decisions.looked_at:,}", path, override("study", study.name),
+        _said(decisions.counts), f"{decisions.looked_at:,}", path, of_study(study.name, study.root),
         "" if name == TABLE else f" {override('subset.scores', name)}",
     )  # fmt: skip
     return path

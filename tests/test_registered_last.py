@@ -178,6 +178,9 @@ def test_a_damaged_reference_or_study_hides_no_other(root: Path, run_command: Co
     assert "damaged: " in rows["u"]
     assert "3 done" in rows["u"]
     assert "not a name" in out
+    code, _, err = run_command("status", "study=stuff", f"paths.root={root}")
+    assert code == 1
+    assert "no study 'stuff' under" in err
     for study in ("s", "v"):
         assert "3 done" in rows[study]
         assert "damaged" not in rows[study]

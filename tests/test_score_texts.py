@@ -70,6 +70,7 @@ def test_code_of_others_is_run_only_when_trusted(trained: Path, tmp_path: Path, 
     manifest = json.loads((run.path / "run.json").read_text())
     manifest["config"]["task"]["kind"]["_target_"] = "collections.OrderedDict"
     (run.path / "run.json").write_text(json.dumps(sealed(manifest)))
+    (tmp_path / "r/studies/s/plan.json").unlink()  # whose task would go before the run's
     options = ("score", "study=s", "score=tfidf_distance", f"paths.root={tmp_path / 'r'}")
     code, _, err = run_command(*options)
     assert (code, "which is no task or spec of hprune's" in err) == (1, True), err

@@ -91,6 +91,14 @@ def test_a_study_that_was_renamed_fits(root: Path) -> None:
     assert verify(root).problems == []
 
 
+def test_a_table_whose_runs_are_gone_is_named(root: Path) -> None:
+    """It cannot be compared with records that are not there, so it is not said to fit."""
+    run = next(run for run in runs_of(root, "s1") if run.purpose == "scoring")
+    shutil.rmtree(run.path)
+    said = [problem.message for problem in verify(root, "s1").problems]
+    assert any(f"those of seeds {run.key.seed} are not complete in this study" in message for message in said), said
+
+
 def test_a_run_that_is_at_work_is_no_leftover(root: Path) -> None:
     with locked(run_of(root, "other")):
         assert verify(root).problems == []

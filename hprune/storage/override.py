@@ -31,6 +31,17 @@ def override(key: str, value: object) -> str:
     return shlex.quote(f"{key}={_hydra(value)}")
 
 
+def of_study(study: str, root: Path) -> str:
+    """The arguments that name a study, and where results lie unless that is the default.
+
+    Example:
+        >>> of_study("s", Path("multirun")), of_study("s", Path("/my results"))
+        ('study=s', 'study=s \'paths.root="/my results"\'')
+    """
+    named = override("study", study)
+    return named if root == Path("multirun") else f"{named} {override('paths.root', root)}"
+
+
 def _hydra(value: object) -> str:
     """A value in Hydra's grammar."""
     if value is None or isinstance(value, bool):

@@ -7,6 +7,7 @@ One small file a run, written by the run itself: parallel jobs never write to th
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -87,9 +88,10 @@ def existing_study(root: Path, study: str) -> Path:
     folder = study_folder(root, study)
     if not (folder / "runs").is_dir():
         there = studies_in(root)
+        close = difflib.get_close_matches(study, there, n=1)
+        way_out = f"did you mean {close[0]}?" if close else "collect runs first: python -m hprune.train +experiment=..."
         raise ValueError(
-            f"no study {study!r} under {root}; there {'are ' + ', '.join(there) if there else 'is none yet'}; "
-            "collect runs first: python -m hprune.train +experiment=..."
+            f"no study {study!r} under {root}; there {'are ' + ', '.join(there) if there else 'is none yet'}; {way_out}"
         )
     return folder
 

@@ -118,11 +118,13 @@ def classes_of(spec: TaskSpec, train: Labels, default: Sequence[str] | None = No
     names = train.positions if given is None else given
     if names is not None:
         _check_order(spec, names, train.positions)
+        if spec.label_names is not None and train.positions is not None:
+            _check_renamed(spec, names, train.positions)
         return _classes(names, numbers=_numbers(spec, train, names))
     found = [label for label in train.distinct if label != "-1"]
+    if train.kind != "booleans" and _may_be_a_class(train.distinct):
+        _refuse_minus_one(spec, sorted(train.distinct, key=int))
     if train.kind == "numbers":
-        if train.distinct in (["-1", "1"], ["-1", "0", "1"]):
-            _refuse_minus_one(spec, train.distinct)
         found = [label for label in found if int(label) >= 0]
     names = tuple(train.written.get(label, label) for label in found)
     return _classes(names, numbers=names, booleans=found)
@@ -134,6 +136,21 @@ def _check_order(spec: TaskSpec, names: tuple[str, ...], own: Sequence[str] | No
         raise ValueError(
             f"task {spec.name!r}: task.label_names={list(names)} are the classes of the data in another order; "
             f"there 0, 1, .. are {list(own)}: give them in that order, or set task.label_names=null"
+        )
+
+
+def _check_renamed(spec: TaskSpec, names: tuple[str, ...], own: Sequence[str]) -> None:
+    """Refuse names for the numbers of a ClassLabel that are too many, too few, or could be these numbers themselves."""
+    if len(names) != len(own):
+        raise ValueError(
+            f"task {spec.name!r}: task.label_names={list(names)} are {len(names)} names, but the data has {len(own)} "
+            f"classes, {list(own)}: give one name for each, in that order, or set task.label_names=null"
+        )
+    numbers = [_number(name) for name in names]
+    if names != tuple(own) and None not in numbers and numbers != [str(place) for place in range(len(names))]:
+        raise ValueError(
+            f"task {spec.name!r}: task.label_names={list(names)} are numbers, and the data says that 0, 1, .. are "
+            f"{list(own)}: it cannot be told which number is which; set task.label_names=null, or give names in words"
         )
 
 
@@ -158,6 +175,13 @@ def _numbers(spec: TaskSpec, train: Labels, names: tuple[str, ...]) -> Sequence[
     if values[0] == "-1" and len(values) > 1 and (len(values) == len(places) or places[-1] not in values):
         _refuse_minus_one(spec, values)  # -1, 0, 2 for three names, or -1, 1
     return places
+
+
+def _may_be_a_class(values: Sequence[str]) -> bool:
+    """Whether -1 among numbers may be a class as well as no label: beside 1, or beside other negative ones."""
+    if "-1" not in values or not all(map(NUMBER.fullmatch, values)):
+        return False
+    return set(values) in ({"-1", "1"}, {"-1", "0", "1"}) or min(map(int, values)) < -1
 
 
 def _refuse_minus_one(spec: TaskSpec, values: Sequence[str]) -> None:

@@ -94,6 +94,8 @@ class TaskSpec:
             object.__setattr__(self, "label_names", _checked_names(self.label_names))
         for key in PATHS:
             object.__setattr__(self, key, _located(key, getattr(self, key)))
+        signs = {sign: name for name, sign in DELIMITERS.items()}
+        object.__setattr__(self, "delimiter", signs.get(self.delimiter, self.delimiter))
         _check_plain(self)
         _check_splits(self.splits)
         object.__setattr__(self, "where", _patterns(self.where))

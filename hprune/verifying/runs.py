@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,7 +28,8 @@ def problems_of_run(path: Path) -> list[Problem]:
     """What does not fit in the folder of a run, complete or not."""
     found: list[Problem] = []
     if not (path / "run.json").exists():
-        for name, read in {"identity.json": read_identity, "failure.json": read_failure}.items():
+        readers: dict[str, Callable[[Path], Any]] = {"identity.json": read_identity, "failure.json": read_failure}
+        for name, read in readers.items():
             if (path / name).exists():
                 with noting(found, path / name):
                     read(path)

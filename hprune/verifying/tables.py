@@ -55,7 +55,12 @@ def _check_made_of(path: Path, scores: Scores, root: Path, study: str, runs: lis
         return
     complete = {run.key.seed for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"}
     function = function_of(scores.conventions)
-    if function is None or not scores.seeds or not set(scores.seeds) <= complete:
+    if missing := sorted(set(scores.seeds) - complete):
+        raise ValueError(
+            f"{path} cannot be compared with its records: of the scoring runs behind it those of seeds "
+            f"{', '.join(map(str, missing))} are not complete in this study; put them back, or train them again"
+        )
+    if function is None or not scores.seeds:
         return
     records, at = records_behind(root, study, scores), 0
     for piece in records.pieces(_columns(records)):

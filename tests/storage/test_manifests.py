@@ -155,7 +155,7 @@ def made(root: Path, seed: int) -> RunFolder:
     """A complete run whose tables are its own."""
     folder = run_folder(root, replace(KEY, seed=seed), {"lr": 0.1})
     start_run(folder)
-    save_record(folder, record(seed=seed))
+    save_record(folder, replace(record(seed=seed), key=folder.key))
     write_table(folder.path / "predictions.validation.parquet", pa.table({"sample_id": [1, 2], "pred": [0, seed]}))
     finish_run(folder, {})
     return folder

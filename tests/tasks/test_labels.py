@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +288,22 @@ def test_a_corrected_label_is_found_by_the_place_of_its_column() -> None:
     raw = pa.table({"text": ["a", "b"], "what is it?": ["x", "y"]})
     made = with_labels(TaskSpec("own", Classification(), label="@2"), raw, {0: 1}, ("x", "y"))
     assert made["what is it?"].to_pylist() == ["y", "y"]
+
+
+@pytest.mark.parametrize("names", [("2", "1", "0"), ("a", "b"), ("a", "b", "c", "d")])
+def test_names_that_do_not_fit_a_classlabel_are_refused(names: tuple[str, ...]) -> None:
+    """Numbers as names of numbers could be values; names in another number belong to other classes."""
+    field = pa.field("label", pa.int64(), metadata={"names": json.dumps(["neg", "neu", "pos"])})
+    raw = pa.table([pa.array([0, 1, 2])], schema=pa.schema([field]))
+    spec = TaskSpec("own", Classification(), label_names=names)
+    with pytest.raises(ValueError, match=r"task\.label_names=.*set task\.label_names=null"):
+        class_labels(spec, {"train": raw})
+    assert class_labels(replace(spec, label_names=("a", "b", "c")), {"train": raw})[1] == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("values", [["-1", "1"], ["-1", "0", "1"], ["-2", "-1", "0", "1"]])
+@pytest.mark.parametrize("typed", [True, False])
+def test_minus_one_that_may_be_a_class_is_refused_in_texts_too(values: list[str], typed: bool) -> None:
+    raw = pa.table({"label": pa.array(values, pa.large_string())}) if typed else untyped(values)
+    with pytest.raises(ValueError, match="-1 may be a class or mean no label"):
+        class_labels(TaskSpec("own", Classification()), {"train": raw})

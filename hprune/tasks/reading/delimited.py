@@ -80,7 +80,7 @@ def line_at(content: bytes, position: int) -> int:
 def _by_arrow(content: bytes, delimiter: str, names: list[str], *, quoted: bool) -> pa.Table:
     return pa.csv.read_csv(
         pa.BufferReader(content),
-        read_options=pa.csv.ReadOptions(block_size=BLOCK),
+        read_options=pa.csv.ReadOptions(block_size=BLOCK, use_threads=False),
         parse_options=pa.csv.ParseOptions(
             delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
         ),

@@ -35,8 +35,10 @@ def of_study(study: str, root: Path) -> str:
     """The arguments that name a study, and where results lie unless that is the default.
 
     Example:
-        >>> of_study("s", Path("multirun")), of_study("s", Path("/my results"))
-        ('study=s', 'study=s \'paths.root="/my results"\'')
+        >>> print(of_study("s", Path("multirun")))
+        study=s
+        >>> print(of_study("s", Path("/my results")))
+        study=s 'paths.root="/my results"'
     """
     named = override("study", study)
     return named if root == Path("multirun") else f"{named} {override('paths.root', root)}"

@@ -267,8 +267,12 @@ def test_a_header_that_fits_two_delimiters_is_refused(tmp_path: Path) -> None:
     ("key", "known"), [("delimiter", "comma, semicolon, tab, pipe"), ("quoting", "double, backslash, none")]
 )
 def test_a_dialect_that_is_none_is_refused(key: str, known: str) -> None:
-    with pytest.raises(ValueError, match=rf"task\.{key} must be one of auto, {known}, got ';'"):
-        spec(**{key: ";"})
+    with pytest.raises(ValueError, match=rf"task\.{key} must be one of auto, {known}, got '::'"):
+        spec(**{key: "::"})
+
+
+def test_the_sign_itself_is_a_delimiter_too() -> None:
+    assert spec(delimiter=";").delimiter == "semicolon"
 
 
 def test_a_header_without_the_tasks_columns_shows_what_it_has(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def cached_tokens(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:
 
 
 class _OlderTableError(ValueError):
-    """A table without digests."""
+    """The stored token table has no digests, as those of 0.1.0."""
 
 
 def _read_or_made(folder: Path, make: Callable[[], TokenTable]) -> TokenTable:

@@ -68,7 +68,7 @@ def _encoded(name: str, column: pa.Array) -> list[str]:
 
 
 def _values(name: str, column: pa.Array) -> list[Any]:
-    """The cells as Python values."""
+    """The cells of a column as the Python values that JSON can write."""
     return _named(name, lambda: list(column.to_pylist(maps_as_pydicts="strict")))
 
 

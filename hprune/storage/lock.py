@@ -209,7 +209,7 @@ def _read(owner: Path) -> dict[str, Any]:
 
 
 def _named(who: dict[str, Any]) -> str:
-    """An owner in words."""
+    """The owner of a folder as a message names it: process, host and since when."""
     if not {"pid", "host", "since"} <= who.keys():
         return "another process, which has just begun"
     return f"process {who['pid']} on {who['host']} since {who['since']}"

@@ -45,7 +45,7 @@ def of_study(study: str, root: Path) -> str:
 
 
 def _hydra(value: object) -> str:
-    """A value in Hydra's grammar."""
+    """The value as Hydra's grammar writes it, lists included."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):

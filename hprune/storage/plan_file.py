@@ -55,7 +55,7 @@ class StudyPlan:
     """What a study plans by the latest command that trained one of its runs."""
 
     expected_seeds: tuple[int, ...]
-    """Those that score."""
+    """Seeds of the scoring runs that the study plans."""
     tickets: tuple[PlannedTicket, ...] = ()
     """Several; none: the one of all scoring runs."""
     config: Mapping[str, Any] = field(default_factory=dict)

@@ -59,7 +59,7 @@ class Classes:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """A text is a name."""
+        """The values that texts are compared with: the names of the classes."""
         return self.names
 
 

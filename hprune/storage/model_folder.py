@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,8 @@ class ModelFolder:
     """What a model for sentence embeddings was trained to take of its states: `mean`, `max` or `first`."""
     left_out: tuple[str, ...] = ()
     """Parts of a model for sentence embeddings that are not loaded."""
+    gguf: str | None = None
+    """The name of the one file of a GGUF model, which holds its configuration and its tokenizer as well."""
 
 
 def open_folder(path: str | Path) -> ModelFolder:
@@ -55,6 +59,8 @@ def open_folder(path: str | Path) -> ModelFolder:
         ValueError: in one line, what it is instead, and a way out.
     """
     folder = Path(path).expanduser()
+    if folder.is_file() and folder.suffix == ".gguf":
+        return _gguf(folder)
     if not folder.is_dir():
         raise ValueError(_no_folder(path))
     names = sorted(file.name for file in folder.iterdir())
@@ -64,6 +70,9 @@ def open_folder(path: str | Path) -> ModelFolder:
         return _adapter(folder, names)
     if "modules.json" in names and (found := _of_sentences(folder, names)) is not None:
         return found
+    packed = [name for name in names if name.endswith(".gguf")]
+    if packed and not any(_is_weights(name) for name in names):
+        return _only_gguf(folder, packed)
     _check_weights(folder, names)
     return ModelFolder(folder, folder)
 
@@ -75,7 +84,7 @@ def weights_digest(path: str | Path) -> str:
         ValueError: if the folder is no model.
     """
     opened = open_folder(path)
-    files = [*_content(opened.weights)]
+    files = [*_content(opened.weights)] if opened.gguf is None else [("gguf", opened.weights / opened.gguf)]
     if opened.tokenizer is not None and opened.tokenizer != opened.weights:
         files += _content(opened.tokenizer)
     return _digest(tuple((file, name, file.stat().st_size, file.stat().st_mtime_ns) for name, file in files))
@@ -165,8 +174,6 @@ def _check_weights(folder: Path, names: list[str]) -> None:
         )
     if "config.json" in names:
         return
-    if any(name.endswith(".gguf") for name in names):
-        raise ValueError(_gguf(folder))
     inside = [file.parent for file in sorted(folder.glob("*/config.json")) + sorted(folder.glob("*/*/config.json"))]
     there = ", ".join(names[:20]) or "nothing"
     raise ValueError(
@@ -185,8 +192,6 @@ def _is_weights(name: str) -> bool:
 
 def _no_folder(path: str | Path) -> str:
     file = Path(path).expanduser()
-    if file.suffix == ".gguf" and file.is_file():
-        return _gguf(file)
     if file.is_file():
         way = override("model.path", file.parent) if (file.parent / "config.json").is_file() else "its folder"
         return f"model.path={path} is a file; give {way}, with config.json, weights and tokenizer"
@@ -196,11 +201,38 @@ def _no_folder(path: str | Path) -> str:
     )
 
 
-def _gguf(path: Path) -> str:
-    return (
-        f"model.path={path} is a GGUF model, whose weights are rounded and packed for inference; give the folder or "
-        "the hub id of the checkpoint that it was made of, with config.json and .safetensors"
-    )
+def _only_gguf(folder: Path, names: list[str]) -> ModelFolder:
+    """A folder whose only weights are GGUF files."""
+    if len(names) > 1 and not all(_PART.search(name) for name in names):
+        those = ", ".join(override("model.path", folder / name) for name in names[:5])
+        raise ValueError(f"model.path={folder} holds {len(names)} GGUF models; name the one that is meant: {those}")
+    return _gguf(folder / names[0])
+
+
+_PART = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.gguf$")
+
+
+def _gguf(file: Path) -> ModelFolder:
+    """A GGUF model, which transformers unpacks.
+
+    Raises:
+        ValueError: if it is a part of one, or the package that reads it is not installed.
+    """
+    if (part := _PART.search(file.name)) and int(part[1]) > 1:
+        raise ValueError(
+            f"model.path={file} is one of the {int(part[1])} parts of a GGUF model, and transformers reads whole ones "
+            "only: join them (llama-gguf-split --merge FIRST_PART WHOLE.gguf)"
+        )
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+    if magic != b"GGUF":
+        raise ValueError(f"model.path={file} is called GGUF, but does not begin as such a file does; fetch it again")
+    if importlib.util.find_spec("gguf") is None:
+        raise ValueError(
+            f"model.path={file} is a GGUF model, which the package gguf reads: "
+            "pip install -c constraints.txt -e '.[gguf]'"
+        )
+    return ModelFolder(file.parent, file.parent, gguf=file.name)
 
 
 def _read(file: Path, *, lenient: bool = False) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _OF_A_TRAINING = re.compile(r"(checkpoint|epoch|step|seed|fold|run|v)?[-_=]?\d+"
 
 
 def name_of_weights(path: str) -> str:
-    """The name of a model by the last part of its hub id or folder that says something.
+    """The name of a model by the last part of its hub id, folder or GGUF file that says something.
 
     Args:
         path: hub id or folder, which need not exist.
@@ -37,7 +37,7 @@ def name_of_weights(path: str) -> str:
     """
     parts = (Path(path).absolute() if os.path.exists(path) else Path(path)).parts
     said: list[str] = []
-    for part in reversed(parts):
+    for part in (part.removesuffix(".gguf") for part in reversed(parts)):
         if _SAYS_NOTHING.fullmatch(part):
             continue
         said.insert(0, part.rpartition("--")[2] if part.startswith("models--") else part)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -122,6 +125,7 @@ def load_body(spec: ModelSpec) -> PreTrainedModel:
     missing = sorted(key for key in loading["missing_keys"] if not f".{key}".startswith(".pooler."))
     if missing:
         raise ValueError(f"the checkpoint of model {spec.name!r} lacks weights of its body ({missing[0]}, ...)")
+    model = _unpacked(spec, model)
     _add_adapter(spec, model)
     model.config.use_cache = False
     return model
@@ -255,8 +259,26 @@ def _pretrained(spec: ModelSpec, loader: Any, head: Mapping[str, Any]) -> PreTra
             f"the checkpoint of model {spec.name!r} lacks {len(missing)} weights of its body, or has them "
             f"in another size ({missing[0]}, ...): they would be random; take a complete checkpoint"
         )
+    model = _unpacked(spec, model)
     _add_adapter(spec, model)
     return model
+
+
+def _unpacked(spec: ModelSpec, model: PreTrainedModel) -> PreTrainedModel:
+    """A model that was read from a GGUF file, without the mark by which transformers refuses to train or save it.
+
+    Its weights are already floats.
+    """
+    if packed_file(spec) is None:
+        return model
+    log.info("%s: the weights of a GGUF file are rounded; training goes on from them in float32", spec.name)
+    config = copy.deepcopy(model.config)
+    del config.quantization_config
+    with torch.random.fork_rng(devices=[]):
+        plain = type(model)(config)
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
+    return plain
 
 
 def _tell_of_sentences(spec: ModelSpec) -> None:
@@ -322,6 +344,14 @@ def place_of(spec: ModelSpec, *, tokenizer: bool = False) -> Path | str:
     return opened.weights if base is None else place_of(replace(spec, path=base), tokenizer=tokenizer)
 
 
+def packed_file(spec: ModelSpec) -> str | None:
+    """The name of the GGUF file that a model, or the base of an adapter, is; None if it is none."""
+    if not is_local(str(spec.path)):
+        return None
+    base = _base_of(str(spec.path))
+    return open_folder(str(spec.path)).gguf if base is None else packed_file(replace(spec, path=base))
+
+
 def _base_of(path: str) -> str | None:
     """The folder or hub id that the LoRA adapter in a folder is added to; None if the folder is a whole model.
 
@@ -345,11 +375,16 @@ def from_hub_or_folder(spec: ModelSpec, load: Any, *, tokenizer: bool = False, *
         OSError: if the hub cannot be reached and there is no local copy.
     """
     path, place = str(spec.path), place_of(spec, tokenizer=tokenizer)
+    if (packed := packed_file(spec)) is not None:
+        options["gguf_file"] = packed
+    # transformers shows a bar of its own for unpacking, whatever it is told
+    screen: AbstractContextManager = nullcontext() if packed is None else redirect_stderr(io.StringIO())
     base_of_adapter = isinstance(place, str) and place != path  # which the adapter names, and is not looked up
     if base_of_adapter:
         options["local_files_only"] = True
     try:
-        return load(str(place), trust_remote_code=False, **options)
+        with screen:
+            return load(str(place), trust_remote_code=False, **options)
     except Exception as error:  # of libraries, over files that may be anything: their kinds are many
         reason = _reason(error)
         if "Unrecognized configuration class" in str(error):

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hprune.storage.model_folder import TOKENIZER_FILES
-from hprune.training.build import from_hub_or_folder, place_of
+from hprune.training.build import from_hub_or_folder, packed_file, place_of
 from hprune.training.spec import ModelSpec
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # in the order of RoBERTa and OPT: pad is 1
@@ -27,7 +27,8 @@ def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTr
     if spec.path is None:
         tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts())
     else:
-        _require_tokenizer_files(place_of(spec, tokenizer=True))
+        if packed_file(spec) is None:
+            _require_tokenizer_files(place_of(spec, tokenizer=True))
         tokenizer = from_hub_or_folder(spec, AutoTokenizer.from_pretrained, tokenizer=True)
         if not tokenizer.is_fast:  # whose content is not known, so that cached tokens could be another's
             raise ValueError(

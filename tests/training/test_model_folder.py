@@ -203,10 +203,6 @@ def test_what_a_folder_is_instead(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert f"model.path={tmp_path}/empty is empty" in refused(tmp_path / "empty")
     assert f"is a file; give model.path={folder}, with config.json" in refused(folder / "model.safetensors")
-    (tmp_path / "a.gguf").write_bytes(b"GGUF")
-    assert "is a GGUF model" in refused(tmp_path / "a.gguf")
-    assert "is a GGUF model" in refused(tmp_path)
-    (tmp_path / "a.gguf").unlink()
     assert f"models lie below it: model.path={folder}" in refused(tmp_path)
 
 

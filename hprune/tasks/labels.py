@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -56,6 +56,10 @@ class Classes:
     names: tuple[str, ...]
     numbers: tuple[str, ...]
     booleans: tuple[str, ...]
+    named: tuple[str, ...] | None = None
+    """The names, where they are numbers and the data's own numbers are their places: of a ClassLabel 1, 2, 3."""
+    said: bool = False
+    """Whether `task.label_names` gives the names."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -120,7 +124,11 @@ def classes_of(spec: TaskSpec, train: Labels, default: Sequence[str] | None = No
         _check_order(spec, names, train.positions)
         if spec.label_names is not None and train.positions is not None:
             _check_renamed(spec, names, train.positions)
-        return _classes(names, numbers=_numbers(spec, train, names))
+        classes = _classes(names, numbers=_numbers(spec, train, names))
+        named = tuple(filter(None, map(_number, names)))
+        if train.positions is None or named == classes.numbers or len(named) < len(names):
+            return classes
+        return replace(classes, named=named, said=spec.label_names is not None)
     found = [label for label in train.distinct if label != "-1"]
     if train.kind != "booleans" and _may_be_a_class(train.distinct):
         _refuse_minus_one(spec, sorted(train.distinct, key=int))
@@ -246,7 +254,8 @@ def in_words(spec: TaskSpec, train: pa.Table, source: TaskSpec, raw: pa.Table) -
     at = raw.column_names.index(source.label)
     if labels.kind != "numbers" or labels.positions or labels.distinct == ["-1"]:
         return raw
-    return raw.set_column(at, source.label, _called(labels.values, classes.names, classes.numbers))
+    numbers = meant_numbers(spec, source.name, labels, classes)
+    return raw.set_column(at, source.label, _called(labels.values, classes.names, numbers))
 
 
 def _classes(names: Iterable[str], *, numbers: Iterable[str], booleans: Iterable[str] | None = None) -> Classes:
@@ -259,14 +268,11 @@ def _classes(names: Iterable[str], *, numbers: Iterable[str], booleans: Iterable
 def _class_numbers(spec: TaskSpec, split: str, labels: Labels, classes: Classes) -> NDArray[np.int64]:
     """(rows,) class numbers in 0..K-1, -1 where there is no label."""
     kind, names, values = labels.kind, classes.names, labels.values
-    if labels.positions is not None and kind == "numbers" and set(labels.positions) == set(names):
-        kind, values = (
-            "texts",
-            _called(values, labels.positions, list(map(str, range(len(names))))),
-        )  # by the split's own order
+    if labels.positions is not None and kind == "numbers" and _same_classes(spec, split, labels.positions, classes):
+        kind, values = "texts", _called(values, labels.positions, _places(labels.positions))  # by the split's own order
     elif kind == "texts" and not set(labels.distinct) & set(names) and all(map(NUMBER.fullmatch, labels.distinct)):
         kind = "numbers"
-    known = getattr(classes, kind)
+    known = meant_numbers(spec, split, labels, classes) if kind == "numbers" else getattr(classes, kind)
     found = pc.index_in(values, pa.array(known, pa.large_string()))
     unknown = set(pc.unique(values.filter(pc.is_null(found))).to_pylist()) - {None, "-1"}
     if unknown:
@@ -277,6 +283,51 @@ def _class_numbers(spec: TaskSpec, split: str, labels: Labels, classes: Classes)
             f"train split: if it means no label here, leave the split out with task.splits.{split}=null"
         )
     return pc.fill_null(found, -1).to_numpy().astype(np.int64)
+
+
+def _same_classes(spec: TaskSpec, split: str, own: Sequence[str], classes: Classes) -> bool:
+    """Whether a split whose data names its classes has those of the train split; else its numbers are as there.
+
+    Raises:
+        ValueError: if the train split's classes are numbers other than their places, and this split's are other ones.
+    """
+    names = set(classes.names)
+    if names <= set(own) or names >= set(own):
+        return True
+    values = classes.named or classes.numbers
+    if values == classes.names != tuple(_places(classes.names)):
+        raise ValueError(
+            f"task {spec.name!r}: the classes of the {split} split are {list(own)[:10]} by its own data, and those of "
+            f"the train split {list(classes.names[:10])}: it cannot be told which is which; give both the same names"
+        )
+    return False
+
+
+def _places(names: Sequence[str]) -> list[str]:
+    return [str(place) for place in range(len(names))]
+
+
+def meant_numbers(spec: TaskSpec, split: str, labels: Labels, classes: Classes) -> tuple[str, ...]:
+    """The number that stands for each class in a split of numbers: what it is by the train split, or its name.
+
+    Raises:
+        ValueError: if it could be either, and it makes a difference.
+    """
+    if classes.named is None or labels.positions is not None:
+        return classes.numbers
+    seen = set(labels.distinct) if "-1" in classes.named else set(labels.distinct) - {"-1"}
+    if not seen <= set(classes.named):
+        return classes.numbers
+    alike = all(classes.named.index(one) == classes.numbers.index(one) for one in seen & set(classes.numbers))
+    if seen <= set(classes.numbers) and not alike and not classes.said:
+        names = ",".join(classes.names)
+        raise ValueError(
+            f"task {spec.name!r}: the {split} split has the numbers {', '.join(labels.distinct[:10])}, which may be "
+            f"names of classes or their places: the data of the train split calls 0, 1, .. {names.replace(',', ', ')}; "
+            f"task.label_names=[{names}] says that they are names; if they are places, name the classes in words, as "
+            f"in task.label_names=[{','.join(f'class_{name}' for name in classes.names)}]"
+        )
+    return classes.named
 
 
 def _told(kind: Kind, unknown: Iterable[str], classes: Classes) -> str:

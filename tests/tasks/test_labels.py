@@ -145,10 +145,34 @@ def test_what_could_mean_two_things_is_refused(case: str) -> None:
         (hub([0, 1], ["a", "b"]), None, ["b", "a"], [1, 0]),
         (["b", "a"], None, hub([0, 1, -1], ["b", "a"]), [1, 0, -1]),
         (["0", "1"], None, hub([0, 1], ["a", "b"]), [0, 1]),
+        (hub([0, 1, 2], ["1", "2", "3"]), None, ["3", "1"], [2, 0]),
+        (hub([0, 1, 2], ["1", "2", "3"]), None, ["0", "2"], [0, 2]),
+        (hub([0, 1, 2], ["1", "2", "3"]), None, pa.array([3, -1]), [2, -1]),
+        (hub([0, 1, 2], ["1", "2", "3"]), ["1", "2", "3"], ["1", "2"], [0, 1]),
+        (hub([0, 1, 2], ["1", "2", "3"]), ["x", "y", "z"], ["1", "2"], [1, 2]),
+        (hub([0, 1, 2], ["-1", "0", "1"]), None, ["-1", "0", "1"], [0, 1, 2]),
+        (hub([0, 1, 2], ["0", "1", "5"]), None, ["0", "1"], [0, 1]),
+        (hub([0, 1, 2], ["1", "2", "3"]), None, hub([0, 1], ["3", "1"]), [2, 0]),
+        (["1", "2", "3"], None, hub([0, 1], ["3", "1"]), [2, 0]),
+        (["1", "2", "3"], None, hub([0, 2], ["3", "1", "2"]), [2, 1]),
     ],
 )
 def test_other_splits_are_read_by_the_classes_of_train(train: Any, names: Any, other: Any, expected: list[int]) -> None:
     assert read(train, names, validation=other)[0]["validation"] == expected
+
+
+@pytest.mark.parametrize(
+    ("train", "other", "message"),
+    [
+        (hub([0, 1, 2], ["1", "2", "3"]), ["1", "2"], r"has the numbers 1, 2, which may be names of classes or their "
+            r"places: the data of the train split calls 0, 1, \.\. 1, 2, 3; task\.label_names=\[1,2,3\] says"),
+        (hub([0, 1, 2], ["-1", "0", "1"]), pa.array([0, 1]), r"task\.label_names=\[class_-1,class_0,class_1\]"),
+        (["1", "2"], hub([0, 1], ["a", "b"]), r"are \['a', 'b'\] by its own data, and those of the train split"),
+    ],
+)  # fmt: skip
+def test_numbers_that_may_be_names_or_places_are_refused(train: Any, other: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(train, validation=other)
 
 
 def test_a_split_of_minus_one_alone_is_no_class() -> None:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from hprune.tasks.load import load_task
 from hprune.tasks.multiple_choice import MultipleChoice
 from hprune.tasks.reading.arrow_files import END
 from hprune.tasks.reading.delimited import DialectError, read_delimited
+from hprune.tasks.reading.dialect import read_found
+from hprune.tasks.reading.form import Form
 from hprune.tasks.source import read_file, read_splits
 from hprune.tasks.spec import TaskSpec
 from tests.conftest import SHARED
@@ -106,6 +109,33 @@ def test_backslashes_before_quotes_are_refused_by_line_and_read_when_named(tmp_p
     assert read(tmp_path / "a.csv", BACKSLASHES, quoting="backslash") == rows
 
 
+BARE = 'text,label\nplain,0\nshe said \\"no\\" and left,1\n'
+
+
+def test_an_escaped_quote_without_quotes_around_is_refused_by_line_and_read_when_named(tmp_path: Path) -> None:
+    message = refused(tmp_path / "a.csv", BARE)
+    assert 'line 3 has \\" in a field without quotes around it: set task.quoting=backslash if it means' in message
+    assert read(tmp_path / "a.csv", BARE, quoting="backslash")[1] == ('she said "no" and left', "1")
+    assert read(tmp_path / "a.csv", BARE, quoting="double")[1] == ('she said \\"no\\" and left', "1")
+    assert read(tmp_path / "a.csv", 'text,label\nC:\\new\\,1\n5" and \\n,0\n') == [
+        ("C:\\new\\", "1"),
+        ('5" and \\n', "0"),
+    ]
+
+
+def test_an_escaped_delimiter_is_refused_with_the_dialect_that_reads_it(tmp_path: Path) -> None:
+    message = refused(tmp_path / "a.csv", "text,label\nyes\\, no,1\n")
+    assert "got 3 in line 2" in message
+    assert "task.quoting=backslash reads it" in message
+    assert read(tmp_path / "a.csv", "text,label\nyes\\, no,1\n", quoting="backslash") == [("yes, no", "1")]
+
+
+def test_with_backslashes_a_quote_ends_a_field_or_is_refused(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", 'text,label\n"a ""b"" \\"c\\"",1\n', quoting="backslash") == [('a "b" "c"', "1")]
+    assert "in line 2 a quote within" in refused(tmp_path / "a.csv", 'text,label\n"a"b,1\n', quoting="backslash")
+    assert "in line 2 does not end" in refused(tmp_path / "a.csv", 'text,label\n"a\\",1\n', quoting="backslash")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -171,6 +201,25 @@ def test_what_a_program_wrote_comes_back(rows: list[tuple[str, str]], quoting: A
     writer.writerows([("text", "label"), *rows])
     found = read_delimited(lines.getvalue().encode(), delimiter, "backslash")
     assert [tuple(row.values()) for row in found.to_pylist()] == rows
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.text(st.sampled_from('a", \\'), max_size=5), st.sampled_from("01")), min_size=1, max_size=4)
+)
+def test_what_backslashes_escape_is_read_as_meant_or_refused(rows: list[tuple[str, str]]) -> None:
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, doublequote=False, escapechar="\\")
+    writer.writerows([("text", "label"), *rows])
+    content = lines.getvalue().encode()
+    found = None
+    with suppress(DialectError):
+        found = read_found(Path("a.csv"), content, Form(needed=("text", "label")))
+    if found is None:
+        with pytest.raises(DialectError, match="task.quoting=backslash"):
+            read_found(Path("a.csv"), content, Form(needed=("text", "label")))
+    elif '"' in "".join(text for text, _ in rows):
+        assert [tuple(row.values()) for row in found.to_pylist()] == rows
 
 
 # --- dialects of TSV

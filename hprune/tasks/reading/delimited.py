@@ -26,7 +26,7 @@ BLOCK = 1 << 26
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "double": {},
-    "backslash": {"doublequote": False, "escapechar": "\\"},
+    "backslash": {"escapechar": "\\"},
     "none": {"quoting": csv.QUOTE_NONE, "quotechar": None},
 }
 
@@ -47,8 +47,8 @@ def read_delimited(content: bytes, delimiter: str, quoting: str) -> pa.Table:
         DialectError: if a quote is where none can be, or a row has another number of cells than the header.
         ValueError: if there is no header, or a text is not UTF-8.
     """
-    if quoting == "double":
-        _check_quotes(content, delimiter)
+    if quoting != "none":  # what a backslash escapes is no quote
+        _check_quotes(content if quoting == "double" else _escaped(delimiter).sub(b"xx", content), delimiter)
     names = header(content, delimiter, quoting)
     if not names:
         raise ValueError("it has no line with the names of the columns")
@@ -131,10 +131,13 @@ def _escapes(content: bytes, delimiter: str) -> bytes:
     It is one before ", \, the delimiter and a line end only.
     """
     return re.sub(
-        rb'\\(["\\\r\n' + re.escape(delimiter.encode()) + rb"])|\\",
-        lambda found: found[0] if found[1] is not None else rb"\\",
-        content,
+        _escaped(delimiter).pattern + rb"|\\", lambda found: found[0] if found[1] is not None else rb"\\", content
     )
+
+
+def _escaped(delimiter: str) -> re.Pattern[bytes]:
+    """A backslash and what it escapes; another one is a letter."""
+    return re.compile(rb'\\(["\\\r\n' + re.escape(delimiter.encode()) + rb"])")
 
 
 def first_quoted(content: bytes, delimiter: str) -> int | None:
@@ -164,15 +167,43 @@ def _check_quotes(content: bytes, delimiter: str) -> None:
     at, opens = _quotes(data, delimiter)
     if not opens.any():
         return
-    doubled = np.append(np.diff(at) == 1, False)  # another quote follows
-    closes = _ends_field(delimiter)[data[np.minimum(at + 1, data.size - 1)]] | (at + 1 == data.size)
+    ends = _ends(data, at, delimiter)
+    doubled, closes = (np.frombuffer(one, dtype=bool) for one in ends)
     after_quote = np.append(False, doubled[:-1])
     if at.size % 2 == 0 and (opens | after_quote)[::2].all() and (closes | doubled)[1::2].all():
         return  # quotes come in pairs, each of which begins and ends where a field does: none is a letter
-    _walk_fields(content, at, np.flatnonzero(opens).tolist(), doubled.tobytes(), closes.tobytes())
+    for _ in _walk_fields(content, at, np.flatnonzero(opens).tolist(), *ends):
+        pass
 
 
-def _walk_fields(content: bytes, at: NDArray[np.int64], opening: list[int], doubled: bytes, closes: bytes) -> None:
+def escaped_letter(content: bytes, delimiter: str) -> int | None:
+    r"""The position of the first \" in a field without quotes around it, where RFC 4180 knows no quotes.
+
+    Args:
+        content: that can be read by RFC 4180.
+        delimiter: one letter.
+    """
+    if b'\\"' not in content:
+        return None
+    data = np.frombuffer(content, dtype=np.uint8)
+    at, opens = _quotes(data, delimiter)
+    letters = np.ones(at.size, dtype=bool)
+    for first, last in _walk_fields(content, at, np.flatnonzero(opens).tolist(), *_ends(data, at, delimiter)):
+        letters[first : last + 1] = False
+    found = at[letters & (data[at - 1] == ord("\\"))]
+    return int(found[0]) - 1 if found.size else None
+
+
+def _ends(data: NDArray[np.uint8], at: NDArray[np.int64], delimiter: str) -> tuple[bytes, bytes]:
+    """Of each quote, as bytes of 0 and 1: whether another follows at once, and whether a field may end after it."""
+    doubled = np.append(np.diff(at) == 1, False)
+    closes = _ends_field(delimiter)[data[np.minimum(at + 1, data.size - 1)]] | (at + 1 == data.size)
+    return doubled.tobytes(), closes.tobytes()
+
+
+def _walk_fields(
+    content: bytes, at: NDArray[np.int64], opening: list[int], doubled: bytes, closes: bytes
+) -> Iterator[tuple[int, int]]:
     """From each quote that begins a field to the one that ends it; those that other fields hold are letters."""
     after = 0
     for first in opening:
@@ -189,4 +220,5 @@ def _walk_fields(content: bytes, at: NDArray[np.int64], opening: list[int], doub
             raise DialectError(
                 f"in line {line_at(content, where)} a quote within a field in quotes is not doubled ({near!r})"
             )
+        yield first, quote
         after = quote + 1

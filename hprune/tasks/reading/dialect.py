@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from hprune.tasks.reading.delimited import (
     DELIMITERS,
     QUOTINGS,
     DialectError,
+    escaped_letter,
     first_quoted,
     header,
     line_at,
@@ -99,21 +101,33 @@ def _read_as_named(content: bytes, delimiter: str, quoting: str) -> pa.Table:
 def _read_strictly(content: bytes, delimiter: str) -> pa.Table:
     """By RFC 4180. A file that breaks it is refused even where only one other dialect fits: a text may be cut."""
     try:
-        return read_delimited(content, delimiter, "double")
+        table = read_delimited(content, delimiter, "double")
     except DialectError as error:
         raise DialectError(f"{error}{_others(content, delimiter, 'double')}") from error
+    escaped = escaped_letter(content, delimiter)
+    if escaped is not None and _fits(content, delimiter, "backslash"):
+        raise DialectError(
+            f'line {line_at(content, escaped)} has \\" in a field without quotes around it: set '
+            "task.quoting=backslash if it means a quote (as pandas writes it by escapechar), or task.quoting=double if "
+            "these are two letters"
+        )
+    return table
 
 
 def _others(content: bytes, delimiter: str, quoting: str) -> str:
     """The dialects that the file can be read in, as a way out."""
-    means = {"double": 'a quote is written ""', "backslash": 'a quote is written \\"', "none": "quotes are letters"}
+    means = {
+        "double": 'a quote is written ""',
+        "backslash": f'a quote is written \\", and so is a {NAMES[delimiter]} with a backslash before it',
+        "none": "quotes are letters",
+    }
     fits = [other for other in QUOTINGS if other != quoting and _fits(content, delimiter, other)]
     return "".join(f"; task.quoting={other} reads it ({means[other]})" for other in fits)
 
 
 def _fits(content: bytes, delimiter: str, quoting: str) -> bool:
-    if quoting == "backslash" and b'\\"' not in content:
-        return False
+    if quoting == "backslash" and not re.search(rb'\\["\r\n' + re.escape(delimiter.encode()) + rb"]", content):
+        return False  # no backslash stands where one is more than a letter
     try:
         read_delimited(content, delimiter, quoting)
     except ValueError:

@@ -55,13 +55,19 @@ def main(cfg: DictConfig) -> None:
         data_hash=data.data_hash,
         seed=cfg.seed,
     )
-    table = _with_scores(_original_rows(read_splits(task)["train"], subset, data), subset, scores)
+    from hprune.tasks.read_again import classes_if_read  # torch, which a wrong key does not wait for
+
+    original = read_splits(task)["train"]
+    table = _with_scores(_original_rows(original, subset, data), subset, scores)
+    differing = classes_if_read(task, original, table, out, cfg.formulas)
     facts = {"study": cfg.study, "task": task.name, "model": manifest["key"]["model"], "weights": weights_of(manifest)}
     facts |= {"source": settings_of_source(task), "selection": _selection(spec, cfg.seed), **_content(subset, data)}
+    facts |= {"classes_if_read": differing}
     changed = write_export(
         out, table, subset.sample_ids, formulas=cfg.formulas, provenance=facts, overwrite=cfg.overwrite
     )
     tell_escaped(out, changed)
+    tell_classes(out, differing)
     log.info("%s", describe(subset, ids.size, data.label_names))
     if place:
         log.info("its columns are those of the files that were named now; only texts and labels were compared")
@@ -77,6 +83,12 @@ def tell_escaped(out: Path, changed: Mapping[str, int]) -> None:
             out, sum(changed.values()),
             ", ".join(f"{name}: {count:,}" for name, count in changed.items()),
         )  # fmt: skip
+
+
+def tell_classes(out: Path, differing: str | None) -> None:
+    """Warn of classes that the exported file would have by itself, which are not the task's."""
+    if differing:
+        log.warning("%s: %s", out, differing)
 
 
 def check_writing(cfg: DictConfig) -> None:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from hprune import __version__
 from hprune.command import command, plain
-from hprune.export import check_writing, tell_escaped
+from hprune.export import check_writing, tell_classes, tell_escaped
 from hprune.root import root_of
 from hprune.science.records import Scores
 from hprune.science.subset import check_scored
@@ -206,8 +206,8 @@ def save_decisions(study: Study, decisions: Decisions, *, name: str, overwrite: 
     return path
 
 
-def corrected(study: Study, decisions: Decisions) -> pa.Table:
-    """The samples of the study as they came, those that were dropped gone, labels replaced.
+def corrected(study: Study, decisions: Decisions, splits: Mapping[str, pa.Table]) -> pa.Table:
+    """The samples of the study as they came, in its splits, those that were dropped gone, labels replaced.
 
     Raises:
         ValueError: if samples are parts of rows, nothing is left, or it is not known how a class is written.
@@ -217,7 +217,6 @@ def corrected(study: Study, decisions: Decisions) -> pa.Table:
             "out: samples of this study are parts of rows, and a table of rows cannot leave out a part; "
             "leave out= away, and train on subset=triaged or export it"
         )
-    splits = read_splits(study.task)
     if "validation" not in splits:
         log.warning(
             "the study held its validation set out of the train split, and training on the corrected one holds out "
@@ -239,7 +238,11 @@ def corrected_ready(
     Raises:
         ValueError: as in `corrected` and `export_ready`.
     """
-    table = corrected(study, decisions)
+    from hprune.tasks.read_again import classes_if_read  # torch, which --help and a wrong key do not wait for
+
+    splits = read_splits(study.task)
+    table = corrected(study, decisions, splits)
+    differing = classes_if_read(study.task, splits["train"], table, out, formulas)
     ids, labels, names = study.data.train["sample_id"].to_numpy(), study.data.train["label"], study.data.label_names
     relabelled = [
         {"sample_id": i, "from": names[labels[int(np.searchsorted(ids, i))].as_py()], "to": names[new]}
@@ -247,11 +250,12 @@ def corrected_ready(
     ]
     facts = {**_facts(study), "samples": table.num_rows, "full_samples": ids.size, "decisions": decisions.counts}
     facts |= {"sheet": {"file": sheet.name, "sha256": sha256_of_file(sheet)}}
-    facts |= {"dropped": list(decisions.dropped), "relabelled": relabelled}
+    facts |= {"dropped": list(decisions.dropped), "relabelled": relabelled, "classes_if_read": differing}
     nobody = np.empty(0, np.int64)
     with export_ready(out, table, nobody, formulas=formulas, provenance=facts, overwrite=overwrite) as changed:
         yield
     tell_escaped(out, changed)
+    tell_classes(out, differing)
     log.info("wrote %s rows to %s; train on them with %s", f"{table.num_rows:,}", out, override("task.train_file", out))
 
 

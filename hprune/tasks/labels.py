@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import yaml
 from numpy.typing import NDArray
 
+from hprune.storage.override import override
 from hprune.tasks.columns import is_text, is_untyped
 from hprune.tasks.spec import TaskSpec
 
@@ -344,8 +347,25 @@ def _told(kind: Kind, unknown: Iterable[str], classes: Classes) -> str:
             f"{sorted(unknown)[:5]}, which are booleans, and known are {list(names[:10])}: booleans are classes by "
             "value, so set task.label_names=[false,true] or null, or write other labels in the data"
         )
+    if texts := _as_yaml_reads(unknown, names):
+        return (
+            f"{sorted(unknown)[:5]}, known are {list(known[:10])}, which are what YAML makes of numbers and times: put "
+            f"the names in quotes, as in {override('task.label_names', texts)}"
+        )
     means = "" if known == names else f" for {', '.join(names[:10])}"
     return f"{sorted(unknown)[:5]}, known are {list(known[:10])}{means}; correct the data or set task.label_names"
+
+
+def _as_yaml_reads(unknown: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The labels of which YAML would make these names, as 1000.0 of 1e3 and 630 of 10:30; none if it would not."""
+    made: dict[str, str] = {}
+    for text in unknown:
+        with suppress(ValueError, OverflowError):
+            made |= {str(float(text)): text, str(int(float(text))): text}
+        with suppress(yaml.YAMLError):
+            made |= {str(yaml.safe_load(text)): text} if re.fullmatch(r"[0-9]+(:[0-9]+)+", text) else {}
+    found = [made.get(name, name) for name in names]
+    return found if found != list(names) else []
 
 
 def _called(values: pa.ChunkedArray, names: Sequence[str], numbers: Sequence[str]) -> pa.ChunkedArray:
@@ -373,6 +393,12 @@ def _by_value(spec: TaskSpec, split: str, texts: pa.ChunkedArray, positions: tup
     if len(booleans) == len(some):
         usual = sorted(booleans, key=lambda text: counts[text])
         return Labels("booleans", _replaced(texts, booleans), {booleans[text]: text for text in usual}, positions)
+    if numbers and booleans and len(numbers) + len(booleans) == len(some) and spec.label_names is None:
+        raise ValueError(
+            f"task {spec.name!r}: column {spec.label!r} has numbers and booleans ({', '.join(sorted(some)[:5])}), and "
+            "it cannot be told which number is true; write them in one way, or name each as a class of its own: "
+            f"{override('task.label_names', sorted(some))}"
+        )
     fraction = next((text for text in some if text not in numbers and FRACTION.fullmatch(text)), None)
     if fraction is not None and all(text in numbers or FRACTION.fullmatch(text) for text in some):
         raise ValueError(_no_labels(spec, split, "numbers", fraction))

@@ -248,7 +248,12 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
     """A text, or a list of texts and numbers, as texts."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple)) or not all(isinstance(one, (str, int, float)) for one in listed):
-        raise ValueError(f"{key} must be a list of names, got {value!r}")
+        quote = (
+            "; what YAML reads otherwise (null, dates) is a name in quotes: '[\"null\"]'"
+            if isinstance(listed, (list, tuple))
+            else ""
+        )
+        raise ValueError(f"{key} must be a list of names, got {value!r}{quote}")
     return tuple(map(str, listed))
 
 
@@ -259,9 +264,14 @@ def _check_columns(text: Sequence[str], label: Any) -> None:
         raise ValueError("task.text must name at least one column, got none")
     taken = [name for name in text if name in ("sample_id", "label", label) or text.count(name) > 1]
     if taken:
+        way = (
+            "name each column once"
+            if text.count(taken[0]) > 1 or taken[0] == label
+            else f"rename column {taken[0]!r} in the data"
+        )
         raise ValueError(
             f"task.text must name different columns, none of them task.label, `label` or `sample_id`, "
-            f"got {list(text)}; rename column {taken[0]!r} in the data"
+            f"got {list(text)} and task.label={label}; {way}"
         )
 
 

@@ -123,6 +123,21 @@ def test_an_escaped_quote_without_quotes_around_is_refused_by_line_and_read_when
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_first_line_by_which_excel_is_told_the_delimiter_is_no_header(tmp_path: Path, end: str) -> None:
+    content = f"sep=;{end}text;label{end}a, b;1{end}"
+    assert read(tmp_path / "a.csv", content) == [("a, b", "1")]
+    assert "in line 3" in refused(tmp_path / "a.csv", f'sep=;{end}text;label{end}"a;1{end}')
+    assert read(tmp_path / "a.csv", f"sep=,{end}text;label{end}a, b;1{end}", delimiter="semicolon") == [("a, b", "1")]
+
+
+def test_a_delimiter_that_does_not_fit_is_refused_with_the_one_that_does(tmp_path: Path) -> None:
+    message = refused(tmp_path / "a.csv", "text;label\na;1\n", delimiter="comma")
+    assert message.endswith("none of the columns of the task; by task.delimiter=semicolon it does")
+    (tmp_path / "a.csv").write_bytes(gzip.compress(b"text,label\na,1\n"))
+    assert refused(tmp_path / "a.csv", (tmp_path / "a.csv").read_bytes()).endswith("it is compressed: call it a.csv.gz")
+
+
 def test_an_escaped_delimiter_is_refused_with_the_dialect_that_reads_it(tmp_path: Path) -> None:
     message = refused(tmp_path / "a.csv", "text,label\nyes\\, no,1\n")
     assert "got 3 in line 2" in message

@@ -30,6 +30,8 @@ from hprune.tasks.reading.form import Form
 
 log = logging.getLogger(__name__)
 
+EXCEL = re.compile(rb"(\"?sep=([,;\t|])\"?)(?=[\r\n])", re.IGNORECASE)
+"""A first line by which Excel is told the delimiter."""
 NAMES = {letter: name for name, letter in DELIMITERS.items()}
 
 
@@ -44,7 +46,14 @@ def read_found(path: Path, content: bytes, form: Form) -> pa.Table:
     Raises:
         ValueError: if it is in no dialect or could be in several; the message names a line and the key that says which.
     """
-    delimiter = DELIMITERS.get(form.delimiter) or _delimiter(path, content, form)
+    excel = EXCEL.match(content)
+    if excel is not None:
+        content = content[excel.end(1) :]  # the line stays, so that lines are counted as an editor does
+    if form.delimiter != "auto":
+        delimiter = DELIMITERS[form.delimiter]
+        _check_named(content, delimiter, form)
+    else:
+        delimiter = excel[2].decode() if excel is not None else _delimiter(path, content, form)
     if form.quoting != "auto":
         return _read_as_named(content, delimiter, form.quoting)
     return _read_tabs(path, content) if delimiter == "\t" else _read_strictly(content, delimiter)
@@ -69,6 +78,17 @@ def _delimiter(path: Path, content: bytes, form: Form) -> str:
         )
     log.info("%s: columns are parted by %s (task.delimiter=comma: by commas)", path, NAMES[found[0]])
     return found[0]
+
+
+def _check_named(content: bytes, delimiter: str, form: Form) -> None:
+    """Refuse a delimiter by which the header holds none of the task's columns where another one holds them."""
+    held = {one: len(set(form.needed) & set(_header(content, one, form.quoting))) for one in DELIMITERS.values()}
+    best = max(held, key=lambda one: held[one])
+    if held[best] and not held[delimiter]:
+        raise ValueError(
+            f"by task.delimiter={NAMES[delimiter]} it has none of the columns of the task; "
+            f"by task.delimiter={NAMES[best]} it does"
+        )
 
 
 def _header(content: bytes, delimiter: str, quoting: str) -> list[str]:

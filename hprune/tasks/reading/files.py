@@ -20,7 +20,6 @@ from hprune.tasks.reading.arrow_files import (
     shards_of,
     with_class_names,
 )
-from hprune.tasks.reading.delimited import DialectError
 from hprune.tasks.reading.dialect import read_found
 from hprune.tasks.reading.form import Form
 from hprune.tasks.reading.json_files import read_json
@@ -203,7 +202,7 @@ def _as_utf8(content: bytes, encoding: str) -> bytes:
 def _why(path: Path, suffix: str, error: Exception) -> str:
     """What is wrong with a file, and the way out, as one line."""
     reason, start = one_line(error), b""
-    if isinstance(error, DialectError) and "task.quoting=" in reason:
+    if any(way in reason for way in ("task.quoting=", "task.delimiter=", "call it ")):
         return reason  # which names the way out
     if path.is_file():
         with path.open("rb") as file:

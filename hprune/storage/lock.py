@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from hprune.storage.files import PLACE, one_line
+from hprune.storage.files import CLAIMED, PLACE, one_line
 from hprune.storage.places import check_links
 
 LOCK, OWNER, HALF_WRITTEN = ".lock", ".owner.json", ".*.tmp"
@@ -59,6 +59,7 @@ class Claim:
             LostFolderError: if it was removed or replaced, or another process took it over.
         """
         if self.held():
+            CLAIMED.add(self.folder)  # in each process that works on the run
             return
         if "token" in (other := _read(self.folder / OWNER)):
             raise LostFolderError(
@@ -86,17 +87,23 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[Claim]:
     Raises:
         AtWorkError: if another process holds it and is not waited for.
         OSError: if the folder cannot be written or locked.
+        LostFolderError: if something failed in it because it was removed or replaced.
         ValueError: if links in it lead out of the root that results are written under.
     """
     check_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = _acquired(folder, wait=wait)
     claim = Claim(folder, _sign(folder / OWNER))
+    CLAIMED.add(folder)
     try:
         for left in folder.glob(HALF_WRITTEN):
             left.unlink(missing_ok=True)
         yield claim
+    except OSError:
+        claim.check()  # what failed may have failed because the folder is gone
+        raise
     finally:
+        CLAIMED.discard(folder)
         with suppress(OSError):  # what stays there is tidied up by who works there next
             if claim.held():
                 (folder / OWNER).unlink(missing_ok=True)

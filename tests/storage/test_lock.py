@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from hprune.science.records import RunKey
+from hprune.storage.files import write_json
 from hprune.storage.lock import LOCK, OWNER, AtWorkError, LostFolderError, at_work, locked
 from hprune.storage.manifests import read_failure
 from hprune.storage.runs import RunFolder, check_ours, fail_run, finish_run, run_folder, start_run
@@ -190,6 +191,20 @@ def test_a_run_whose_folder_goes_away_fails_by_name_and_leaves_nothing(tmp_path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()} if folder.exists() else {}
+
+
+def test_what_is_written_into_a_folder_that_is_gone_brings_it_not_back(tmp_path: Path) -> None:
+    """Removed between the look whether it is there and the write."""
+    folder = tmp_path / "run"
+    for place in ("run.json", "fold=1/run.json"):
+        with pytest.raises(LostFolderError, match="was removed or replaced"), locked(folder):
+            write_json(folder / place, {})
+            assert (folder / place).exists()
+            shutil.rmtree(folder)
+            write_json(folder / place, {})
+        assert not folder.exists()
+    write_json(folder / "run.json", {})
+    assert folder.exists()
 
 
 def test_the_identity_of_another_seed_is_refused(tmp_path: Path) -> None:

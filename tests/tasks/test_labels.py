@@ -292,6 +292,13 @@ def test_columns_are_given_by_their_places() -> None:
             load_task(task_of({"train": raw}, **options))
 
 
+def test_the_options_of_a_question_are_given_by_their_place() -> None:
+    raw = pa.table({"a": ["x", "z"], "q": ["y", "w"], "which one?": [["1", "2"], ["3", "4"]], "label": ["A", "B"]})
+    spec = task_of({"train": raw, "validation": raw}, text=["@1", "@2"], label="@4")
+    data = load_task(replace(spec, kind=MultipleChoice(options="@3", num_options=2)))
+    assert data.train["options"].to_pylist() == [["1", "2"], ["3", "4"]]
+
+
 def test_places_are_those_of_the_train_split_in_files_of_any_order(tmp_path: Path) -> None:
     """Class names, and numbers as they are written, belong to the column of that name."""
     features = {"a": {"_type": "ClassLabel", "names": ["x", "y"]}, "b": {"_type": "ClassLabel", "names": ["p", "q"]}}

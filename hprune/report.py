@@ -101,7 +101,7 @@ def write_report(
     folder = existing_study(root, study) if out is None else out
     write_json(folder / "report.json", report)
     with whole_file(folder / "report.html") as temporary:
-        temporary.write_text(render_page(report), encoding="utf-8")
+        temporary.write_text(render_page(report, root), encoding="utf-8")
     print_table(report)
     print(f"report: {folder / 'report.html'}")
     return folder / "report.html"

@@ -147,6 +147,8 @@ def decisions_of(study: Study, sheet: Path) -> Decisions:
             )
     else:
         log.warning("%s is not there: that the sheet is of this data is known by its ids only", beside)
+    if lines and not any(line.decision.strip() for line in lines):
+        log.warning("%s: no sample has a decision, as if nobody had filled it in; all of them count as kept", sheet)
     train = study.data.train
     try:
         return decide(

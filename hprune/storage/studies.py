@@ -20,6 +20,7 @@ from hprune.storage.bound import place_of
 from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.lock import at_work
 from hprune.storage.manifests import KEY, key_of, read_identity
+from hprune.storage.override import of_study
 from hprune.storage.places import below, check_stays, keep_below
 from hprune.storage.plan_file import (
     SECTIONS,
@@ -89,7 +90,8 @@ def existing_study(root: Path, study: str) -> Path:
     if not (folder / "runs").is_dir():
         there = studies_in(root)
         close = difflib.get_close_matches(study, there, n=1)
-        way_out = f"did you mean {close[0]}?" if close else "collect runs first: python -m hprune.train +experiment=..."
+        collect = f"collect runs first: python -m hprune.train +experiment=... {of_study(study, root)}"
+        way_out = f"did you mean {close[0]}?" if close else collect
         raise ValueError(
             f"no study {study!r} under {root}; there {'are ' + ', '.join(there) if there else 'is none yet'}; {way_out}"
         )

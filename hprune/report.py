@@ -20,6 +20,7 @@ from hprune.reporting.outcomes import told
 from hprune.reporting.summary import summarise
 from hprune.root import check_writable, root_of
 from hprune.storage.files import one_line, whole_file, write_json
+from hprune.storage.known_names import read_otherwise
 from hprune.storage.places import local_path
 from hprune.storage.studies import existing_study, runs_of
 from hprune.stored_config import config_of_study, run_of_study
@@ -180,6 +181,7 @@ def unchanged_study(
             f"the train split {changed} study {study!r} was run{' on' if place else ''}: its hash was "
             f"{manifest['data_hash'][:8]} ({manifest['full_samples']:,} samples), it is {data.data_hash[:8]} "
             f"({data.train.num_rows:,} samples); bring the data of the study back, or run a study of the new data"
+            f"{read_otherwise(manifest, data.label_names)}"
             f"{_elsewhere(task_of_study(root, study, trust_code=trust_code), study)}"
         )
     return task, data, manifest

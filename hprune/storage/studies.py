@@ -18,8 +18,9 @@ from hprune.science.records import RunKey
 from hprune.storage import shapes
 from hprune.storage.bound import place_of
 from hprune.storage.files import check_name, read_json, write_json
+from hprune.storage.known_names import read_otherwise
 from hprune.storage.lock import at_work
-from hprune.storage.manifests import KEY, key_of, read_identity
+from hprune.storage.manifests import KEY, key_of, read_identity, read_manifest
 from hprune.storage.places import below, check_stays, keep_below
 from hprune.storage.plan_file import (
     SECTIONS,
@@ -220,10 +221,18 @@ def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
                 f"study {study!r} already scores runs of other settings ({run.key}), "
                 f"differing in {', '.join(differing_keys(there, dict(folder.settings)))}; "
                 "runs of one score must agree: give these a study of their own with study=NAME"
+                f"{_read_otherwise(run.path, folder.settings)}"
             )
     for run in others:
         log.info("study %s: the try of other settings at %s left no result and is left out", study, run.path)
         _pointer(root, study, run.path, "scoring").unlink(missing_ok=True)
+
+
+def _read_otherwise(path: Path, settings: Mapping[str, Any]) -> str:
+    """How a study of 0.1.0 goes on, which may have read the labels otherwise."""
+    task = settings.get("task")
+    names = task.get("label_names") if isinstance(task, Mapping) else None
+    return read_otherwise(read_manifest(path), names) if names and state_of(path) == "done" else ""
 
 
 def _let_go_of_own_order(root: Path, study: str, folder: RunFolder) -> None:

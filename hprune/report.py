@@ -28,6 +28,7 @@ from hprune.tasks.moved import way_out
 from hprune.tasks.spec import TaskData, TaskSpec
 
 if TYPE_CHECKING:
+    from hprune.tasks.labels import UnclearMinusOneError
     from hprune.training.settings import RunSpec
 
 log = logging.getLogger(__name__)
@@ -139,20 +140,55 @@ def samples_of_study(
         ValueError: as in `config_of_study`; or the data cannot be read any more.
         OSError: if the data, or the tokenizer that cut them into samples, cannot be reached any more.
     """
-    from hprune.tasks.load import load_task
+    return _task_and_samples(root, study, place=place, trust_code=trust_code)[1]
 
-    task = replace(task_of_study(root, study, place=place, trust_code=trust_code), also={})  # their results stand
+
+def _task_and_samples(
+    root: Path, study: str, *, place: Mapping[str, Any] | None, trust_code: bool
+) -> tuple[TaskSpec, TaskData]:
+    """The task of a study, as its runs read the labels, and its tables."""
+    from hprune.tasks.labels import UnclearMinusOneError
+
+    task = task_of_study(root, study, place=place, trust_code=trust_code)
     try:
-        if not task.kind.parts:
-            return load_task(task)
-
-        from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
-
-        config = config_of_study(root, study, place=place, parts=("task", "model"), trust_code=trust_code)
-        return load_samples(run_spec(config).scored(), root=root)
+        try:
+            return task, _samples(task, root, study, place=place, trust_code=trust_code)
+        except UnclearMinusOneError as error:
+            task = _without_minus_one(task, study, error, run_of_study(root, study)[1])
+            return task, _samples(task, root, study, place=place, trust_code=trust_code)
     except (ValueError, OSError) as error:
         kind = OSError if isinstance(error, OSError) else ValueError
         raise kind(f"{told(error)}{_elsewhere(task, study)}") from error
+
+
+def _samples(task: TaskSpec, root: Path, study: str, *, place: Mapping[str, Any] | None, trust_code: bool) -> TaskData:
+    from hprune.tasks.load import load_task
+
+    if not task.kind.parts:
+        return load_task(replace(task, also={}))  # their results stand
+
+    from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
+
+    config = config_of_study(root, study, place=place, parts=("task", "model"), trust_code=trust_code)
+    return load_samples(run_spec(config).scored(), root=root)
+
+
+def _without_minus_one(
+    task: TaskSpec, study: str, unclear: UnclearMinusOneError, manifest: Mapping[str, Any]
+) -> TaskSpec:
+    """The task with the classes that its runs have: where -1 is none of them, it was no label, as ever in 0.1.0.
+
+    Raises:
+        ValueError: if they are not the other labels of the column.
+    """
+    classes = [str(name) for name in manifest["label_names"]]
+    if task.label_names is None and sorted(classes) == sorted(unclear.others):
+        return replace(task, label_names=classes)
+    others = ", ".join(unclear.others[:10])
+    raise ValueError(
+        f"column {task.label!r} has the labels -1, {others}, and the classes of study {study!r} are "
+        f"{', '.join(classes[:10])}: if -1 meant no label there, name copies of its files with empty cells in its place"
+    )
 
 
 def _elsewhere(task: TaskSpec, study: str) -> str:
@@ -172,8 +208,7 @@ def unchanged_study(
         ValueError: as in `samples_of_study`; or the train split is not that of the run, naming both.
         OSError: as in `samples_of_study`.
     """
-    task = task_of_study(root, study, place=place, trust_code=trust_code)
-    data = samples_of_study(root, study, place=place, trust_code=trust_code)
+    task, data = _task_and_samples(root, study, place=place, trust_code=trust_code)
     _, manifest = run_of_study(root, study)
     if manifest["data_hash"] != data.data_hash:
         changed = "is not the one that" if place else "changed since"

@@ -184,12 +184,28 @@ def _may_be_a_class(values: Sequence[str]) -> bool:
     return set(values) in ({"-1", "1"}, {"-1", "0", "1"}) or min(map(int, values)) < -1
 
 
+class UnclearMinusOneError(ValueError):
+    """A column in which -1 may be a class or mean no label.
+
+    Args:
+        message: for the user.
+        others: the other labels, sorted by value.
+    """
+
+    def __init__(self, message: str, others: Sequence[str]) -> None:
+        super().__init__(message)
+        self.others = tuple(others)
+
+
 def _refuse_minus_one(spec: TaskSpec, values: Sequence[str]) -> None:
-    listed, rest = ",".join(values), ",".join(values[1:])
-    without = f"task.label_names=[{rest}], or empty cells," if len(values) > 2 else "empty cells"
-    raise ValueError(
+    listed, others = ",".join(values), [value for value in values if value != "-1"]
+    without = f"task.label_names=[{','.join(others)}], or empty cells," if len(others) > 1 else "empty cells"
+    before = " (as 0.1.0 took it: this continues its studies)" if spec.label_names is None and len(others) > 1 else ""
+    raise UnclearMinusOneError(
         f"task {spec.name!r}: column {spec.label!r} has the labels {listed.replace(',', ', ')}, where -1 may be a "
         f"class or mean no label: task.label_names=[{listed}] says that it is a class, {without} that it means none"
+        f"{before}",
+        others,
     )
 
 

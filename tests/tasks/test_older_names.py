@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hprune.report import unchanged_study
 from hprune.storage.known_names import read_otherwise
 from hprune.storage.runs import RunFolder, finish_run, run_folder, start_run
 from hprune.storage.studies import add_run
@@ -126,3 +127,37 @@ def test_where_it_cannot_go_on_the_refusal_says_what_works(tmp_path: Path, compo
         add_run(root, "s", folder_of(root, replace(spec, seed=2)), "scoring", (1, 2))
     add_run(root, "s", folder_of(root, replace(numbers, seed=2)), "scoring", (1, 2))  # the way out
     assert not read_otherwise({"label_names": ["9", "11"], "versions": {}}, ["9", "11"])
+
+
+def finished(root: Path, spec: Any, config: dict[str, Any]) -> RunFolder:
+    """A complete scoring run of study `s` with a config that it stored."""
+    data = load_samples(spec, root=root)
+    folder = run_folder(root, spec.key, settings_of(spec, data, None))
+    add_run(root, "s", folder, "scoring", (1,), config=config)
+    start_run(folder)
+    finish_run(folder, {
+        "data_hash": data.data_hash, "label_names": list(data.label_names), "samples": data.train.num_rows,
+        "full_samples": data.train.num_rows, "primary_metric": "accuracy", "epochs": [], "subset": {}, "config": config,
+        "metrics": {"validation": {"accuracy": 1.0}}, "cost": {"train_seconds": 1.0}, "versions": {},
+    })  # fmt: skip
+    return folder
+
+
+def test_minus_one_is_no_label_where_it_was_none(tmp_path: Path, compose_run: Callable[..., Any]) -> None:
+    """A study of -1, 0, 1 without names says by its classes what -1 was; every command that reads it goes by that."""
+    root, file = tmp_path / "root", write_csv(tmp_path / "train.csv", ("0", "-1", "1"))
+    spec = own(compose_run, file)
+    with pytest.raises(ValueError, match=r"label_names=\[0,1\], or empty cells, .*this continues its studies"):
+        load_samples(spec, root=root)
+    of_before = replace(spec, task=replace(spec.task, label_names=("0", "1")))
+    finished(root, of_before, {**spec.config, "task": {**spec.config["task"], "label_names": None}})
+    task, data, manifest = unchanged_study(root, "s", trust_code=True)
+    assert data.label_names == ("0", "1")
+    assert data.train["sample_id"].to_pylist() == [i for i in range(12) if i % 3 != 1]
+    assert task.label_names == ("0", "1")
+    assert data.data_hash == manifest["data_hash"]
+
+    write_csv(file, ("-3", "-1", "2"))  # other data: the message asks for what the commands take
+    with pytest.raises(ValueError, match=r"the classes of study 's' are 0, 1: .*task.train_file=FILE") as refused:
+        unchanged_study(root, "s", trust_code=True)
+    assert "task.label_names" not in str(refused.value)

@@ -22,8 +22,9 @@ from hprune.root import check_writable, root_of
 from hprune.storage.files import one_line, whole_file, write_json
 from hprune.storage.known_names import read_otherwise
 from hprune.storage.places import local_path
-from hprune.storage.studies import existing_study, runs_of
+from hprune.storage.studies import existing_study, plan_of, runs_of
 from hprune.stored_config import config_of_study, run_of_study
+from hprune.tasks.carried import differing_columns, new_columns
 from hprune.tasks.moved import way_out
 from hprune.tasks.spec import TaskData, TaskSpec
 
@@ -220,6 +221,36 @@ def unchanged_study(
             f"{_elsewhere(task_of_study(root, study, trust_code=trust_code), study)}"
         )
     return task, data, manifest
+
+
+def check_carried(root: Path, study: str, data: TaskData, manifest: Mapping[str, Any]) -> None:
+    """Refuse files whose columns that the task does not use are not those of the study's: an export would have them.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        data: its tables as they are now.
+        manifest: what a run of the study says.
+
+    Raises:
+        ValueError: naming these columns, and the ways out.
+    """
+    plan = plan_of(root, study)
+    if plan is None or plan.columns is None or not plan.fits(manifest["settings"]):
+        log.info(
+            "columns that the task does not use were not compared, as study %s does not say what they were: they are "
+            "those of the file as it is now", study,
+        )  # fmt: skip
+        return
+    if differing := differing_columns(plan.columns, data.carried):
+        raise ValueError(
+            f"columns that the task does not use are not those of the train file that study {study!r} was given: "
+            f"{differing}. Bring the file back, or name its place with task.train_file=FILE. If these are the columns "
+            "that you want, train the study with this file again: its runs are complete and skipped, and from then on "
+            "its columns are the study's"
+        )
+    if new := new_columns(plan.columns, data.carried):
+        log.warning("the train file has columns that it had not when study %s was run: %s", study, new)
 
 
 def data_of_study(root: Path, study: str, *, trust_code: bool = False) -> TaskData | None:

@@ -107,6 +107,7 @@ def add_run(
     tickets: Sequence[PlannedTicket] = (),
     ticket: tuple[int, ...] = (),
     config: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
     plans: bool = True,
 ) -> None:
     """Let a study refer to a run; saying it twice changes nothing.
@@ -120,6 +121,7 @@ def add_run(
         tickets: that it plans, if several.
         ticket: the scoring seeds of the ticket whose arm the run is, in a study of several.
         config: of the run, for where the study's data and its model lie; None: not known.
+        columns: digests of the columns of its train file that the task does not use; None: not known.
         plans: whether this says what the study plans; a command says it once, with the first of its runs.
 
     Raises:
@@ -127,7 +129,9 @@ def add_run(
             lead from the study's folder out of the root.
     """
     own = {name: config[name] for name in SECTIONS if config and name in config}
-    plan = StudyPlan(expected_seeds, tuple(tickets), own, content_of(folder.settings) if own else {})
+    plan = StudyPlan(
+        expected_seeds, tuple(tickets), own, content_of(folder.settings) if own else {}, columns if own else None
+    )
     check_stays(_pointer(root, study, folder.path, purpose))  # before pointers beside it are removed
     with one_writer(study_folder(root, study)):
         if purpose == "scoring":

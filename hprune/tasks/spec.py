@@ -128,6 +128,8 @@ class TaskData:
     """Of evaluation sets: columns to tell the results apart by."""
     uncut: tuple[pa.Table, str] | None = None
     """Where samples are parts of a row: the table of the rows, and its hash."""
+    carried: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the columns of the train split, as it came, that the task does not use."""
     older_names: tuple[str, ...] | None = None
     """What 0.1.0 called the classes, if it called them otherwise."""
     settings_names: tuple[str, ...] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hprune.storage.known_names import read_otherwise
 from hprune.storage.override import of_study
 from hprune.tasks.moved import way_out
 from hprune.tasks.spec import TaskData
@@ -36,7 +37,8 @@ def state_of_data(
     if data.data_hash != manifest["data_hash"]:
         told = (
             f"The train split changed since the study was run (its hash was {manifest['data_hash'][:8]}, it is "
-            f"{data.data_hash[:8]}): the report has no classes and no texts{again}."
+            f"{data.data_hash[:8]}): the report has no classes and no texts{again}"
+            f"{read_otherwise(manifest, data.label_names)}."
         )
         return {"fault": "changed", "sets": ["train"], "told": told}
     changed = _changed_sets(data, manifest)

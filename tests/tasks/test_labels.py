@@ -122,8 +122,8 @@ FAULTS: dict[str, tuple[Any, Any, str]] = {
     "a power by its number": (["1e3", "2e3"], [1000.0, 2000.0], r"known are \['1000.0', '2000.0'\], which are what "
         r"YAML makes of numbers and times: put the names in quotes, as in 'task\.label_names=\[\"1e3\",\"2e3\"\]'"),
     "a time by its number": (["10:30", "11:30"], [630, 690], r"as in 'task\.label_names=\[\"?10:30"),
-    "booleans beside numbers": (["0", "1", "true"], None, r"has numbers and booleans \(0, 1, true\), and it cannot be "
-        r"told which number is true; .*'task\.label_names=\[\"0\",\"1\",\"true\"\]'"),
+    "booleans beside numbers": (["0", "1", "true"], None, r"has 0 or 1 beside booleans \(0, 1, true\), and it "
+        r"cannot be told whether 1 is true; .*'task\.label_names=\[\"0\",\"1\",\"true\"\]'"),
     "nothing": (["NA", ""], None, "no row of the train split can be used, none has a label"),
 }  # fmt: skip
 

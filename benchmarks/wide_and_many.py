@@ -27,6 +27,9 @@ from typing import Any
 import numpy as np
 
 ROWS, PER_CLASS, FRACTION = 50, 3, 0.34
+IMPORTED = ["hprune.data.datamodule", "hprune.storage.exports", "hprune.tasks.classification", "hprune.tasks.load",
+            "hprune.science.pseudovalues", "hprune.science.select", "hprune.science.subset"]  # fmt: skip
+"""What every process begins with, so that importing takes its time once."""
 PARTS: dict[str, Callable[[Path, int], Any]] = {}
 
 
@@ -170,7 +173,8 @@ def measure(name: str, size: int, answer: Any) -> None:
 
 def measured(name: str, size: int) -> tuple[float, float]:
     """Seconds and megabytes."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
     answer = context.Queue()
     process = context.Process(target=measure, args=(name, size, answer))
     process.start()

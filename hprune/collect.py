@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hprune.own_sources import note_sources
 from hprune.reporting.outcomes import State
@@ -51,9 +52,8 @@ def register_run(
     parts = seeds_of_tickets(seeds, len(groups)) if groups else ()
     planned = [PlannedTicket(tuple(group), part) for group, part in zip(groups, parts, strict=True)]
     ticket = tuple(comparison.get("ticket") or ()) if purpose == "comparison" else ()
-    add_run(
-        root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket, config=spec.config, plans=plans
-    )
+    said: dict[str, Any] = {"config": spec.config, "columns": data.carried, "plans": plans}
+    add_run(root, study, folder, purpose, scoring_seeds, tickets=planned, ticket=ticket, **said)
     return folder
 
 

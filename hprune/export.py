@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 @command("export", reads=True)
 def main(cfg: DictConfig) -> None:
     """Export a subset of a study's train split."""
-    from hprune.report import place_of, unchanged_study
+    from hprune.report import check_carried, place_of, unchanged_study
 
     root, out = root_of(cfg), local_path(cfg.out, "out")
     check_writing(cfg)
@@ -43,6 +43,7 @@ def main(cfg: DictConfig) -> None:
     spec = subset_of(cfg)
     place = place_of(cfg)
     task, data, manifest = unchanged_study(root, cfg.study, place=place, trust_code=cfg.trust_code)
+    check_carried(root, cfg.study, data, manifest)
     ids = data.train["sample_id"].to_numpy().copy()
     spec = sized(spec, sample_ids=ids, data_hash=data.data_hash, root=root, study=cfg.study)
     scores = scores_for(spec, root=root, study=cfg.study)
@@ -69,8 +70,6 @@ def main(cfg: DictConfig) -> None:
     tell_escaped(out, changed)
     tell_classes(out, differing)
     log.info("%s", describe(subset, ids.size, data.label_names))
-    if place:
-        log.info("its columns are those of the files that were named now; only texts and labels were compared")
     log.info("exported %s rows to %s", f"{table.num_rows:,}", out)
 
 

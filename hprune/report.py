@@ -20,13 +20,16 @@ from hprune.reporting.outcomes import told
 from hprune.reporting.summary import summarise
 from hprune.root import check_writable, root_of
 from hprune.storage.files import one_line, whole_file, write_json
+from hprune.storage.known_names import read_otherwise
 from hprune.storage.places import local_path
-from hprune.storage.studies import existing_study, runs_of
+from hprune.storage.studies import existing_study, plan_of, runs_of
 from hprune.stored_config import config_of_study, run_of_study
+from hprune.tasks.carried import differing_columns, new_columns
 from hprune.tasks.moved import way_out
 from hprune.tasks.spec import TaskData, TaskSpec
 
 if TYPE_CHECKING:
+    from hprune.tasks.labels import UnclearMinusOneError
     from hprune.training.settings import RunSpec
 
 log = logging.getLogger(__name__)
@@ -101,7 +104,7 @@ def write_report(
     folder = existing_study(root, study) if out is None else out
     write_json(folder / "report.json", report)
     with whole_file(folder / "report.html") as temporary:
-        temporary.write_text(render_page(report), encoding="utf-8")
+        temporary.write_text(render_page(report, root), encoding="utf-8")
     print_table(report)
     print(f"report: {folder / 'report.html'}")
     return folder / "report.html"
@@ -138,20 +141,55 @@ def samples_of_study(
         ValueError: as in `config_of_study`; or the data cannot be read any more.
         OSError: if the data, or the tokenizer that cut them into samples, cannot be reached any more.
     """
-    from hprune.tasks.load import load_task
+    return _task_and_samples(root, study, place=place, trust_code=trust_code)[1]
 
-    task = replace(task_of_study(root, study, place=place, trust_code=trust_code), also={})  # their results stand
+
+def _task_and_samples(
+    root: Path, study: str, *, place: Mapping[str, Any] | None, trust_code: bool
+) -> tuple[TaskSpec, TaskData]:
+    """The task of a study, as its runs read the labels, and its tables."""
+    from hprune.tasks.labels import UnclearMinusOneError
+
+    task = task_of_study(root, study, place=place, trust_code=trust_code)
     try:
-        if not task.kind.parts:
-            return load_task(task)
-
-        from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
-
-        config = config_of_study(root, study, place=place, parts=("task", "model"), trust_code=trust_code)
-        return load_samples(run_spec(config).scored(), root=root)
+        try:
+            return task, _samples(task, root, study, place=place, trust_code=trust_code)
+        except UnclearMinusOneError as error:
+            task = _without_minus_one(task, study, error, run_of_study(root, study)[1])
+            return task, _samples(task, root, study, place=place, trust_code=trust_code)
     except (ValueError, OSError) as error:
         kind = OSError if isinstance(error, OSError) else ValueError
         raise kind(f"{told(error)}{_elsewhere(task, study)}") from error
+
+
+def _samples(task: TaskSpec, root: Path, study: str, *, place: Mapping[str, Any] | None, trust_code: bool) -> TaskData:
+    from hprune.tasks.load import load_task
+
+    if not task.kind.parts:
+        return load_task(replace(task, also={}))  # their results stand
+
+    from hprune.training.units import load_samples  # the model's tokenizer says what a sample is
+
+    config = config_of_study(root, study, place=place, parts=("task", "model"), trust_code=trust_code)
+    return load_samples(run_spec(config).scored(), root=root)
+
+
+def _without_minus_one(
+    task: TaskSpec, study: str, unclear: UnclearMinusOneError, manifest: Mapping[str, Any]
+) -> TaskSpec:
+    """The task with the classes that its runs have: where -1 is none of them, it was no label, as ever in 0.1.0.
+
+    Raises:
+        ValueError: if they are not the other labels of the column.
+    """
+    classes = [str(name) for name in manifest["label_names"]]
+    if task.label_names is None and sorted(classes) == sorted(unclear.others):
+        return replace(task, label_names=classes)
+    others = ", ".join(unclear.others[:10])
+    raise ValueError(
+        f"column {task.label!r} has the labels -1, {others}, and the classes of study {study!r} are "
+        f"{', '.join(classes[:10])}: if -1 meant no label there, name copies of its files with empty cells in its place"
+    )
 
 
 def _elsewhere(task: TaskSpec, study: str) -> str:
@@ -171,8 +209,7 @@ def unchanged_study(
         ValueError: as in `samples_of_study`; or the train split is not that of the run, naming both.
         OSError: as in `samples_of_study`.
     """
-    task = task_of_study(root, study, place=place, trust_code=trust_code)
-    data = samples_of_study(root, study, place=place, trust_code=trust_code)
+    task, data = _task_and_samples(root, study, place=place, trust_code=trust_code)
     _, manifest = run_of_study(root, study)
     if manifest["data_hash"] != data.data_hash:
         changed = "is not the one that" if place else "changed since"
@@ -180,9 +217,40 @@ def unchanged_study(
             f"the train split {changed} study {study!r} was run{' on' if place else ''}: its hash was "
             f"{manifest['data_hash'][:8]} ({manifest['full_samples']:,} samples), it is {data.data_hash[:8]} "
             f"({data.train.num_rows:,} samples); bring the data of the study back, or run a study of the new data"
+            f"{read_otherwise(manifest, data.label_names)}"
             f"{_elsewhere(task_of_study(root, study, trust_code=trust_code), study)}"
         )
     return task, data, manifest
+
+
+def check_carried(root: Path, study: str, data: TaskData, manifest: Mapping[str, Any]) -> None:
+    """Refuse files whose columns that the task does not use are not those of the study's: an export would have them.
+
+    Args:
+        root: where results lie.
+        study: its name.
+        data: its tables as they are now.
+        manifest: what a run of the study says.
+
+    Raises:
+        ValueError: naming these columns, and the ways out.
+    """
+    plan = plan_of(root, study)
+    if plan is None or plan.columns is None or not plan.fits(manifest["settings"]):
+        log.info(
+            "columns that the task does not use were not compared, as study %s does not say what they were: they are "
+            "those of the file as it is now", study,
+        )  # fmt: skip
+        return
+    if differing := differing_columns(plan.columns, data.carried):
+        raise ValueError(
+            f"columns that the task does not use are not those of the train file that study {study!r} was given: "
+            f"{differing}. Bring the file back, or name its place with task.train_file=FILE. If these are the columns "
+            "that you want, train the study with this file again: its runs are complete and skipped, and from then on "
+            "its columns are the study's"
+        )
+    if new := new_columns(plan.columns, data.carried):
+        log.warning("the train file has columns that it had not when study %s was run: %s", study, new)
 
 
 def data_of_study(root: Path, study: str, *, trust_code: bool = False) -> TaskData | None:

@@ -24,6 +24,7 @@ from hprune.science.distribution import Distribution
 from hprune.science.records import COLUMNS, OPTIONAL, Direction, Dynamics, Measured, Scores
 from hprune.storage.dynamics import StoredDynamics, ahead
 from hprune.storage.files import as_json, check_name
+from hprune.storage.override import of_study
 from hprune.storage.runs import state_of
 from hprune.storage.scores import save_pieces, save_scores, score_path
 from hprune.storage.studies import StudyRun, planned_seeds, runs_of
@@ -189,7 +190,8 @@ def _data_of(root: Path, study: str, spec: ScoreSpec, place: Mapping[str, Any] |
     if all(state_of(run.path) != "done" for run in runs_of(root, study)):
         raise ValueError(
             f"score {spec.name} needs no run, but the data of study {study!r}, and only a complete run says which they "
-            "are: there is none yet; train one first (python -m hprune.train +experiment=...)"
+            "are: there is none yet; train one first (python -m hprune.train +experiment=... "
+            f"{of_study(study, root)})"
         )
     return unchanged_study(root, study, place=place, trust_code=trust_code)[1]
 
@@ -282,7 +284,7 @@ def _scoring_runs(root: Path, study: str, spec: ScoreSpec) -> tuple[list[StudyRu
     if not found:
         raise ValueError(
             f"study {study!r} has no scoring runs yet: train the full set with the scoring seeds first "
-            "(python -m hprune.train -m +experiment=... seed=1,2,3)"
+            f"(python -m hprune.train -m +experiment=... seed=1,2,3 {of_study(study, root)})"
         )
     wanted = planned_seeds(root, study) if spec.seeds is None else spec.seeds
     states = {seed: state_of(found[seed].path) if seed in found else "never started" for seed in wanted}

@@ -18,6 +18,7 @@ from hprune.reporting.weights import other_name, weights_of
 from hprune.reporting.wording import versions_told
 from hprune.root import root_of
 from hprune.storage.manifests import read_failure, read_results, version_differences
+from hprune.storage.override import under
 from hprune.storage.runs import state_of
 from hprune.storage.studies import StudyRun, existing_study, planned_seeds, references_of, studies_in
 
@@ -33,7 +34,7 @@ def main(cfg: DictConfig) -> None:
     studies = [cfg.study] if cfg.study else studies_in(root)
     console = PlainConsole(140)
     if not studies:
-        console.print(f"no study under {root} yet; start with: python -m hprune.study +experiment=demo")
+        console.print(f"no study under {root} yet; start with: python -m hprune.study +experiment=demo{under(root)}")
         return
     console.print(_studies(root, studies))
     runs, damaged = _everything(root, studies)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hprune.own_sources import Part, check_sources, note_sources
 from hprune.storage.manifests import read_results
+from hprune.storage.override import under
 from hprune.storage.plan_file import plan_file
 from hprune.storage.runs import state_of
 from hprune.storage.studies import Purpose, existing_study, plan_of, runs_of
@@ -75,7 +76,7 @@ def run_of_study(root: Path, study: str, *, purpose: Purpose | None = None) -> t
                 return run.path, manifest
     if first is None:
         kind = "" if purpose is None else f"{purpose} "
-        raise ValueError(f"study {study!r} has no complete {kind}run yet; see: python -m hprune.status")
+        raise ValueError(f"study {study!r} has no complete {kind}run yet; see: python -m hprune.status{under(root)}")
     return first
 
 

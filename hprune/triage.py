@@ -89,10 +89,11 @@ def check_choices(cfg: DictConfig, *, out: Path | None, sheet: Path | None) -> N
 
 
 def _study(cfg: DictConfig) -> Study:
-    from hprune.report import place_of, unchanged_study
+    from hprune.report import check_carried, place_of, unchanged_study
 
     root = root_of(cfg)
-    task, data, _ = unchanged_study(root, cfg.study, place=place_of(cfg), trust_code=cfg.trust_code)
+    task, data, manifest = unchanged_study(root, cfg.study, place=place_of(cfg), trust_code=cfg.trust_code)
+    check_carried(root, cfg.study, data, manifest)
     if cfg.scores is None:
         tables = sorted((existing_study(root, cfg.study) / "scores").glob("h_score*.parquet"))
         h = main_h(root, cfg.study, [load_scores(path) for path in tables])
@@ -147,6 +148,8 @@ def decisions_of(study: Study, sheet: Path) -> Decisions:
             )
     else:
         log.warning("%s is not there: that the sheet is of this data is known by its ids only", beside)
+    if lines and not any(line.decision.strip() for line in lines):
+        log.warning("%s: no sample has a decision, as if nobody had filled it in; all of them count as kept", sheet)
     train = study.data.train
     try:
         return decide(

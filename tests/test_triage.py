@@ -121,7 +121,7 @@ def test_a_sheet_without_decisions_changes_nothing(two: tuple[Made, pa.Table], t
     said = made.triage(f"out={sheet}", "values=0..S")
     assert "wrote 10 of 10 samples" in said
     assert ("put a ' before 2 cells" in said) == (suffix != ".parquet")
-    made.triage(f"read={sheet}", f"out={out}")
+    assert "as if nobody had filled it in" in made.triage(f"read={sheet}", f"out={out}")
     assert pq.read_table(out).equals(pq.read_table(made.train))
     table = load_scores(made.root / "studies/s/scores/triaged.parquet")
     assert table.values.tolist() == [1] * 10

@@ -42,6 +42,7 @@ from hprune.science.overlap import overlap
 from hprune.science.records import Measured, Scores
 from hprune.storage.files import sha256_of_json
 from hprune.storage.manifests import read_results
+from hprune.storage.override import under
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import existing_study, runs_of
@@ -88,7 +89,7 @@ def gather(root: Path, studies: Sequence[str], *, name: str) -> dict[str, Any]:
     if not cells:
         raise ValueError(
             f"no H-score table in {', '.join(studies)} whose runs are complete: score them first "
-            "(python -m hprune.score study=NAME)"
+            f"(python -m hprune.score study=NAME{under(root)})"
         )
     cells = _once(cells)
     trained = _trained(root, studies, manifests)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from hprune.storage.known_names import read_otherwise
+from hprune.storage.override import of_study
 from hprune.tasks.moved import way_out
 from hprune.tasks.spec import TaskData
 
@@ -13,7 +16,7 @@ LONGEST = 400
 
 
 def state_of_data(
-    data: TaskData | None, manifest: Mapping[str, Any], why: str | None, study: str
+    data: TaskData | None, manifest: Mapping[str, Any], why: str | None, study: str, root: Path
 ) -> dict[str, Any] | None:
     """What is wrong with the data of a study, and what a report goes without; None: nothing.
 
@@ -22,10 +25,11 @@ def state_of_data(
         manifest: what a run of the study says.
         why: they cannot be read, if it is known.
         study: its name.
+        root: where it lies.
     """
     task = manifest["config"]["task"]
     where = way_out(task) if isinstance(task, Mapping) else None
-    again = f"; if they lie elsewhere by now: python -m hprune.report study={study} {where}" if where else ""
+    again = f"; if they lie elsewhere by now: python -m hprune.report {of_study(study, root)} {where}" if where else ""
     if data is None:
         reason = f" ({why[:LONGEST]})" if why else ""
         told = f"The data of the study cannot be read{reason}: the report has no classes and no texts{again}."
@@ -33,7 +37,8 @@ def state_of_data(
     if data.data_hash != manifest["data_hash"]:
         told = (
             f"The train split changed since the study was run (its hash was {manifest['data_hash'][:8]}, it is "
-            f"{data.data_hash[:8]}): the report has no classes and no texts{again}."
+            f"{data.data_hash[:8]}): the report has no classes and no texts{again}"
+            f"{read_otherwise(manifest, data.label_names)}."
         )
         return {"fault": "changed", "sets": ["train"], "told": told}
     changed = _changed_sets(data, manifest)

@@ -18,6 +18,7 @@ from hprune.science.scores.variability import variability
 from hprune.science.triage import of_decisions
 from hprune.storage.dynamics import StoredDynamics, records_behind
 from hprune.storage.manifests import read_results
+from hprune.storage.override import under
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, score_path
 from hprune.storage.studies import existing_study, runs_of, studies_in
@@ -178,7 +179,9 @@ def studies_beside(root: Path, study: str | None = None) -> list[str]:
     data = {name: found for name in studies_in(root) if (found := _scored_data(root, name))}
     first = study or next(iter(data), None)
     if first is None:
-        raise ValueError(f"no study under {root} has a score table: finish one with python -m hprune.study")
+        raise ValueError(
+            f"no study under {root} has a score table: finish one with python -m hprune.study{under(root)}"
+        )
     existing_study(root, first)
     return [first, *(name for name in data if name != first and data[name] == data.get(first))]
 

@@ -39,7 +39,7 @@ from hprune.reporting.matrix import MOST_ARMS
 from hprune.reporting.visible import harmless
 from hprune.reporting.weights import model_and_weights
 from hprune.reporting.wording import p_value
-from hprune.storage.override import override
+from hprune.storage.override import of_study
 
 Report = Mapping[str, Any]
 View = dict[str, Any]
@@ -55,13 +55,14 @@ REGIONS = {
 }
 
 
-def render_page(report: Report) -> str:
+def render_page(report: Report, root: Path = Path("multirun")) -> str:
     """The report as the text of an HTML file.
 
     Args:
         report: what `hprune.reporting.summary.summarise` gives and `report.json` holds.
+        root: where the study lies, for the commands that the page names.
     """
-    return environment().get_template("page.html.jinja").render(_view(harmless(report)))
+    return environment().get_template("page.html.jinja").render(_view(harmless(report)), root=root)
 
 
 def environment() -> Environment:
@@ -74,7 +75,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"minus": _minus, "policy": _policy}
-    made.globals["override"] = override
+    made.globals["of_study"] = of_study
     return made
 
 

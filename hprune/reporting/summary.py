@@ -128,6 +128,7 @@ from hprune.storage import shapes
 from hprune.storage.dynamics import records_behind
 from hprune.storage.manifests import RESTORED, read_results, version_differences
 from hprune.storage.margins import stored_margin
+from hprune.storage.override import under
 from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores, main_h
 from hprune.storage.studies import existing_study, planned_seeds, planned_tickets, runs_of
@@ -159,7 +160,7 @@ def summarise(
     everything = runs_of(root, study)
     runs = [run for run in everything if state_of(run.path) == "done"]
     if not runs:
-        raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status")
+        raise ValueError(f"study {study!r} has no complete run yet; see: python -m hprune.status{under(root)}")
     manifests = {run.path: {**read_results(run.path), "folder": run.path, "ticket": run.ticket} for run in runs}
     scoring = [manifests[run.path] for run in runs if run.purpose == "scoring"]
     plan = ticket_plan(planned_tickets(root, study))
@@ -207,7 +208,7 @@ def summarise(
         "convergence": convergence_of(scores, functools.partial(records_behind, root, study)),
         "cost": ledger_of(scoring, arms, {table.digest for table in scores}),
         "data_map": map_of(root, study, of_h),
-        "data": state_of_data(data, first, why, study),
+        "data": state_of_data(data, first, why, study, root),
         "duplicates": overlap_of(data, first["data_hash"], of_h),
         "samples": _samples(of_h, data),
         "provenance": {

@@ -40,8 +40,12 @@ def of_study(study: str, root: Path) -> str:
         >>> print(of_study("s", Path("/my results")))
         study=s 'paths.root="/my results"'
     """
-    named = override("study", study)
-    return named if root == Path("multirun") else f"{named} {override('paths.root', root)}"
+    return override("study", study) + under(root)
+
+
+def under(root: Path) -> str:
+    """The argument, after a space, that says where results lie; nothing where that is the default."""
+    return "" if root == Path("multirun") else f" {override('paths.root', root)}"
 
 
 def _hydra(value: object) -> str:

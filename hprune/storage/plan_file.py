@@ -42,6 +42,10 @@ PLAN: shapes.Shape = {
 }
 
 
+COLUMNS: shapes.Shape = {"columns": shapes.dict_of(shapes.text)}
+"""What a plan says besides of the train file's columns that the task does not use, unless an older version wrote it."""
+
+
 @dataclass(frozen=True)
 class PlannedTicket:
     """One of several tickets that a study plans: its scoring seeds, and the comparison seeds that train its arms."""
@@ -62,6 +66,8 @@ class StudyPlan:
     """The sections of the study's config that name places: `SECTIONS`."""
     content: Mapping[str, str] = field(default_factory=dict)
     """What the data and the model at these places were, as the settings of a run say it: digests by section."""
+    columns: Mapping[str, str] | None = None
+    """Digests of the columns that the task does not use, in the train file at these places; None: not known."""
 
     def fits(self, settings: Mapping[str, Any]) -> bool:
         """Whether a run of these settings is of the data and the model at the places that the plan names."""
@@ -92,7 +98,9 @@ def read_plan(folder: Path) -> StudyPlan | None:
     if content is None:
         return None
     tickets = tickets_from(content["tickets"])
-    return StudyPlan(tuple(content["expected_seeds"]), tickets, content["config"], content["content"])
+    return StudyPlan(
+        tuple(content["expected_seeds"]), tickets, content["config"], content["content"], content.get("columns")
+    )
 
 
 def write_plan(folder: Path, plan: StudyPlan, *, scores: bool) -> None:
@@ -109,8 +117,10 @@ def write_plan(folder: Path, plan: StudyPlan, *, scores: bool) -> None:
     there = _content(folder)
     other = not plan.config or (there is not None and not scores and plan.content != there["content"])
     if there is not None and there["config"] and other:
-        plan = StudyPlan(plan.expected_seeds, plan.tickets, there["config"], there["content"])
+        plan = StudyPlan(plan.expected_seeds, plan.tickets, there["config"], there["content"], there.get("columns"))
     content = as_json({"study": folder.name, **asdict(plan)})
+    if plan.columns is None:
+        del content["columns"]
     if there is None or {key: there.get(key) for key in content} != content:
         write_json(plan_file(folder), {"counter": 0 if there is None else there["counter"] + 1, **content})
 
@@ -126,6 +136,7 @@ def _content(folder: Path) -> dict[str, Any] | None:
     file = below(folder, "plan.json")
     content = read_json(file)
     shapes.check_shape(file, content, PLAN)
+    shapes.check_shape(file, content, COLUMNS, lenient=True)
     return dict(content)
 
 

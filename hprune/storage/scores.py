@@ -28,7 +28,7 @@ from hprune.storage.files import (
     table_writer,
 )
 from hprune.storage.manifests import read_identity
-from hprune.storage.override import override
+from hprune.storage.override import of_study, override
 from hprune.storage.places import below, local_path
 from hprune.storage.studies import runs_of, study_folder
 
@@ -298,7 +298,7 @@ def _path_of(spec: SubsetSpec, key: str, name: str, *, root: Path, study: str) -
         others = sorted(other.stem for other in path.parent.glob(f"{path.stem}-*.parquet"))
         raise ValueError(
             f"subset {spec.name!r} needs the score table {path}, which does not exist; "
-            f"make it with: python -m hprune.score {override('study', study)}{own}, "
+            f"make it with: python -m hprune.score {of_study(study, root)}{own}, "
             f"or name another with subset.{key}=NAME or FILE"
             + (f"; the study has {', '.join(others)}" if others else "")
         )

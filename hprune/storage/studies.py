@@ -18,8 +18,10 @@ from hprune.science.records import RunKey
 from hprune.storage import shapes
 from hprune.storage.bound import place_of
 from hprune.storage.files import check_name, read_json, write_json
+from hprune.storage.known_names import read_otherwise
 from hprune.storage.lock import at_work
-from hprune.storage.manifests import KEY, key_of, read_identity
+from hprune.storage.manifests import KEY, key_of, read_identity, read_manifest
+from hprune.storage.override import of_study
 from hprune.storage.places import below, check_stays, keep_below
 from hprune.storage.plan_file import (
     SECTIONS,
@@ -89,7 +91,8 @@ def existing_study(root: Path, study: str) -> Path:
     if not (folder / "runs").is_dir():
         there = studies_in(root)
         close = difflib.get_close_matches(study, there, n=1)
-        way_out = f"did you mean {close[0]}?" if close else "collect runs first: python -m hprune.train +experiment=..."
+        collect = f"collect runs first: python -m hprune.train +experiment=... {of_study(study, root)}"
+        way_out = f"did you mean {close[0]}?" if close else collect
         raise ValueError(
             f"no study {study!r} under {root}; there {'are ' + ', '.join(there) if there else 'is none yet'}; {way_out}"
         )
@@ -106,6 +109,7 @@ def add_run(
     tickets: Sequence[PlannedTicket] = (),
     ticket: tuple[int, ...] = (),
     config: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
     plans: bool = True,
 ) -> None:
     """Let a study refer to a run; saying it twice changes nothing.
@@ -119,6 +123,7 @@ def add_run(
         tickets: that it plans, if several.
         ticket: the scoring seeds of the ticket whose arm the run is, in a study of several.
         config: of the run, for where the study's data and its model lie; None: not known.
+        columns: digests of the columns of its train file that the task does not use; None: not known.
         plans: whether this says what the study plans; a command says it once, with the first of its runs.
 
     Raises:
@@ -126,7 +131,9 @@ def add_run(
             lead from the study's folder out of the root.
     """
     own = {name: config[name] for name in SECTIONS if config and name in config}
-    plan = StudyPlan(expected_seeds, tuple(tickets), own, content_of(folder.settings) if own else {})
+    plan = StudyPlan(
+        expected_seeds, tuple(tickets), own, content_of(folder.settings) if own else {}, columns if own else None
+    )
     check_stays(_pointer(root, study, folder.path, purpose))  # before pointers beside it are removed
     with one_writer(study_folder(root, study)):
         if purpose == "scoring":
@@ -220,10 +227,18 @@ def _check_same_settings(root: Path, study: str, folder: RunFolder) -> None:
                 f"study {study!r} already scores runs of other settings ({run.key}), "
                 f"differing in {', '.join(differing_keys(there, dict(folder.settings)))}; "
                 "runs of one score must agree: give these a study of their own with study=NAME"
+                f"{_read_otherwise(run.path, folder.settings)}"
             )
     for run in others:
         log.info("study %s: the try of other settings at %s left no result and is left out", study, run.path)
         _pointer(root, study, run.path, "scoring").unlink(missing_ok=True)
+
+
+def _read_otherwise(path: Path, settings: Mapping[str, Any]) -> str:
+    """How a study of 0.1.0 goes on, which may have read the labels otherwise."""
+    task = settings.get("task")
+    names = task.get("label_names") if isinstance(task, Mapping) else None
+    return read_otherwise(read_manifest(path), names) if names and state_of(path) == "done" else ""
 
 
 def _let_go_of_own_order(root: Path, study: str, folder: RunFolder) -> None:

@@ -88,6 +88,9 @@ def by_name(spec: TaskSpec, names: Sequence[str]) -> TaskSpec:
         "slices": tuple(name_at("task.slices", column, names) for column in spec.slices),
         "where": spec.where and {name_at("task.where", column, names): rule for column, rule in spec.where.items()},
     }
+    options = getattr(spec.kind, "options", None)  # of a question
+    if isinstance(options, str):
+        named["kind"] = replace(spec.kind, options=name_at("task.kind.options", options, names))  # type: ignore[type-var]
     changed = {key: value for key, value in named.items() if value != getattr(spec, key)}
     return replace(spec, **changed) if changed else spec
 

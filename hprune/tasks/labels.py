@@ -195,12 +195,28 @@ def _may_be_a_class(values: Sequence[str]) -> bool:
     return set(values) in ({"-1", "1"}, {"-1", "0", "1"}) or min(map(int, values)) < -1
 
 
+class UnclearMinusOneError(ValueError):
+    """A column in which -1 may be a class or mean no label.
+
+    Args:
+        message: for the user.
+        others: the other labels, sorted by value.
+    """
+
+    def __init__(self, message: str, others: Sequence[str]) -> None:
+        super().__init__(message)
+        self.others = tuple(others)
+
+
 def _refuse_minus_one(spec: TaskSpec, values: Sequence[str]) -> None:
-    listed, rest = ",".join(values), ",".join(values[1:])
-    without = f"task.label_names=[{rest}], or empty cells," if len(values) > 2 else "empty cells"
-    raise ValueError(
+    listed, others = ",".join(values), [value for value in values if value != "-1"]
+    without = f"task.label_names=[{','.join(others)}], or empty cells," if len(others) > 1 else "empty cells"
+    before = " (as 0.1.0 took it: this continues its studies)" if spec.label_names is None and len(others) > 1 else ""
+    raise UnclearMinusOneError(
         f"task {spec.name!r}: column {spec.label!r} has the labels {listed.replace(',', ', ')}, where -1 may be a "
         f"class or mean no label: task.label_names=[{listed}] says that it is a class, {without} that it means none"
+        f"{before}",
+        others,
     )
 
 
@@ -393,10 +409,11 @@ def _by_value(spec: TaskSpec, split: str, texts: pa.ChunkedArray, positions: tup
     if len(booleans) == len(some):
         usual = sorted(booleans, key=lambda text: counts[text])
         return Labels("booleans", _replaced(texts, booleans), {booleans[text]: text for text in usual}, positions)
-    if numbers and booleans and len(numbers) + len(booleans) == len(some) and spec.label_names is None:
+    mixed = numbers and booleans and len(numbers) + len(booleans) == len(some)
+    if mixed and set(numbers.values()) <= {"0", "1"} and spec.label_names is None:
         raise ValueError(
-            f"task {spec.name!r}: column {spec.label!r} has numbers and booleans ({', '.join(sorted(some)[:5])}), and "
-            "it cannot be told which number is true; write them in one way, or name each as a class of its own: "
+            f"task {spec.name!r}: column {spec.label!r} has 0 or 1 beside booleans ({', '.join(sorted(some)[:5])}), "
+            "and it cannot be told whether 1 is true; write them in one way, or name each as a class of its own: "
             f"{override('task.label_names', sorted(some))}"
         )
     fraction = next((text for text in some if text not in numbers and FRACTION.fullmatch(text)), None)

@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hprune.storage.files import sha256_of_json
+from hprune.tasks.carried import carried_columns
 from hprune.tasks.columns import by_name, is_list, numbered, own_columns
 from hprune.tasks.eval_set import FURTHER, EvalSet, EvalSetSpec, eval_set_of, slices_of, source_of
+from hprune.tasks.older_names import older_names
 from hprune.tasks.source import read_splits
 from hprune.tasks.spec import TaskData, TaskSpec
 
@@ -53,6 +55,7 @@ def load_task(spec: TaskSpec) -> TaskData:
     evaluation |= {name: found.table for name, found in also.items()}
     counts_as = {name: found.counts_as for name, found in also.items() if found.counts_as is not None}
     sizes = {"train": tables["train"], **evaluation}
+    older = older_names(spec, splits["train"])
     log.info("%s: %s", spec.name, ", ".join(f"{name} {table.num_rows:,}" for name, table in sizes.items()))
     return TaskData(
         train=tables["train"],
@@ -63,6 +66,8 @@ def load_task(spec: TaskSpec) -> TaskData:
         evaluation_hashes={name: _hash(table, counts_as.get(name)) for name, table in evaluation.items()},
         counts_as=counts_as,
         slices=slices | {name: found.slices for name, found in also.items()},
+        carried=carried_columns(spec, came["train"]),
+        older_names=None if older == names else older,
     )
 
 

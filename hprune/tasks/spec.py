@@ -128,6 +128,12 @@ class TaskData:
     """Of evaluation sets: columns to tell the results apart by."""
     uncut: tuple[pa.Table, str] | None = None
     """Where samples are parts of a row: the table of the rows, and its hash."""
+    carried: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the columns of the train split, as it came, that the task does not use."""
+    older_names: tuple[str, ...] | None = None
+    """What 0.1.0 called the classes, if it called them otherwise."""
+    settings_names: tuple[str, ...] | None = None
+    """What the settings of a run call the classes, if runs of 0.1.0 on these data are at hand; None: by their names."""
 
     def for_task(self, spec: TaskSpec) -> TaskData:
         """The same tables without the further sets that a task does not evaluate on."""

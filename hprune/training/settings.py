@@ -107,7 +107,7 @@ def settings_of(spec: RunSpec, data: TaskData, scores: Scores | None) -> dict[st
         "task": {
             "kind": settings_of_kind(spec.task.kind),
             "data": data.data_hash,
-            "label_names": list(data.label_names),
+            "label_names": list(data.settings_names or data.label_names),
             "evaluation": dict(data.evaluation_hashes),
         },
         "model": model_identity(spec.model),

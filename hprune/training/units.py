@@ -18,6 +18,7 @@ from transformers import AutoModel
 from hprune.data.tokenise import TokenTable, cached_tokens
 from hprune.science.units import part_ids, part_numbers
 from hprune.storage.files import sha256_of_json
+from hprune.storage.known_names import known_by_older_names
 from hprune.tasks.columns import every_text
 from hprune.tasks.load import content_hash, load_task
 from hprune.tasks.spec import TaskData
@@ -45,8 +46,21 @@ def load_samples(spec: RunSpec, *, root: Path) -> TaskData:
         ValueError: see `hprune.tasks.load.load_task`.
         OSError: if data or tokenizer cannot be reached.
     """
-    data = load_task(spec.task)
+    data = _as_known(load_task(spec.task), spec.task.name, root)
     return cut_into_parts(spec, data, root=root) if spec.task.kind.parts else data
+
+
+def _as_known(data: TaskData, task: str, root: Path) -> TaskData:
+    """The same data, under the names of its classes in the settings of what 0.1.0 trained on them below this root."""
+    if not data.older_names or not known_by_older_names(
+        root, task, data.data_hash, older=data.older_names, names=data.label_names
+    ):
+        return data
+    log.info(
+        "%s: runs of hprune 0.1.0 on these data are there, which called the classes %s: they are continued; the names "
+        "are %s", task, *(", ".join(names[:10]) for names in (data.older_names, data.label_names)),
+    )  # fmt: skip
+    return replace(data, settings_names=data.older_names)
 
 
 def cut_into_parts(spec: RunSpec, data: TaskData, *, root: Path) -> TaskData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+import hprune
 from hprune.storage.override import override
 from hprune.storage.sheets import read_sheet
 
@@ -53,3 +55,31 @@ def test_the_way_out_of_a_message_can_be_pasted(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no such file") as refused:
         read_sheet(path)
     assert pasted(str(refused.value).partition("with ")[2]) == ("out", str(path))
+
+
+PACKAGE = Path(hprune.__file__).parent
+WITHOUT_ROOT = {"science/subset.py", "storage/scores.py", "cli.py", "help.py"}
+"""What knows of no root: pure functions, a table that is read by its path, and help."""
+
+
+def commands_told(file: Path) -> list[str]:
+    """The source of each f-string or text of a module, docstrings aside, that names a command of ours."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    texts = [n for n in ast.walk(tree) if isinstance(n, (ast.JoinedStr, ast.Constant)) and id(n) not in docs | parts]
+    return [told for node in texts if "python -m hprune." in (told := ast.unparse(node))]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in sorted(PACKAGE.rglob("*.py")) if str(file.relative_to(PACKAGE)) not in WITHOUT_ROOT],
+    ids=lambda file: str(file.relative_to(PACKAGE)),
+)
+def test_a_command_that_is_told_says_where_results_lie(file: Path) -> None:
+    for told in commands_told(file):
+        assert "of_study(" in told or "under(" in told or "%s" in told, told
+
+
+def test_that_test_sees_the_commands() -> None:
+    assert sum(len(commands_told(file)) for file in PACKAGE.rglob("*.py")) >= 10

@@ -122,8 +122,8 @@ FAULTS: dict[str, tuple[Any, Any, str]] = {
     "a power by its number": (["1e3", "2e3"], [1000.0, 2000.0], r"known are \['1000.0', '2000.0'\], which are what "
         r"YAML makes of numbers and times: put the names in quotes, as in 'task\.label_names=\[\"1e3\",\"2e3\"\]'"),
     "a time by its number": (["10:30", "11:30"], [630, 690], r"as in 'task\.label_names=\[\"?10:30"),
-    "booleans beside numbers": (["0", "1", "true"], None, r"has numbers and booleans \(0, 1, true\), and it cannot be "
-        r"told which number is true; .*'task\.label_names=\[\"0\",\"1\",\"true\"\]'"),
+    "booleans beside numbers": (["0", "1", "true"], None, r"has 0 or 1 beside booleans \(0, 1, true\), and it "
+        r"cannot be told whether 1 is true; .*'task\.label_names=\[\"0\",\"1\",\"true\"\]'"),
     "nothing": (["NA", ""], None, "no row of the train split can be used, none has a label"),
 }  # fmt: skip
 
@@ -290,6 +290,13 @@ def test_columns_are_given_by_their_places() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             load_task(task_of({"train": raw}, **options))
+
+
+def test_the_options_of_a_question_are_given_by_their_place() -> None:
+    raw = pa.table({"a": ["x", "z"], "q": ["y", "w"], "which one?": [["1", "2"], ["3", "4"]], "label": ["A", "B"]})
+    spec = task_of({"train": raw, "validation": raw}, text=["@1", "@2"], label="@4")
+    data = load_task(replace(spec, kind=MultipleChoice(options="@3", num_options=2)))
+    assert data.train["options"].to_pylist() == [["1", "2"], ["3", "4"]]
 
 
 def test_places_are_those_of_the_train_split_in_files_of_any_order(tmp_path: Path) -> None:

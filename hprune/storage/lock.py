@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import secrets
 import socket
@@ -25,6 +26,10 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 """What flock says where a file system has no locks, or its server does not grant any."""
 POLL = 0.1
 """Seconds between looks at an owner whose lock does not keep others out."""
+TELL_AFTER = 3.0
+"""Seconds that a command waits without a word."""
+
+log = logging.getLogger(__name__)
 
 
 class AtWorkError(OSError):
@@ -113,26 +118,34 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[Claim]:
 
 def _acquired(folder: Path, *, wait: bool) -> FileLock:
     """The lock of a folder that no living process of this machine owns."""
-    lock = FileLock(folder / LOCK, fallback_to_soft=False)
+    lock, began, told = FileLock(folder / LOCK, fallback_to_soft=False), time.monotonic(), False
     while True:
         try:
-            lock.acquire(timeout=-1 if wait else 0)
+            lock.acquire(timeout=0 if not wait else -1 if told else TELL_AFTER)
+            if not _lives(_read(folder / OWNER)):
+                return lock
+            lock.release()
         except Timeout:
-            raise _at_work(folder) from None
+            pass
         except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            (folder / LOCK).unlink(missing_ok=True)
-            raise OSError(
-                f"{folder} lies on a file system without locks (flock: {one_line(error)}), where two processes could "
-                "work on one run: let results lie on another, with paths.root=FOLDER"
-            ) from error
-        if not _lives(_read(folder / OWNER)):
-            return lock
-        lock.release()
+            _check_has_locks(folder, error)
+            raise
         if not wait:
             raise _at_work(folder)
+        if not told and time.monotonic() - began >= TELL_AFTER:
+            log.warning("waiting for %s, which works in %s", _named(_read(folder / OWNER)), folder)
+            told = True
         time.sleep(POLL)
+
+
+def _check_has_locks(folder: Path, error: OSError) -> None:
+    """Say it where what flock says means that there are none."""
+    if error.errno in NO_LOCKS:
+        (folder / LOCK).unlink(missing_ok=True)
+        raise OSError(
+            f"{folder} lies on a file system without locks (flock: {one_line(error)}), where two processes could "
+            "work on one run: let results lie on another, with paths.root=FOLDER"
+        ) from error
 
 
 def _sign(owner: Path) -> str:

@@ -5,10 +5,10 @@
 Each line is a process of its own, so that the memory is its peak. Columns: a CSV file of 50 rows is read as a task, and
 its table is exported. Classes, 3 rows each: the task is read and a third of it held out; subsets are chosen by a random
 H in four ways and described; answers to as many examples as there are classes are evaluated, in batches; what each
-example contributes to three metrics; one epoch is trained, by the command (`tiny_roberta`); and the commands make a whole
-study (two scoring runs, three arms of one seed, two epochs of a smaller model), its report, an export and a triage sheet
-that is read back. Linear is 10; the answers themselves, one number a class for each example, are 100, and what is kept of
-them is not.
+example contributes to three metrics; one epoch is trained, by the command (`tiny_roberta`); and the commands make a
+whole study (two scoring runs, three arms of one seed, two epochs of a smaller model), its report, an export and a
+triage sheet that is read back. Linear is 10; the answers themselves, one number a class for each example, are 100, and
+what is kept of them is not.
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ def _study(folder: Path, classes: int) -> Any:
     keep = "keep=0..S"  # hardly a sample is right in so few steps
     commands = [
         ["study", "task=own", f"task.train_file={many_file(folder, classes)}", f"task.validation_fraction={FRACTION}",
-         *TINY, "scoring.seeds=[1,2]", "comparison.seeds=[11]", f"arms.winning_ticket.{keep}", f"arms.random_like.{keep}"],
+         *TINY, "scoring.seeds=[1,2]", "comparison.seeds=[11]", f"arms.winning_ticket.{keep}",
+         f"arms.random_like.{keep}"],
         ["report"], ["export", "subset=winning_ticket", f"subset.{keep}", f"out={folder}/out.csv"],
         ["triage", "values=0..S", f"out={sheet}"], ["triage", f"read={sheet}", f"out={folder}/mended.csv"],
     ]  # fmt: skip

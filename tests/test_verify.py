@@ -16,6 +16,8 @@ import pytest
 import sklearn.metrics
 
 from benchmarks.swaps import Made, make_studies
+from hprune.storage.bound import check_same_run
+from hprune.storage.dynamics import records_behind
 from hprune.storage.files import read_json, read_table, sha256_of_file, sha256_of_footer, write_json, write_table
 from hprune.storage.lock import locked
 from hprune.storage.manifests import read_manifest, sealed
@@ -170,6 +172,14 @@ def lost_reference(root: Path) -> None:
     next((root / "studies/s1/runs").glob("full-*.seed=2.scoring.json")).unlink()
 
 
+def two_studies(root: Path) -> None:
+    """A scoring run of the second study among those of the first, as which it says it is."""
+    here, there = (root / "studies" / study / "runs" for study in ("s1", "s2"))
+    next(here.glob("full-*.seed=2.scoring.json")).unlink()
+    file = next(there.glob("full-*.seed=2.scoring.json"))
+    write_json(here / file.name, {**read_json(file), "study": "s1"})
+
+
 def other_loss(root: Path) -> None:
     """The predictions of another run, which got as many right; no digest is there, as in runs of 0.1.0."""
     path = run_of(root)
@@ -223,6 +233,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a report of other numbers": (edited("studies/s1/report.json", full_samples=9), "was edited after it was written"),
     "a report of another study": (other_report, "is of study s2, not of s1"),
     "no reference to a scoring run": (lost_reference, "the scoring run of seed 2 is planned, and was trained for this"),
+    "runs of two studies": (two_studies, "(here) differ in lr (0.1 there, 0.2 here): remove references to some"),
     "another loss": (other_loss, "the loss of its examples is 0.5000, run.json states 0.4000"),
     "no plan": (edited("studies/s1/plan.json", counter="x"), "counter must be a whole number"),
     "a margin of another study": (edited("studies/s1/margin.json", study="s2"), "is of study s2, not of s1"),
@@ -249,6 +260,23 @@ def test_status_says_that_a_plan_was_edited(root: Path, run_command: Command) ->
     _, out, _ = run_command("status", f"paths.root={root}")
     assert "damaged:" in out
     assert "s2" in out
+
+
+def test_two_studies_that_were_mixed_up_differ_by_key_and_value(root: Path) -> None:
+    table = load_scores(score_path(root, "s1", "h_score"))
+    two_studies(root)
+    with pytest.raises(
+        ValueError, match=r"differ in their seed only; .*seed=1 \(there\) and .*lr \(0\.1 there, 0\.2 here\)"
+    ):
+        records_behind(root, "s1", table)
+
+
+def test_a_run_in_the_place_of_another_differs_by_key_and_value(whole: Made, root: Path) -> None:
+    one, other = (folder for folder in whole.folders if folder.key.seed == 11 and folder.key.subset == "full")
+    here, there = (root / folder.path.relative_to(whole.root) for folder in (one, other))
+    content = read_json(there / "run.json")
+    with pytest.raises(ValueError, match=r"differing in lr \(0\.2 there, 0\.1 here\)"):
+        check_same_run(here / "run.json", content, one.key, one.settings_hash, settings=one.settings)
 
 
 def test_what_cannot_be_checked_is_counted(root: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hprune.storage.bound import check_same_run, place_of
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import read_json
 from hprune.storage.manifests import check_seal, read_manifest
 from hprune.storage.margins import stored_margin
@@ -57,13 +58,17 @@ def _check_reference(run: StudyRun) -> None:
 
 def _of_scoring(folder: Path, runs: list[StudyRun]) -> list[Problem]:
     """Scoring runs agree in their settings."""
-    hashes = sorted({run.settings_hash for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"})
-    if len(hashes) < 2:
-        return []
-    named = ", ".join(one[:8] for one in hashes)
-    return [
-        Problem(folder / "runs", f"its scoring runs are of different settings ({named}): remove references to some")
-    ]
+    found: list[Problem] = []
+    scoring = [run for run in runs if run.purpose == "scoring" and state_of(run.path) == "done"]
+    with noting(found, folder / "runs"):
+        for run in scoring[1:]:
+            if run.settings_hash != scoring[0].settings_hash:
+                first, other = (read_manifest(one.path)["settings"] for one in (scoring[0], run))
+                raise ValueError(
+                    f"its scoring runs are of different settings: {scoring[0].key} (there) and {run.key} (here) differ "
+                    f"in {', '.join(differing_keys(first, other))}: remove references to some"
+                )
+    return found
 
 
 def _of_lost_references(root: Path, study: str, runs: list[StudyRun]) -> list[Problem]:

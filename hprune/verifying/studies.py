@@ -13,6 +13,7 @@ from hprune.storage.differing import differing_keys
 from hprune.storage.files import read_json
 from hprune.storage.manifests import check_seal, read_manifest
 from hprune.storage.margins import stored_margin
+from hprune.storage.override import of_study
 from hprune.storage.runs import state_of
 from hprune.storage.studies import StudyRun, plan_of, planned_seeds, pointer_name, references_of, study_folder
 from hprune.verifying.problems import Problem, noting
@@ -38,7 +39,7 @@ def problems_of_study(root: Path, study: str) -> list[Problem]:
             _check_plan(root, study, runs)
             found += _of_lost_references(root, study, runs)
         with noting(found, folder / "report.json"):
-            _check_report(folder / "report.json")
+            _check_report(root, study)
     return found
 
 
@@ -92,10 +93,12 @@ def _of_lost_references(root: Path, study: str, runs: list[StudyRun]) -> list[Pr
     return found
 
 
-def _check_report(file: Path) -> None:
+def _check_report(root: Path, study: str) -> None:
     """The report is what was written; those of before have no digest."""
+    file = study_folder(root, study) / "report.json"
     if file.exists() and is_sealed(content := read_json(file)):
-        check_seal(file, content, "was edited after it was written: python -m hprune.report writes it again")
+        again = f"python -m hprune.report {of_study(study, root)}"
+        check_seal(file, content, f"was edited after it was written; write it again: {again}")
 
 
 def is_sealed(content: Any) -> bool:

@@ -3,7 +3,7 @@
 # make test-slow   minutes of training on real data, where it is at hand
 # make test-cluster   sweeps as jobs of SLURM, which is installed and started on 127.0.0.1 for it (root on Debian or Ubuntu)
 # make test-ray   sweeps by Ray, in an environment of its own
-# make bench   the long benches: kills, exchanged files, 10,000 tables out and back, 10,000 cases of hostile input (hours)
+# make bench   the long benches: kinds of faults, kills, exchanged files, 10,000 tables out and back, 10,000 cases of hostile input (hours)
 # make check   formatter, linter, types, tests: what CI runs
 # make clean   remove the environment and caches; results in multirun/ stay
 
@@ -37,6 +37,7 @@ test-ray: $(RAY)/.ready
 	$(RAY)/bin/python -m pytest -v --durations=0 -m ray tests/cluster
 
 bench: $(DEV)
+	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/kills.py --kills 50
 	$(BIN)/python benchmarks/kills_everywhere.py
 	$(BIN)/python benchmarks/swaps.py

@@ -36,6 +36,7 @@ SMALL = {
     "wide_and_many.py": ["--columns", "40", "--classes", "40", "--no-train"],
     "fuzz.py": ["--cases", "5", "--only", "pointers"],
     "round_trip.py": ["--cases", "5"],
+    "faults.py": ["--only", "F08"],
     "architectures.py": ["--work", "work", "--only", "xlnet"],
 }  # fmt: skip
 
@@ -70,6 +71,15 @@ def run_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 @pytest.mark.parametrize("script", [script for script in SMALL if script not in PROCESSES])
 def test_a_benchmark_prints_its_table(script: str, run_script: Script) -> None:
     check_table(run_script(script, *SMALL[script]))
+
+
+def test_every_fault_names_a_test_of_the_suite() -> None:
+    from benchmarks.faults import FAULTS
+
+    assert len(FAULTS) > 60
+    for one in FAULTS:
+        file, name = one.test.split("::")
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), one.test
 
 
 @pytest.mark.parametrize("script", PROCESSES)

@@ -37,6 +37,21 @@ def _place() -> str:
 PLACE = _place()
 
 
+CLAIMED: set[Path] = set()
+"""Folders that this process works in (`lock.Claim`): one that was removed is not made again under it."""
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, but none that was claimed and is gone, nor anything in its place."""
+    claimed = next((one for one in CLAIMED if folder.is_relative_to(one)), None)
+    if claimed is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    for part in folder.relative_to(claimed).parts:
+        claimed /= part
+        claimed.mkdir(exist_ok=True)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place if the block succeeds, remove it if not.
@@ -50,7 +65,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     check_stays(path)
     temporary = temporary_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         remove_orphans(path)
         yield temporary
         with temporary.open("rb") as file:

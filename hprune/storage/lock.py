@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import secrets
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from hprune.storage.files import PLACE, one_line
+from hprune.storage.files import CLAIMED, PLACE, one_line
 from hprune.storage.places import check_links
 
 LOCK, OWNER, HALF_WRITTEN = ".lock", ".owner.json", ".*.tmp"
@@ -25,6 +26,10 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 """What flock says where a file system has no locks, or its server does not grant any."""
 POLL = 0.1
 """Seconds between looks at an owner whose lock does not keep others out."""
+TELL_AFTER = 3.0
+"""Seconds that a command waits without a word."""
+
+log = logging.getLogger(__name__)
 
 
 class AtWorkError(OSError):
@@ -59,6 +64,7 @@ class Claim:
             LostFolderError: if it was removed or replaced, or another process took it over.
         """
         if self.held():
+            CLAIMED.add(self.folder)  # in each process that works on the run
             return
         if "token" in (other := _read(self.folder / OWNER)):
             raise LostFolderError(
@@ -86,17 +92,23 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[Claim]:
     Raises:
         AtWorkError: if another process holds it and is not waited for.
         OSError: if the folder cannot be written or locked.
+        LostFolderError: if something failed in it because it was removed or replaced.
         ValueError: if links in it lead out of the root that results are written under.
     """
     check_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = _acquired(folder, wait=wait)
     claim = Claim(folder, _sign(folder / OWNER))
+    CLAIMED.add(folder)
     try:
         for left in folder.glob(HALF_WRITTEN):
             left.unlink(missing_ok=True)
         yield claim
+    except OSError:
+        claim.check()  # what failed may have failed because the folder is gone
+        raise
     finally:
+        CLAIMED.discard(folder)
         with suppress(OSError):  # what stays there is tidied up by who works there next
             if claim.held():
                 (folder / OWNER).unlink(missing_ok=True)
@@ -106,26 +118,34 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[Claim]:
 
 def _acquired(folder: Path, *, wait: bool) -> FileLock:
     """The lock of a folder that no living process of this machine owns."""
-    lock = FileLock(folder / LOCK, fallback_to_soft=False)
+    lock, began, told = FileLock(folder / LOCK, fallback_to_soft=False), time.monotonic(), False
     while True:
         try:
-            lock.acquire(timeout=-1 if wait else 0)
+            lock.acquire(timeout=0 if not wait else -1 if told else TELL_AFTER)
+            if not _lives(_read(folder / OWNER)):
+                return lock
+            lock.release()
         except Timeout:
-            raise _at_work(folder) from None
+            pass
         except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            (folder / LOCK).unlink(missing_ok=True)
-            raise OSError(
-                f"{folder} lies on a file system without locks (flock: {one_line(error)}), where two processes could "
-                "work on one run: let results lie on another, with paths.root=FOLDER"
-            ) from error
-        if not _lives(_read(folder / OWNER)):
-            return lock
-        lock.release()
+            _check_has_locks(folder, error)
+            raise
         if not wait:
             raise _at_work(folder)
+        if not told and time.monotonic() - began >= TELL_AFTER:
+            log.warning("waiting for %s, which works in %s", _named(_read(folder / OWNER)), folder)
+            told = True
         time.sleep(POLL)
+
+
+def _check_has_locks(folder: Path, error: OSError) -> None:
+    """Say it where what flock says means that there are none."""
+    if error.errno in NO_LOCKS:
+        (folder / LOCK).unlink(missing_ok=True)
+        raise OSError(
+            f"{folder} lies on a file system without locks (flock: {one_line(error)}), where two processes could "
+            "work on one run: let results lie on another, with paths.root=FOLDER"
+        ) from error
 
 
 def _sign(owner: Path) -> str:

@@ -6,6 +6,7 @@ Studies share runs by content, so a run cannot say where the data of each of its
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +14,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from hprune.storage import shapes
 from hprune.storage.files import as_json, read_json, sha256_of_json, write_json
+from hprune.storage.lock import TELL_AFTER
 from hprune.storage.manifests import check_seal, sealed
 from hprune.storage.places import below, check_stays
+
+log = logging.getLogger(__name__)
 
 SECTIONS = ("task", "model")
 """Of a run's config: what names places, such as files and a model's folder, that are no part of what a run is."""
@@ -158,11 +162,10 @@ def one_writer(folder: Path) -> Iterator[None]:
     file = folder / ".plan.lock"
     check_stays(file)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file, timeout=WAIT_SECONDS, fallback_to_soft=False)
-    held = True
+    lock = FileLock(file, fallback_to_soft=False)
     try:
-        lock.acquire()
-    except OSError as error:  # Timeout is one, too: a process that holds it so long is stopped, not at work
+        held = _acquired(lock)
+    except OSError as error:
         held = False
         if not os.access(folder, os.W_OK):
             raise OSError(error.errno, f"cannot write {folder}: {error.strerror or error}") from error
@@ -172,3 +175,14 @@ def one_writer(folder: Path) -> Iterator[None]:
         if held:
             file.unlink(missing_ok=True)  # while it is held: who waits for this file sees that it is gone
             lock.release()
+
+
+def _acquired(lock: FileLock) -> bool:
+    """Whether a lock was given; a process that holds it for a minute is stopped, not at work."""
+    for seconds, then in ((TELL_AFTER, f"waiting up to {WAIT_SECONDS:.0f} seconds for it"), (WAIT_SECONDS, "going on")):
+        try:
+            lock.acquire(timeout=seconds)
+            return True
+        except Timeout:
+            log.warning("another process holds %s: %s", lock.lock_file, then)
+    return False

@@ -73,7 +73,7 @@ class Sharded(ModelParallelStrategy):
         new, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
         if self.is_global_zero:
             shutil.rmtree(new, ignore_errors=True)
-            new.mkdir(parents=True)
+            new.mkdir()
         self.barrier()
         save_whole(checkpoint, new / f"{self.global_rank}.ckpt")
         self.barrier()

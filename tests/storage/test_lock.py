@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from hprune.science.records import RunKey
+from hprune.storage.files import write_json
 from hprune.storage.lock import LOCK, OWNER, AtWorkError, LostFolderError, at_work, locked
 from hprune.storage.manifests import read_failure
 from hprune.storage.runs import RunFolder, check_ours, fail_run, finish_run, run_folder, start_run
@@ -105,6 +107,28 @@ def test_who_waits_takes_its_turn(tmp_path: Path, other: psutil.Process, monkeyp
         assert len(looks) == 3
 
 
+def test_who_waits_says_for_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, after a few seconds; whoever need not wait says nothing."""
+    monkeypatch.setattr("hprune.storage.lock.TELL_AFTER", 0.05)
+
+    def wait() -> None:
+        with locked(tmp_path, wait=True):
+            pass
+
+    wait()
+    assert not caplog.records
+    with locked(tmp_path):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not caplog.records:
+            waiting.join(0.02)
+    waiting.join()
+    told = f"waiting for process {os.getpid()} on "
+    assert [(told in one, f"which works in {tmp_path}" in one) for one in caplog.messages] == [(True, True)]
+
+
 @pytest.mark.usefixtures("always_granted")
 def test_a_start_on_another_machine_takes_the_folder_over_and_leaves_no_failed_run(tmp_path: Path) -> None:
     """It cannot see whether the owner lives; so the first stops at its next write, without one."""
@@ -190,6 +214,25 @@ def test_a_run_whose_folder_goes_away_fails_by_name_and_leaves_nothing(tmp_path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()} if folder.exists() else {}
+
+
+def test_what_is_written_into_a_folder_that_is_gone_does_not_bring_it_back(tmp_path: Path) -> None:
+    """Removed between the look whether it is there and the write."""
+    folder = tmp_path / "run"
+
+    def removed_under_it(place: Path) -> None:
+        with locked(folder):
+            write_json(place, {})
+            assert place.exists()
+            shutil.rmtree(folder)
+            write_json(place, {})
+
+    for name in ("run.json", "fold=1/run.json"):
+        with pytest.raises(LostFolderError, match="was removed or replaced"):
+            removed_under_it(folder / name)
+        assert not folder.exists()
+    write_json(folder / "run.json", {})
+    assert folder.exists()
 
 
 def test_the_identity_of_another_seed_is_refused(tmp_path: Path) -> None:

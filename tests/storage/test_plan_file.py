@@ -100,6 +100,18 @@ def test_what_a_killed_writer_left_is_no_lock(tmp_path: Path) -> None:
     assert stored(tmp_path)["counter"] == 0
 
 
+def test_a_writer_that_is_stopped_is_waited_for_with_a_word_and_then_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("TELL_AFTER", "WAIT_SECONDS"):
+        monkeypatch.setattr(f"hprune.storage.plan_file.{name}", 0.05)
+    with one_writer(tmp_path):
+        assert not caplog.records
+        with one_writer(tmp_path):
+            file = f"another process holds {tmp_path / '.plan.lock'}"
+            assert caplog.messages == [f"{file}: waiting up to 0 seconds for it", f"{file}: going on"]
+
+
 def test_each_study_has_the_places_that_it_was_given(tmp_path: Path) -> None:
     """Two files of the same texts and labels are one run: the study of the second has the second's columns."""
     run = folder(tmp_path)

@@ -214,7 +214,7 @@ def cases(options: Sequence[str]) -> Iterator[Case]:
     comparison = [*train, study, "seed=13", "scoring.seeds=[1,2,3]", "subset=winning_ticket"]
     yield Case("train, a comparison run", "train", comparison, trains=True)
     yield Case(
-        "study, every 40th call", "study", [root, *options, "study=u", "optim.lr=4e-3", steps], step=40, trains=True
+        "study, every 20th call", "study", [root, *options, "study=u", "optim.lr=4e-3", steps], step=20, trains=True
     )
 
 

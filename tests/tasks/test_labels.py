@@ -173,7 +173,7 @@ def test_other_splits_are_read_by_the_classes_of_train(train: Any, names: Any, o
     ("train", "other", "message"),
     [
         (hub([0, 1, 2], ["1", "2", "3"]), ["1", "2"], r"has the numbers 1, 2, which may be names of classes or their "
-            r"places: the data of the train split calls 0, 1, \.\. 1, 2, 3; 'task\.label_names=\[\"1\",\"2\",\"3\"\]' sa"),
+            r"places: the data of the train split calls 0, 1, \.\. 1, 2, 3; 'task\.label_names=\[\"1\",\"2\",\"3\"\]'"),
         (hub([0, 1, 2], ["-1", "0", "1"]), pa.array([0, 1]), r"label_names=\[\"class -1\",\"class 0\",\"class 1\"\]'"),
         (hub([0, 1, 2], ["1", "2", "x"]), ["1", "2"], r"'task\.label_names=\[\"1\",\"2\",x\]' says that they"),
         (hub([0, 1, 2], ["01", "02", "03"]), ["1", "2"], r"may be names of classes or their places"),

@@ -5,9 +5,10 @@
 Each line is a process of its own, so that the memory is its peak. Columns: a CSV file of 50 rows is read as a task, and
 its table is exported; so is one of durations and formulas, which CSV has in another form. Classes, 3 rows each: the
 task is read and a third of it held out; subsets are chosen by a random H in four ways and described; answers to as many
-examples as there are classes are evaluated, in batches; what each example contributes to three metrics; and one epoch
-is trained, by the command (`tiny_roberta`). Linear is 10; the
-answers themselves, one number a class for each example, are 100, and what is kept of them is not.
+examples as there are classes are evaluated, in batches; what each example contributes to three metrics; one epoch is
+trained, by the command (`tiny_roberta`); and the commands make a whole study (two scoring runs, three arms of one seed,
+two epochs of a smaller model), its report, an export and a triage sheet that is read back. Linear is 10; the answers
+themselves, one number a class for each example, are 100, and what is kept of them is not.
 """
 
 from __future__ import annotations
@@ -174,6 +175,33 @@ def _train(folder: Path, classes: int) -> Any:
     return partial(subprocess.run, command, cwd=folder, check=True, capture_output=True)
 
 
+TINY = (
+    "model=tiny_roberta", "model.config.hidden_size=16", "model.config.num_hidden_layers=1",
+    "model.config.num_attention_heads=2", "model.config.intermediate_size=32", "model.vocab_size=300",
+    "trainer.threads=1", "trainer.max_epochs=2", "data.batch_size=64", "optim.lr=5e-3",
+)  # fmt: skip
+
+
+@part("classes: study")
+def _study(folder: Path, classes: int) -> Any:
+    sheet = f"{folder}/sheet.csv"
+    keep = "keep=0..S"  # hardly a sample is right in so few steps
+    commands = [
+        ["study", "task=own", f"task.train_file={many_file(folder, classes)}", f"task.validation_fraction={FRACTION}",
+         *TINY, "scoring.seeds=[1,2]", "comparison.seeds=[11]", f"arms.winning_ticket.{keep}",
+         f"arms.random_like.{keep}"],
+        ["report"], ["export", "subset=winning_ticket", f"subset.{keep}", f"out={folder}/out.csv"],
+        ["triage", "values=0..S", f"out={sheet}"], ["triage", f"read={sheet}", f"out={folder}/mended.csv"],
+    ]  # fmt: skip
+
+    def all_of_them() -> None:
+        for command, *options in commands:
+            line = [sys.executable, "-m", f"hprune.{command}", *options, "study=s", f"paths.root={folder}/root"]
+            subprocess.run(line, cwd=folder, check=True, capture_output=True)
+
+    return all_of_them
+
+
 def measure(name: str, size: int, answer: Any) -> None:
     """In a process of its own: seconds, and the most memory it and its children had."""
     with tempfile.TemporaryDirectory() as folder:
@@ -210,7 +238,7 @@ def main() -> None:
     print("| | a tenth | seconds | MB | all | seconds | MB | seconds grow by |")
     print("|---|---|---|---|---|---|---|---|")
     for name in PARTS:
-        if options.only not in name or (options.no_train and name.endswith("train")):
+        if options.only not in name or (options.no_train and name.endswith(("train", "study"))):
             continue
         size = options.columns if name.startswith("columns") else options.classes
         small, large = measured(name, size // 10), measured(name, size)

@@ -65,6 +65,7 @@ Schema of `report.json` (schema_version 2), whose last key is a `digest` over al
                               values: [{value, count, by_class: {class: count}}]}}
         `missing_seeds` were planned, and the score was made without them (score.allow_missing). One entry a value for
         integer scores that take at most 1000, 30 bins by their middle for others; `infinite` samples are in none.
+        Of more than 1000 classes `by_class` has those that have samples there.
     convergence: {table of H: {S, samples, certain, open, runs: [{runs, subsets, size, sd, low, high, overlap,
                   overlap_low}], predicted: [{runs, size, low, high}], one_more, gains, stopped}}
         how the winning ticket settles with the number of runs. `certain` samples stay in it whatever further runs say,
@@ -136,6 +137,8 @@ from hprune.tasks.spec import TaskData
 
 MOST_VALUES = 1000
 """An integer score that takes more is shown in bins, like a real-valued one."""
+MANY_CLASSES = 1000
+"""Of more, a value of a score is told with those classes only that have a sample there."""
 
 
 def summarise(
@@ -262,6 +265,8 @@ def _histogram(scores: Scores, data: TaskData | None) -> dict[str, Any]:
         if labels is not None and data is not None:
             counts = np.bincount(labels[inside], minlength=len(data.label_names))
             by_class = dict(zip(data.label_names, counts.tolist(), strict=True))
+            if len(by_class) > MANY_CLASSES:
+                by_class = {name: count for name, count in by_class.items() if count}
         values.append({"value": value, "count": int(inside.sum()), "by_class": by_class})
     facts = {"S": scores.runs, "E": scores.epochs, "measured": scores.measured, "higher_is": scores.higher_is}
     facts |= {"skip_epochs": scores.conventions.get("skip_epochs", 0)}

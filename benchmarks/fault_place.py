@@ -8,6 +8,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -223,7 +224,7 @@ def came(act: Callable[[], object]) -> object:
 
 def said(what: object, *words: str) -> bool:
     """Whether it is an error of ours with these words."""
-    return isinstance(what, str) and what.startswith(("ValueError", "OSError")) and all(word in what for word in words)
+    return isinstance(what, str) and re.match(r"\w*Error: ", what) is not None and all(word in what for word in words)
 
 
 def scored(at: Place, file: Path, study: str = "s") -> None:

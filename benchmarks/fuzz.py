@@ -2,6 +2,8 @@
 
 Cases of `tests/hostile.py`, spread over its targets: a row for each says how many were refused with a message of ours,
 accepted, ended in a traceback, hung, or left a partial file. The last three must be 0; what they were is printed below.
+Names of columns, files and classes go through the shell's rules and Hydra's grammar: one that comes out otherwise, or
+is refused (but for `${`), counts as a traceback.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ from hprune.science.select import by_value
 from hprune.science.subset import SubsetSpec, choose
 from hprune.score import ScoreSpec, score_study
 from hprune.storage.dynamics import records_behind
-from hprune.storage.files import write_table
-from hprune.storage.manifests import read_failure, read_identity, read_results
+from hprune.storage.files import write_json, write_table
+from hprune.storage.manifests import read_failure, read_identity, read_results, sealed
 from hprune.storage.margins import store_margin, stored_margin
 from hprune.storage.runs import (
     RunFolder,
@@ -76,6 +76,7 @@ KINDS = {
     "references": "studies/*/runs/*.json",
     "plan.json": "studies/*/plan.json",
     "margin.json": "studies/*/margin.json",
+    "report.json": "studies/*/report.json",
     "score tables": "studies/*/scores/*.parquet",
     "token tables": "cache/tokens/*/*.npy",
 }
@@ -112,6 +113,7 @@ def make_studies(root: Path) -> Made:
         folders += [write("winning_ticket", seed, table) for seed in COMPARISON]
         folders += [_write_unfinished(root, study, rate, seed) for seed in COMPARISON]
         store_margin(root, study, {"margin": rate / 10, "why": f"as {study} says"})
+        write_json(root / "studies" / study / "report.json", sealed(summarise(root, study, None)))
         tokens = TokenTable(np.full(6, int(100 * rate), dtype=np.int32), np.array([0, 2, 6]), None, 0)
         cached_tokens(root / "cache" / "tokens" / study, lambda tokens=tokens: tokens)  # type: ignore[misc]
     return Made(root, folders)

@@ -14,6 +14,7 @@ from hprune.storage.runs import RunFolder
 from hprune.storage.scores import check_apart, scores_for, sized
 from hprune.storage.studies import Purpose, add_run
 from hprune.tasks.spec import TaskData
+from hprune.training.assemble import check_builds
 from hprune.training.run import chosen, fine_tune, locate
 from hprune.training.settings import RunSpec
 
@@ -46,6 +47,8 @@ def register_run(
         ValueError: what refuses the run before it can start; the study then does not refer to it.
     """
     folder = startable(spec, data, root=root, study=study)
+    if not folder.complete:
+        check_builds(spec, data)
     note_sources(root, spec.config)
     comparison = spec.config.get("comparison", {})
     groups, seeds = comparison.get("tickets") or [], comparison.get("seeds") or []

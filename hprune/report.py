@@ -21,6 +21,7 @@ from hprune.reporting.summary import summarise
 from hprune.root import check_writable, root_of
 from hprune.storage.files import one_line, whole_file, write_json
 from hprune.storage.known_names import read_otherwise
+from hprune.storage.manifests import sealed
 from hprune.storage.places import local_path
 from hprune.storage.studies import existing_study, plan_of, runs_of
 from hprune.stored_config import config_of_study, run_of_study
@@ -102,7 +103,7 @@ def write_report(
     verdict = judged(root, study, data, spec=spec, trust_code=trust_code) if judge else None
     report = summarise(root, study, data, verdict, why)
     folder = existing_study(root, study) if out is None else out
-    write_json(folder / "report.json", report)
+    write_json(folder / "report.json", sealed(report))
     with whole_file(folder / "report.html") as temporary:
         temporary.write_text(render_page(report, root), encoding="utf-8")
     print_table(report)

@@ -12,6 +12,7 @@ import functools
 import io
 import json
 import logging
+import shlex
 import signal
 import tempfile
 import traceback
@@ -26,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hypothesis import HealthCheck, Phase, given, settings
@@ -41,6 +43,7 @@ from hprune.composition import check_arms
 from hprune.data.checks import check_seeds, check_whole
 from hprune.data.tokenise import TokenTable, cached_tokens
 from hprune.export import check_writing, subset_of
+from hprune.overrides import overrides_of
 from hprune.report import data_of_study, task_of_study
 from hprune.reporting.page import render_page
 from hprune.reporting.summary import summarise
@@ -53,6 +56,7 @@ from hprune.score import ScoreSpec, instantiate_spec, score_study
 from hprune.storage.exports import SUFFIXES, check_target, write_export
 from hprune.storage.files import write_table
 from hprune.storage.manifests import read_identity
+from hprune.storage.override import override
 from hprune.storage.places import local_path
 from hprune.storage.runs import finish_run, load_record, run_folder, save_record, save_subset, start_run
 from hprune.storage.scores import load_scores, score_path, scores_for
@@ -492,11 +496,63 @@ def _try_tokens(root: Path, case: tuple[int, Any]) -> None:
     assert found.input_ids.size == 40 == found.lengths.sum()
 
 
+SIGNS = "ab 1=;:,.[](){}$\"'\\/@#%&!?*+-|~^<>`äßé\u4e2d\U0001f600\t"
+ONE_NAME = st.text(
+    st.sampled_from(SIGNS) | st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=8
+) | st.sampled_from(
+    ["1", "007", "1.50", "1e3", "+1", "1_000", "0x1f", "-1e5", "10:30", "2021-01-11", "nan", "inf", "null", "NULL", "~",
+     "true", "False", "yes", "no", "on", "Off", "???", "größe [cm]; a=b, c", "it's", 'say "x"', "a$b", "$5", "$HOME",
+     "C:\\new", "a\\", 'a\\"', "\\'", "@1", "@2", "@9", "{a: b}", "{}", "[1]", "[a,b]", "(a)", "glob(*)", "a,b",
+     "a=b", "-x", "!", "# a", "*", "!!str a", "&a", "%s", "..", " ", "${x}", "\\${x}"]
+)  # fmt: skip
+CLASS_NAME = ONE_NAME.map(str.strip).filter(lambda name: name not in ("", "-1"))
+TYPED_NAMES = st.fixed_dictionaries({
+    "columns": st.lists(ONE_NAME.filter(lambda name: name not in ("sample_id", "label")),
+                        min_size=3, max_size=3, unique=True),
+    "classes": st.lists(CLASS_NAME, min_size=2, max_size=3, unique=True),
+    "file": ONE_NAME.filter(lambda name: not set(name) & set("/\0\t") and len(name.encode()) < 200),
+    "place": st.booleans(),
+})  # fmt: skip
+
+
+def _try_names(root: Path, case: dict[str, Any]) -> None:
+    """Names as `override` writes them, through the shell's rules and Hydra's: each comes out as it went in.
+
+    `${` is refused by name, in any of them but that of a column which is given by its place.
+    """
+    (text, label, more), classes = case["columns"], case["classes"]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{case['file']}.jsonl"
+        rows = [{text: f"text {i}", label: classes[i % len(classes)], more: f"m{i}"} for i in range(12)]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        by_place = case["place"] and not {"@1", "@2", "@3"} & {text, label, more}
+        given = {"task.text": ["@1"] if by_place else [text], "task.label": "@2" if by_place else label,
+                 "task.slices": ["@3"] if by_place else [more], "task.label_names": classes,
+                 "task.train_file": file, "task.validation_file": [file]}  # fmt: skip
+        words = [shlex.split(override(key, value)) for key, value in given.items()]
+        assert all(len(word) == 1 for word in words), words
+        arguments = [word for (word,) in words]
+        assert [one.key_or_group for one in overrides_of(arguments)] == [*given]
+        stored = [*classes, str(file), *([] if by_place else [text, label, more])]
+        if any("${" in name for name in stored):
+            with pytest.raises(ValueError, match=r"holds \$\{, which a stored config cannot") as refused:
+                run_spec(composed("train", "task=own", *arguments))
+            raise refused.value
+        try:
+            data = load_task(run_spec(composed("train", "task=own", *arguments)).task)
+        except ValueError as error:  # a name is never refused
+            raise AssertionError(f"refused: {error}") from error
+        assert (data.text, data.label_names) == ((text,), tuple(classes))
+        assert data.train["label"].to_pylist() == [i % len(classes) for i in range(12)]
+        assert data.slices["validation"].column_names == [more]
+
+
 TARGETS = (
     Target("configs, values", st.tuples(
         st.sampled_from([*COMMANDS]),
         st.lists(st.tuples(st.integers(0, 200), CONFIG_VALUES), min_size=1, max_size=2)), _try_config),
     Target("configs, overrides as typed", st.tuples(st.sampled_from([*COMMANDS]), OVERRIDES), _try_overrides),
+    Target("names, as they are pasted", TYPED_NAMES, _try_names),
     Target("data files", st.fixed_dictionaries({
         "table": TABLES, "suffix": st.sampled_from([".csv", ".tsv", ".jsonl", ".json", ".parquet"]),
         "encoding": ENCODINGS, "damage": WHOLE.flatmap(lambda whole: st.none() if whole else BYTES),

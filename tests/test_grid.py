@@ -320,6 +320,6 @@ def test_a_study_without_scores_says_what_to_do(root: Path, tiny: list[str], run
     code, _, err = run_command("sensitivity", "study=[unscored]", f"paths.root={root}")
     assert code == 1
     assert (
-        "no H-score table in unscored whose runs are complete: score them first (python -m hprune.score study=NAME)"
-        in err
+        "no H-score table in unscored whose runs are complete: score them first "
+        f"(python -m hprune.score study=NAME paths.root={root})" in err
     )

@@ -12,6 +12,7 @@ import pytest
 
 from hprune.own_sources import note_sources
 from hprune.storage.exports import free_name
+from hprune.storage.manifests import sealed
 from hprune.tasks.moved import at_place, way_out
 
 Command = Callable[..., "tuple[int, str, str]"]
@@ -131,7 +132,12 @@ def test_the_report_says_that_data_are_gone_or_others(here: Path, both: Path, ru
     assert "changed since" not in out + page
 
     plan, text = folder / "plan.json", (folder / "plan.json").read_text()
-    plan.write_text(text.replace(f"{both}/", f"{here}/moved/gone-"))
+
+    def lie_in(place: str) -> None:
+        content = json.loads(text.replace(f"{both}/", place))
+        plan.write_text(json.dumps(sealed({key: value for key, value in content.items() if key != "digest"})))
+
+    lie_in(f"{here}/moved/gone-")
     out, page, fault = report()
     assert fault is not None
     assert (fault["fault"], fault["sets"]) == ("unreadable", [])
@@ -139,7 +145,7 @@ def test_the_report_says_that_data_are_gone_or_others(here: Path, both: Path, ru
         assert "The data of the study cannot be read (no file at" in told
         assert "task.train_file=FILE task.validation_file=FILE" in told
 
-    plan.write_text(text.replace(f"{both}/", f"{here}/moved/"))
+    lie_in(f"{here}/moved/")
     write(here / "moved/new.csv", "new", last="night")
     out, page, fault = report()
     assert fault is not None

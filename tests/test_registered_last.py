@@ -22,6 +22,7 @@ from hprune.storage.runs import finish_run, run_folder, start_run
 from hprune.storage.scores import check_apart, load_scores, save_scores, score_path
 from hprune.storage.studies import add_run, planned_seeds, references_of, runs_of, study_folder
 from hprune.tasks.load import load_task
+from hprune.training.spec import ModelSpec
 from tests.hostile import SEEDS, make_study
 
 Command = Callable[..., tuple[int, str, str]]
@@ -91,6 +92,64 @@ def test_a_subset_that_cannot_be_trained_on_is_not_registered(compose_run: Calla
     assert not (tmp_path / "root").exists()
     register_run(spec, data, scoring_seeds=(1, 2), purpose="comparison", **where)
     assert [run.key.seed for run in runs_of(tmp_path / "root", "s")] == [11]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny pre-trained model with its tokenizer."""
+    from transformers import AutoConfig, AutoModel
+
+    from tests.tiny import MODELS, word_tokenizer
+
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = word_tokenizer(["a good film", "a bad film"])
+    options = {**MODELS["roberta"], "vocab_size": len(tokenizer)}
+    AutoModel.from_config(AutoConfig.for_model(**options)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def cut_off(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def half_of_its_weights(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    save_file(dict(list(weights.items())[::2]), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def no_tokenizer(folder: Path) -> None:
+    for file in folder.glob("*token*"):
+        file.unlink()
+
+
+BAD_MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "cut off": (cut_off, "model"),
+    "half of its weights": (half_of_its_weights, r"lacks \d+ weights of its body"),
+    "no tokenizer": (no_tokenizer, "has no tokenizer"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_MODELS)
+def test_a_model_that_cannot_be_built_is_not_registered(
+    fault: str, model_folder: Path, compose_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Refused before a run of it is there; once it is mended, the same command trains it."""
+    harm, message = BAD_MODELS[fault]
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    harm(folder)
+    spec = replace(compose_run("study=s", "seed=1"), model=ModelSpec("own", path=str(folder)))
+    where: dict[str, Any] = {"root": tmp_path / "root", "study": "s", "scoring_seeds": (1,), "purpose": "scoring"}
+    data = load_task(spec.task)
+    with pytest.raises((ValueError, OSError), match=message):
+        register_run(spec, data, **where)
+    assert not (tmp_path / "root").exists()
+    shutil.copytree(model_folder, folder, dirs_exist_ok=True)
+    assert register_run(spec, data, **where).key.seed == 1
+    assert len(runs_of(tmp_path / "root", "s")) == 1
 
 
 def h_table(root: Path, name: str, seeds: tuple[int, ...], ids: NDArray[np.int64], digest: str) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from hprune.storage.differing import differing_keys
 from hprune.storage.dynamics import StoredDynamics, records_behind
 from hprune.storage.manifests import read_results
-from hprune.storage.runs import differing_keys, state_of
+from hprune.storage.runs import state_of
 from hprune.storage.scores import load_scores
 from hprune.storage.studies import planned_seeds, runs_of
 from tests.golden import STUDY, stored_values

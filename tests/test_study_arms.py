@@ -189,7 +189,10 @@ def test_a_size_that_another_table_gives_names_the_table_that_is_missing(
     code, _, err = run_command("train", *options)
     assert code == 1
     assert "subset 'random_like' needs the score table" in err
-    assert "python -m hprune.score study=s, or name another with subset.sized_by=NAME or FILE" in err
+    assert (
+        f"python -m hprune.score study=s paths.root={tmp_path}, or name another with subset.sized_by=NAME or FILE"
+        in err
+    )
     code, _, err = run_command("train", *options, "subset.keep=null", "subset.fraction=0.5")
     assert code == 0, "without a keep-set no score is needed"
     code, _, err = run_command("train", *options, "subset.scores=null", "subset.keep=null", "subset.size=10000")

@@ -25,8 +25,8 @@ def test_what_is_in_its_place_is_refused_by_none(made: Made) -> None:
 READ_BY = {
     "run.json": "status", "identity.json": "verify", "failure.json": "status", "records": "verify",
     "predictions": "verify", "subset.parquet": "verify", "resume.ckpt": "train", "folders of runs": "train",
-    "references": "report", "plan.json": "verify", "margin.json": "verify", "score tables": "verify",
-    "token tables": "verify",
+    "references": "report", "plan.json": "verify", "margin.json": "verify", "report.json": "verify",
+    "score tables": "verify", "token tables": "verify",
 }  # fmt: skip
 """A command that notices every exchange."""
 

@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import sklearn.metrics
 
 from benchmarks.swaps import Made, make_studies
+from hprune.storage.bound import check_same_run
+from hprune.storage.dynamics import records_behind
 from hprune.storage.files import read_json, read_table, sha256_of_file, sha256_of_footer, write_json, write_table
 from hprune.storage.lock import locked
 from hprune.storage.manifests import read_manifest, sealed
 from hprune.storage.scores import load_scores, save_scores, score_path
 from hprune.storage.studies import runs_of
 from hprune.verifying.everything import verify
+from hprune.verifying.metrics import metrics_of
 from hprune.verifying.tables import chosen_again, function_of
 from tests.golden import STUDY
 
@@ -68,7 +72,7 @@ def test_all_fits_and_nothing_is_changed(root: Path, run_command: Command) -> No
     code, out, err = run_command("verify", f"paths.root={root}")
     assert code == 0, out + err
     assert out.strip() == (
-        "all fits together: 2 studies, 12 complete runs, 4 other runs, 4 score tables, 2 token tables"
+        "all fits together: 2 studies, 2 reports, 12 complete runs, 4 other runs, 4 score tables, 2 token tables"
     )
     assert tree(root) == before
 
@@ -153,6 +157,43 @@ def edited(pattern: str, **changes: Any) -> Callable[[Path], None]:
     return edit
 
 
+def other_plan(root: Path) -> None:
+    file = root / "studies/s1/plan.json"
+    write_json(file, sealed({**read_json(file), "content": {"task": "d", "model": "m"}}))
+
+
+def other_report(root: Path) -> None:
+    shutil.copy(root / "studies/s2/report.json", root / "studies/s1/report.json")
+
+
+def lost_reference(root: Path) -> None:
+    """The tables that were made of the run are gone, too."""
+    shutil.rmtree(root / "studies/s1/scores")
+    next((root / "studies/s1/runs").glob("full-*.seed=2.scoring.json")).unlink()
+
+
+def two_studies(root: Path) -> None:
+    """A scoring run of the second study among those of the first, as which it says it is."""
+    here, there = (root / "studies" / study / "runs" for study in ("s1", "s2"))
+    next(here.glob("full-*.seed=2.scoring.json")).unlink()
+    file = next(there.glob("full-*.seed=2.scoring.json"))
+    write_json(here / file.name, {**read_json(file), "study": "s1"})
+
+
+def other_loss(root: Path) -> None:
+    """The predictions of another run, which got as many right; no digest is there, as in runs of 0.1.0."""
+    path = run_of(root)
+    file = path / "predictions.validation.parquet"
+    table, facts = read_table(file)
+    prob = pa.array(np.full(table.num_rows, np.exp(-0.5), dtype=np.float32))
+    write_table(file, table.append_column("true_prob", prob), facts)
+    stated = read_json(path / "run.json")["metrics"]["validation"]
+    resealed(path, metrics={"validation": {**stated, "loss": 0.4, "ece": 0.1}})
+    content = read_json(path / "run.json")
+    del content["digest"], content["versions"]["hprune"]
+    write_json(path / "run.json", content)
+
+
 def removed(pattern: str) -> Callable[[Path], None]:
     return lambda root: sorted(root.glob(pattern))[0].unlink()
 
@@ -186,7 +227,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a damaged reference": (edited("studies/s1/runs/*.json", purpose="x"), "purpose must be scoring or comparison"),
     "a ticket of other runs": (
         edited("studies/s1/runs/winning_ticket*.json", ticket=[3, 4]), "were chosen by those of [1, 2]"),
-    "another plan": (edited("studies/s1/plan.json", content={"task": "d", "model": "m"}), "says where other data"),
+    "another plan": (other_plan, "says where other data"),
+    "other seeds that are planned": (edited("studies/s1/plan.json", expected_seeds=[1]), "was altered after it was"),
+    "no seeds that are planned": (edited("studies/s1/plan.json", expected_seeds=[]), "was altered after it was"),
+    "a report of other numbers": (edited("studies/s1/report.json", full_samples=9), "was edited after it was written"),
+    "a report of another study": (other_report, "is of study s2, not of s1"),
+    "no reference to a scoring run": (lost_reference, "the scoring run of seed 2 is planned, and was trained for this"),
+    "runs of two studies": (two_studies, "(here) differ in lr (0.1 there, 0.2 here): remove references to some"),
+    "another loss": (other_loss, "the loss of its examples is 0.5000, run.json states 0.4000"),
     "no plan": (edited("studies/s1/plan.json", counter="x"), "counter must be a whole number"),
     "a margin of another study": (edited("studies/s1/margin.json", study="s2"), "is of study s2, not of s1"),
     "no margin": (edited("studies/s1/margin.json", margin=2), "margin must be a number above 0 and below 1"),
@@ -205,6 +253,62 @@ def test_what_does_not_fit_is_named(damage: str, root: Path) -> None:
     problems = verify(root).problems
     assert any(message in problem.message for problem in problems), problems
     assert all("\n" not in problem.message for problem in problems)
+
+
+def test_status_says_that_a_plan_was_edited(root: Path, run_command: Command) -> None:
+    edited("studies/s1/plan.json", expected_seeds=[])(root)
+    _, out, _ = run_command("status", f"paths.root={root}")
+    assert "damaged:" in out
+    assert "s2" in out
+
+
+def test_two_studies_that_were_mixed_up_differ_by_key_and_value(root: Path) -> None:
+    table = load_scores(score_path(root, "s1", "h_score"))
+    two_studies(root)
+    with pytest.raises(
+        ValueError, match=r"differ in their seed only; .*seed=1 \(there\) and .*lr \(0\.1 there, 0\.2 here\)"
+    ):
+        records_behind(root, "s1", table)
+
+
+def test_a_run_in_the_place_of_another_differs_by_key_and_value(whole: Made, root: Path) -> None:
+    one, other = (folder for folder in whole.folders if folder.key.seed == 11 and folder.key.subset == "full")
+    here, there = (root / folder.path.relative_to(whole.root) for folder in (one, other))
+    content = read_json(there / "run.json")
+    with pytest.raises(ValueError, match=r"differing in lr \(0\.2 there, 0\.1 here\)"):
+        check_same_run(here / "run.json", content, one.key, one.settings_hash, settings=one.settings)
+
+
+def test_what_cannot_be_checked_is_counted(root: Path) -> None:
+    """A report of before digests; tables of equal values are two nevertheless."""
+    file = root / "studies/s1/report.json"
+    write_json(file, {name: value for name, value in read_json(file).items() if name != "digest"})
+    path = score_path(root, "s1", "h_score")
+    save_scores(path.with_name("again.parquet"), replace(load_scores(path), name="again"))
+    found = verify(root)
+    assert found.problems == []
+    assert "2 reports (1 made before report.json had a digest, not checked)" in str(found)
+    assert "5 score tables" in str(found)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_are_those_of_scikit_learn(classes: int, seed: int) -> None:
+    rng = np.random.default_rng([classes, seed])
+    prob = rng.dirichlet(np.ones(classes), size=40)
+    label, pred = rng.integers(0, classes, 40), prob.argmax(axis=1)
+    columns = {"label": label, "pred": pred, **{f"prob_{k}": prob[:, k].astype(np.float32) for k in range(classes)}}
+    expected = {
+        "accuracy": sklearn.metrics.accuracy_score(label, pred),
+        "macro_f1": sklearn.metrics.f1_score(label, pred, average="macro"),
+        "mcc": sklearn.metrics.matthews_corrcoef(label, pred),
+        "loss": sklearn.metrics.log_loss(label, prob, labels=range(classes)),
+    }
+    if classes == 2:
+        expected["f1"] = sklearn.metrics.f1_score(label, pred)
+    assert metrics_of(pa.table(columns)) == pytest.approx(expected, rel=1e-5)
+    summed = {"label": label, "pred": pred, "true_prob": prob[np.arange(40), label]}
+    assert metrics_of(pa.table(summed))["loss"] == pytest.approx(expected["loss"], rel=1e-5)
 
 
 def test_it_exits_with_1_and_one_line_each(root: Path, run_command: Command) -> None:

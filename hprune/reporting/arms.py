@@ -11,7 +11,7 @@ import numpy as np
 from hprune.reporting.ticket_plan import TicketPlan
 from hprune.reporting.weights import IDENTITY
 from hprune.science.records import RunKey
-from hprune.storage.runs import differing_keys
+from hprune.storage.differing import differing_keys
 from hprune.storage.studies import StudyRun
 
 Manifest = dict[str, Any]

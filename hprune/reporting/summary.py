@@ -1,6 +1,6 @@
 """The facts of a study as plain values: what `report.json` holds, and what the page and the table show.
 
-Schema of `report.json` (schema_version 2):
+Schema of `report.json` (schema_version 2), whose last key is a `digest` over all others:
     study, task, model, created, primary_metric, label_names, full_samples
     weights: {name, sha256, hub, commit} | null   that the model started from: the name by its folder or hub id, and the
         digest of the folder's files, or the commit; null from scratch

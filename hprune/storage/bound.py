@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hprune.science.records import RunKey
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import sha256_of_json
 
 PLACE = re.compile(r"(?P<subset>.+)-(?P<hash>[0-9a-f]{8})/seed=(?P<seed>\d+)")
@@ -51,8 +52,22 @@ def check_bound(file: Path, content: Mapping[str, Any]) -> None:
         raise _elsewhere(file, ", ".join(differing), place_of(key, digest))
 
 
-def check_same_run(file: Path, content: Mapping[str, Any], key: RunKey, settings_hash: str) -> None:
+def check_same_run(
+    file: Path,
+    content: Mapping[str, Any],
+    key: RunKey,
+    settings_hash: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """Compare what a file of a run's folder says of the run with the run that is looked for there.
+
+    Args:
+        file: run.json or identity.json of the folder.
+        content: of its shape.
+        key: of the run that is looked for.
+        settings_hash: of that run.
+        settings: of that run; None: not known.
 
     Raises:
         ValueError: naming both.
@@ -61,6 +76,8 @@ def check_same_run(file: Path, content: Mapping[str, Any], key: RunKey, settings
     digest = content.get("settings_hash") or sha256_of_json(content["settings"])
     if (there, digest) != (key, settings_hash):
         said = f"{there} with settings {digest[:12]}, not {key} with settings {settings_hash[:12]}"
+        if settings is not None and digest != settings_hash:
+            said += f", differing in {', '.join(differing_keys(content['settings'], settings))}"
         raise _elsewhere(file, said, place_of(there, digest))
 
 

@@ -35,13 +35,16 @@ def for_csv(table: pa.Table) -> pa.Table:
     Raises:
         ValueError: if a duration has no such form; the message names the column.
     """
-    for at, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
-        if pa.types.is_duration(field.type):
-            texts = [None if value is None else _iso_duration(value) for value in _values(field.name, column)]
-            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
-        elif (plain := _plain(field.type)) != field.type:
-            table = table.set_column(at, field.name, column.cast(plain))
-    return table
+    columns = [_for_csv(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
+    return pa.Table.from_arrays(columns, names=table.column_names)  # at once: to set one takes as long as there are
+
+
+def _for_csv(field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if pa.types.is_duration(field.type):
+        texts = [None if value is None else _iso_duration(value) for value in _values(field.name, column)]
+        return pa.array(texts, pa.string())
+    plain = _plain(field.type)
+    return column if plain == field.type else column.cast(plain)
 
 
 def json_lines(table: pa.Table) -> Iterator[str]:

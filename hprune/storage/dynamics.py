@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hprune.science.records import OPTIONAL, Dynamics, Measured, Scores, check_skip, prefix_of
 from hprune.science.together import RecordFacts, check_same_ids, check_together
 from hprune.storage.bound import check_record_facts
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import ROW_GROUP, OpenTable, array_of, open_table
 from hprune.storage.manifests import RECORD, key_of, read_manifest
 from hprune.storage.runs import check_columns, check_footer, record_file
@@ -45,9 +46,10 @@ class StoredDynamics:
             ValueError: a run is not complete, was not measured this way, or its record was altered; or the runs do not
                 fit together, as in `Dynamics.stack`.
         """
-        records = sorted((_open(run, measured) for run in runs), key=lambda record: record[0].key.seed)
-        check_together([facts for facts, _ in records])
-        return cls(tuple(records), records[0][0].epochs)
+        opened = sorted((_open(run, measured) for run in runs), key=lambda record: record[0].key.seed)
+        _check_settings([(facts, settings) for facts, _, settings in opened])
+        check_together([facts for facts, *_ in opened])
+        return cls(tuple((facts, table) for facts, table, _ in opened), opened[0][0].epochs)
 
     @property
     def runs(self) -> int:
@@ -146,14 +148,26 @@ def _why_lacking(column: str) -> str:
     )
 
 
-def _open(run: Path, measured: Measured) -> tuple[RecordFacts, OpenTable]:
+def _check_settings(records: Sequence[tuple[RecordFacts, Mapping[str, Any]]]) -> None:
+    """Refuse runs of several settings, as of two studies that were mixed up, by what they differ in."""
+    for facts, settings in records[1:]:
+        first, there = records[0]
+        if facts.settings_hash != first.settings_hash and (differing := differing_keys(there, settings)):
+            raise ValueError(
+                f"runs of one score must differ in their seed only; {first.key} (there) and {facts.key} (here) differ "
+                f"in {', '.join(differing)}: score each with those of its own settings, as with score.seeds=[..]"
+            )
+
+
+def _open(run: Path, measured: Measured) -> tuple[RecordFacts, OpenTable, Mapping[str, Any]]:
     manifest, file = read_manifest(run), record_file(run, measured)
     check_footer(file, manifest)
     table = open_table(file)
     check_shape(file, table.facts, RECORD)
     check_record_facts(file, table.facts, key_of(manifest))
     key, epochs = key_of(manifest), check_columns(file, table.parquet.schema_arrow, table.facts)
-    return RecordFacts(key, table.facts["data_hash"], table.rows, epochs, measured, table.facts["settings_hash"]), table
+    facts = RecordFacts(key, table.facts["data_hash"], table.rows, epochs, measured, table.facts["settings_hash"])
+    return facts, table, manifest["settings"]
 
 
 def ahead(source: Iterator[T]) -> Iterator[T]:

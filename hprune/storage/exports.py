@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,25 +135,39 @@ def without_formulas(table: pa.Table) -> tuple[pa.Table, dict[str, int]]:
 
     Plain numbers are no formulas.
     """
-    changed = {}
+    changed, taken = {}, set(table.column_names)
+    fields, columns = list(table.schema), list(table.columns)
     for at, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
-        safe = name
-        if re.match(FORMULA, name) and not re.match(NUMBER.replace("$", r"\Z"), name):
-            safe = "'" + name
-            while safe in table.column_names:
-                safe = "'" + safe
-        count = int(safe != name)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            found = pc.fill_null(pc.match_substring_regex(column, FORMULA), False)
-            if pc.any(found).as_py():
-                found = pc.and_not(found, pc.fill_null(pc.match_substring_regex(column, NUMBER), False))
-                quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type))
-                column = pc.if_else(found, quoted, column)
-                count += pc.sum(found).as_py() or 0
+        safe = _without_formula(name, taken)
+        columns[at], count = _texts_without_formulas(column)
+        count += int(safe != name)
         if count:
             changed[name] = count
-            table = table.set_column(at, safe, column)
-    return table, changed
+            fields[at] = pa.field(safe, column.type)
+            taken.add(safe)
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=table.schema.metadata)), changed
+
+
+def _without_formula(name: str, taken: Container[str]) -> str:
+    """The name of a column with as many quotes before it as it needs to be no formula and no other column's."""
+    safe = name
+    if re.match(FORMULA, name) and not re.match(NUMBER.replace("$", r"\Z"), name):
+        safe = "'" + name
+        while safe in taken:
+            safe = "'" + safe
+    return safe
+
+
+def _texts_without_formulas(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
+    """A column with a quote before each text that begins like a formula, and how many these are."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column, 0
+    found = pc.fill_null(pc.match_substring_regex(column, FORMULA), False)
+    if not pc.any(found).as_py():
+        return column, 0
+    found = pc.and_not(found, pc.fill_null(pc.match_substring_regex(column, NUMBER), False))
+    quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type))
+    return pc.if_else(found, quoted, column), pc.sum(found).as_py() or 0
 
 
 def _check_fits(suffix: str, table: pa.Table) -> None:

@@ -48,8 +48,11 @@ LIBRARIES = ("hprune", "torch", "transformers", "lightning", "torchmetrics", "nu
 """Whose versions a run's numbers may depend on by more than their last digits, unlike python, platform and cpu."""
 
 
+TRAIN_AGAIN = "Bring the original back, or move the run's folder away, and the same command trains the run again"
+
+
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest as plain values, with a digest over everything else in it as its last key."""
+    """What a file is to hold, such as a manifest, as plain values, with a digest over all of it as its last key."""
     content = as_json({name: value for name, value in manifest.items() if name != "digest"})
     return {**content, "digest": sha256_of_json(content)}
 
@@ -61,17 +64,27 @@ def check_digest(file: Path, manifest: Mapping[str, Any]) -> None:
         ValueError: if a value was edited, added or taken away, or the digest was.
     """
     versions = manifest.get("versions")
-    if "digest" not in manifest and not (isinstance(versions, dict) and "hprune" in versions):
-        return
+    if "digest" in manifest or (isinstance(versions, dict) and "hprune" in versions):
+        check_seal(file, manifest, f"was altered after the run: its digest is not that of its content. {TRAIN_AGAIN}")
+
+
+def check_seal(file: Path, content: Mapping[str, Any], told: str) -> None:
+    """Compare what was read of a file with the digest in it.
+
+    Args:
+        file: that was read.
+        content: what it holds.
+        told: what is said of a file whose digest is another's, or is gone.
+
+    Raises:
+        ValueError: if the digest is not that of the content.
+    """
     try:
-        found = sealed(manifest)["digest"]
+        found = sealed(content)["digest"]
     except (ValueError, RecursionError):  # 1e999 is read as infinity, which JSON has no word for
         found = None
-    if found != manifest.get("digest"):
-        raise ValueError(
-            f"{file} was altered after the run: its digest is not that of its content. Bring the original back, or "
-            "move the run's folder away, and the same command trains the run again"
-        )
+    if found != content.get("digest"):
+        raise ValueError(f"{file} {told}")
 
 
 def version_differences(manifests: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:

@@ -59,7 +59,7 @@ def open_folder(path: str | Path) -> ModelFolder:
         ValueError: in one line, what it is instead, and a way out.
     """
     folder = Path(path).expanduser()
-    if folder.is_file() and folder.suffix == ".gguf":
+    if folder.is_file() and folder.suffix.lower() == ".gguf":
         return _gguf(folder)
     if not folder.is_dir():
         raise ValueError(_no_folder(path))
@@ -70,7 +70,7 @@ def open_folder(path: str | Path) -> ModelFolder:
         return _adapter(folder, names)
     if "modules.json" in names and (found := _of_sentences(folder, names)) is not None:
         return found
-    packed = [name for name in names if name.endswith(".gguf")]
+    packed = [name for name in names if name.lower().endswith(".gguf") and (folder / name).is_file()]
     if packed and not any(_is_weights(name) for name in names):
         return _only_gguf(folder, packed)
     _check_weights(folder, names)
@@ -203,13 +203,14 @@ def _no_folder(path: str | Path) -> str:
 
 def _only_gguf(folder: Path, names: list[str]) -> ModelFolder:
     """A folder whose only weights are GGUF files."""
-    if len(names) > 1 and not all(_PART.search(name) for name in names):
+    parts = [_PART.search(name) for name in names]
+    if len(names) > 1 and not all(part is not None and int(part[1]) > 1 for part in parts):
         those = ", ".join(override("model.path", folder / name) for name in names[:5])
         raise ValueError(f"model.path={folder} holds {len(names)} GGUF models; name the one that is meant: {those}")
     return _gguf(folder / names[0])
 
 
-_PART = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.gguf$")
+_PART = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.gguf$", re.IGNORECASE)
 
 
 def _gguf(file: Path) -> ModelFolder:

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from hprune.storage import shapes
 from hprune.storage.files import as_json, read_json, sha256_of_json, write_json
 from hprune.storage.lock import TELL_AFTER
+from hprune.storage.manifests import check_seal, sealed
 from hprune.storage.places import below, check_stays
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,11 @@ PLAN: shapes.Shape = {
 
 COLUMNS: shapes.Shape = {"columns": shapes.dict_of(shapes.text)}
 """What a plan says besides of the train file's columns that the task does not use, unless an older version wrote it."""
+
+ALTERED = (
+    "was altered after it was written: its digest is not that of its content. Bring the original back, or move it "
+    "away, and the next command that trains writes it again"
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,8 @@ def write_plan(folder: Path, plan: StudyPlan, *, scores: bool) -> None:
     if plan.columns is None:
         del content["columns"]
     if there is None or {key: there.get(key) for key in content} != content:
-        write_json(plan_file(folder), {"counter": 0 if there is None else there["counter"] + 1, **content})
+        counter = 0 if there is None else there["counter"] + 1
+        write_json(plan_file(folder), sealed({"counter": counter, **content}))
 
 
 def plan_file(folder: Path) -> Path:
@@ -141,6 +148,8 @@ def _content(folder: Path) -> dict[str, Any] | None:
     content = read_json(file)
     shapes.check_shape(file, content, PLAN)
     shapes.check_shape(file, content, COLUMNS, lenient=True)
+    if "digest" in content:  # plans of before have none
+        check_seal(file, content, ALTERED)
     return dict(content)
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from hprune.science.records import CONTINUOUS, Measured, RunKey, RunRecord, Subset
 from hprune.storage.bound import check_record_facts, check_same_run
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import (
     as_json,
     check_name,
@@ -201,19 +202,8 @@ def check_complete(folder: RunFolder) -> None:
     Raises:
         ValueError: if it is another one, which was copied there, or its manifest cannot be read.
     """
-    check_same_run(folder.manifest, read_manifest(folder.path), folder.key, folder.settings_hash)
-
-
-def differing_keys(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the settings that differ, each with both values ("absent" where there is none)."""
-    found: list[str] = []
-    for name in sorted(set(a) | set(b)):
-        left, right = a.get(name, "absent"), b.get(name, "absent")
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found += differing_keys(left, right, f"{prefix}{name}.")
-        elif left != right:
-            found.append(f"{prefix}{name} ({left} there, {right} here)")
-    return found
+    manifest = read_manifest(folder.path)
+    check_same_run(folder.manifest, manifest, folder.key, folder.settings_hash, settings=folder.settings)
 
 
 def state_of(path: Path) -> State:

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from hprune.science.records import RunKey
 from hprune.storage import shapes
 from hprune.storage.bound import place_of
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import check_name, read_json, write_json
 from hprune.storage.known_names import read_otherwise
 from hprune.storage.lock import at_work
@@ -34,7 +35,7 @@ from hprune.storage.plan_file import (
     tickets_from,
     write_plan,
 )
-from hprune.storage.runs import RunFolder, differing_keys, run_folder, state_of
+from hprune.storage.runs import RunFolder, run_folder, state_of
 
 log = logging.getLogger(__name__)
 

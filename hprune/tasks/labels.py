@@ -59,8 +59,8 @@ class Classes:
     names: tuple[str, ...]
     numbers: tuple[str, ...]
     booleans: tuple[str, ...]
-    named: tuple[str, ...] | None = None
-    """The names, where they are numbers and the data's own numbers are their places: of a ClassLabel 1, 2, 3."""
+    named: tuple[str, ...] = ()
+    """Where names are numbers other than their places (a ClassLabel of 1, 2, 3): these numbers, "" for one in words."""
     said: bool = False
     """Whether `task.label_names` gives the names."""
 
@@ -128,10 +128,8 @@ def classes_of(spec: TaskSpec, train: Labels, default: Sequence[str] | None = No
         if spec.label_names is not None and train.positions is not None:
             _check_renamed(spec, names, train.positions)
         classes = _classes(names, numbers=_numbers(spec, train, names))
-        named = tuple(filter(None, map(_number, names)))
-        if train.positions is None or named == classes.numbers or len(named) < len(names):
-            return classes
-        return replace(classes, named=named, said=spec.label_names is not None)
+        named = () if train.positions is None else _named_numbers(names)
+        return replace(classes, named=named, said=spec.label_names is not None) if named else classes
     found = [label for label in train.distinct if label != "-1"]
     if train.kind != "booleans" and _may_be_a_class(train.distinct):
         _refuse_minus_one(spec, sorted(train.distinct, key=int))
@@ -295,7 +293,8 @@ def _class_numbers(spec: TaskSpec, split: str, labels: Labels, classes: Classes)
     found = pc.index_in(values, pa.array(known, pa.large_string()))
     unknown = set(pc.unique(values.filter(pc.is_null(found))).to_pylist()) - {None, "-1"}
     if unknown:
-        raise ValueError(f"task {spec.name!r}: the {split} split has labels {_told(kind, unknown, classes)}")
+        told = _told(kind, unknown, classes, given=spec.label_names is not None)
+        raise ValueError(f"task {spec.name!r}: the {split} split has labels {told}")
     if split != "train" and "-1" in known and known != names and labels.distinct == ["-1"]:
         raise ValueError(
             f"task {spec.name!r}: every label of the {split} split is -1, which is {names[known.index('-1')]} in the "
@@ -313,13 +312,21 @@ def _same_classes(spec: TaskSpec, split: str, own: Sequence[str], classes: Class
     names = set(classes.names)
     if names <= set(own) or names >= set(own):
         return True
-    values = classes.named or classes.numbers
-    if values == classes.names != tuple(_places(classes.names)):
+    if (classes.named or classes.numbers) == classes.names != tuple(_places(classes.names)):
         raise ValueError(
             f"task {spec.name!r}: the classes of the {split} split are {list(own)[:10]} by its own data, and those of "
             f"the train split {list(classes.names[:10])}: it cannot be told which is which; give both the same names"
         )
     return False
+
+
+def _named_numbers(names: Sequence[str]) -> tuple[str, ...]:
+    """The number that each name is, zeros before it aside, "" for one in words; nothing if all are their places."""
+    found = [str(int(float(name))) if re.fullmatch(r"-?[0-9]{1,15}(\.0*)?", name) else "" for name in names]
+    numbers = [number for number in found if number]
+    if len(set(numbers)) < len(numbers) or all(number in ("", str(place)) for place, number in enumerate(found)):
+        return ()
+    return tuple(found)
 
 
 def _places(names: Sequence[str]) -> list[str]:
@@ -332,25 +339,25 @@ def meant_numbers(spec: TaskSpec, split: str, labels: Labels, classes: Classes) 
     Raises:
         ValueError: if it could be either, and it makes a difference.
     """
-    if classes.named is None or labels.positions is not None:
+    if not classes.named or labels.positions is not None:
         return classes.numbers
     seen = set(labels.distinct) if "-1" in classes.named else set(labels.distinct) - {"-1"}
     if not seen <= set(classes.named):
         return classes.numbers
     alike = all(classes.named.index(one) == classes.numbers.index(one) for one in seen & set(classes.numbers))
     if seen <= set(classes.numbers) and not alike and not classes.said:
-        names = ",".join(classes.names)
+        names = list(classes.names)
         raise ValueError(
             f"task {spec.name!r}: the {split} split has the numbers {', '.join(labels.distinct[:10])}, which may be "
-            f"names of classes or their places: the data of the train split calls 0, 1, .. {names.replace(',', ', ')}; "
-            f"task.label_names=[{names}] says that they are names; if they are places, name the classes in words, as "
-            f"in task.label_names=[{','.join(f'class_{name}' for name in classes.names)}]"
+            f"names of classes or their places: the data of the train split calls 0, 1, .. {', '.join(names[:10])}; "
+            f"{override('task.label_names', names)} says that they are names; if they are places, name the classes in "
+            f"words, as in {override('task.label_names', [f'class {name}' for name in names])}"
         )
     return classes.named
 
 
-def _told(kind: Kind, unknown: Iterable[str], classes: Classes) -> str:
-    """Labels that are not known, those that are, and the way out."""
+def _told(kind: Kind, unknown: Iterable[str], classes: Classes, *, given: bool) -> str:
+    """Labels that are not known, those that are, and the way out; `given`: `task.label_names` is."""
     names, last = classes.names, len(classes.names) - 1
     if kind == "numbers" and classes.numbers == tuple(map(str, range(len(names)))) != names:
         return (
@@ -363,7 +370,7 @@ def _told(kind: Kind, unknown: Iterable[str], classes: Classes) -> str:
             f"{sorted(unknown)[:5]}, which are booleans, and known are {list(names[:10])}: booleans are classes by "
             "value, so set task.label_names=[false,true] or null, or write other labels in the data"
         )
-    if texts := _as_yaml_reads(unknown, names):
+    if given and (texts := _as_yaml_reads(unknown, names)):
         return (
             f"{sorted(unknown)[:5]}, known are {list(known[:10])}, which are what YAML makes of numbers and times: put "
             f"the names in quotes, as in {override('task.label_names', texts)}"
@@ -377,11 +384,11 @@ def _as_yaml_reads(unknown: Iterable[str], names: Sequence[str]) -> list[str]:
     made: dict[str, str] = {}
     for text in unknown:
         with suppress(ValueError, OverflowError):
-            made |= {str(float(text)): text, str(int(float(text))): text}
+            made |= {str(float(text)): text} | ({str(int(text)): text} if "_" in text else {})
         with suppress(yaml.YAMLError):
             made |= {str(yaml.safe_load(text)): text} if re.fullmatch(r"[0-9]+(:[0-9]+)+", text) else {}
     found = [made.get(name, name) for name in names]
-    return found if found != list(names) else []
+    return found if found != list(names) and len(set(found)) == len(found) else []
 
 
 def _called(values: pa.ChunkedArray, names: Sequence[str], numbers: Sequence[str]) -> pa.ChunkedArray:
@@ -411,10 +418,10 @@ def _by_value(spec: TaskSpec, split: str, texts: pa.ChunkedArray, positions: tup
         return Labels("booleans", _replaced(texts, booleans), {booleans[text]: text for text in usual}, positions)
     mixed = numbers and booleans and len(numbers) + len(booleans) == len(some)
     if mixed and set(numbers.values()) <= {"0", "1"} and spec.label_names is None:
+        way = f", or name each as a class of its own: {override('task.label_names', sorted(some))}"
         raise ValueError(
             f"task {spec.name!r}: column {spec.label!r} has 0 or 1 beside booleans ({', '.join(sorted(some)[:5])}), "
-            "and it cannot be told whether 1 is true; write them in one way, or name each as a class of its own: "
-            f"{override('task.label_names', sorted(some))}"
+            f"and it cannot be told whether 1 is true; write them in one way{way if len(some) == len(counts) else ''}"
         )
     fraction = next((text for text in some if text not in numbers and FRACTION.fullmatch(text)), None)
     if fraction is not None and all(text in numbers or FRACTION.fullmatch(text) for text in some):

@@ -49,6 +49,8 @@ def _as_guessed(values: pa.Array) -> pa.Array:
     """Texts of a file without types as what Arrow guesses that they are, as 0.1.0 had them."""
     content = io.BytesIO()
     pa.csv.write_csv(pa.table({"label": values}), content)
+    size = max(1 << 20, min(content.tell() + 1, 2**31 - 2))  # a text that is longer than a block cannot be read
     content.seek(0)
     options = pa.csv.ParseOptions(newlines_in_values=True)
-    return pa.csv.read_csv(content, parse_options=options)["label"].combine_chunks()
+    blocks = pa.csv.ReadOptions(block_size=size)
+    return pa.csv.read_csv(content, read_options=blocks, parse_options=options)["label"].combine_chunks()

@@ -50,12 +50,16 @@ def classes_if_read(spec: TaskSpec, original: pa.Table, exported: pa.Table, out:
         if there == here:
             return None
         named = 2 <= len(names) <= MOST and _classes(spec, place, names) == here
-    way = (
-        f"with {override('task.label_names', names)} they are those of this task"
-        if named
-        else ("a .parquet of it keeps those of this task")
-    )
-    return f"{_told(there)}; {way}"
+        typed = place.with_suffix(".parquet")
+        write_export(typed, rows, rows[1].to_numpy(), formulas=formulas)
+        kept = _classes(spec, typed, spec.label_names) == here
+    if named:
+        way = f"with {override('task.label_names', names)} they are those of this task"
+    elif kept:
+        way = "a .parquet of it keeps those of this task"
+    else:
+        way = f"write the names of the classes into its column {spec.label!r}"
+    return f"{_told(there, names)}; {way}"
 
 
 def _classes(
@@ -70,8 +74,10 @@ def _classes(
     return numbers["train"].tolist(), found
 
 
-def _told(found: tuple[list[int], tuple[str, ...]] | None) -> str:
+def _told(found: tuple[list[int], tuple[str, ...]] | None, names: Sequence[str]) -> str:
     if found is None:
         return "read as a task of its own, its labels are refused"
+    if found[1] == tuple(names):
+        return "read as a task of its own, its labels stand for other classes of the same names"
     listed = ", ".join(found[1][:MOST]) + (", ..." if len(found[1]) > MOST else "")
     return f"read as a task of its own, its classes are {listed}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import lightning as L
@@ -15,13 +16,16 @@ from transformers import PreTrainedTokenizerBase
 from hprune.data.datamodule import Encoded, FineTuningData
 from hprune.data.tokenise import TokenTable
 from hprune.science.records import Subset
+from hprune.storage.files import sha256_of_json
 from hprune.tasks.columns import every_text
-from hprune.tasks.spec import TaskData
+from hprune.tasks.spec import TaskData, settings_of_kind
 from hprune.training.adapter import with_adapter
 from hprune.training.build import is_causal, load_model, longest_input
+from hprune.training.guard import memory_given_back
 from hprune.training.module import FineTuner
 from hprune.training.packing import pack
 from hprune.training.pooling import KEY
+from hprune.training.quiet import quiet_libraries
 from hprune.training.settings import RunSpec
 from hprune.training.tokenizer import load_tokenizer
 from hprune.training.units import tokens_of
@@ -36,6 +40,41 @@ class Assembled:
     module: FineTuner
     datamodule: FineTuningData
     tokenizer: PreTrainedTokenizerBase
+
+
+_builds: set[str] = set()
+"""Digests of what this process has built once, so that it is not built again to be checked."""
+SOME_TEXTS = 1000
+"""Texts that the tokenizer of a model from scratch is trained on where it is only to be checked."""
+
+
+def check_builds(spec: RunSpec, data: TaskData) -> None:
+    """Build the model of a run once, and let go of it: what refuses it is told before the run is registered.
+
+    Loading takes a fraction of a second for MiniLM and seconds for a large model; once a process for each model.
+
+    Raises:
+        ValueError: if the model, its tokenizer, head or adapter do not fit each other or the classes.
+        OSError: if the model cannot be loaded.
+    """
+    parts = asdict(spec.model), settings_of_kind(spec.task.kind), list(data.label_names), spec.data.max_length
+    digest = sha256_of_json(list(map(repr, parts)))
+    if digest in _builds:
+        return
+    ours = logging.getLogger("hprune.training")
+    before = ours.level
+    ours.setLevel(logging.ERROR)  # the run says it
+    try:
+        with quiet_libraries(), memory_given_back():
+            texts = (data.uncut or (data.train, ""))[0]
+            tokenizer = load_tokenizer(spec.model, lambda: itertools.islice(every_text(texts), SOME_TEXTS))
+            model = load_model(spec.model, spec.task.kind, label_names=data.label_names, tokenizer=tokenizer)
+            longest_input(model, tokenizer, spec.data.max_length)
+            with_adapter(model, spec.model.adapter)
+            del model
+    finally:
+        ours.setLevel(before)
+    _builds.add(digest)
 
 
 def assemble(spec: RunSpec, data: TaskData, subset: Subset, *, root: Path) -> Assembled:

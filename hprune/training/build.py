@@ -6,8 +6,9 @@ import copy
 import io
 import json
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from contextlib import redirect_stderr
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -344,12 +345,19 @@ def place_of(spec: ModelSpec, *, tokenizer: bool = False) -> Path | str:
     return opened.weights if base is None else place_of(replace(spec, path=base), tokenizer=tokenizer)
 
 
-def packed_file(spec: ModelSpec) -> str | None:
-    """The name of the GGUF file that a model, or the base of an adapter, is; None if it is none."""
+def packed_file(spec: ModelSpec, *, tokenizer: bool = False) -> str | None:
+    """The name of the GGUF file that holds a model, or the base of an adapter; None if none does.
+
+    Args:
+        spec: the model.
+        tokenizer: ask for its tokenizer, which an adapter may have in its own folder.
+    """
     if not is_local(str(spec.path)):
         return None
-    base = _base_of(str(spec.path))
-    return open_folder(str(spec.path)).gguf if base is None else packed_file(replace(spec, path=base))
+    opened, base = open_folder(str(spec.path)), _base_of(str(spec.path))
+    if base is None or (tokenizer and opened.tokenizer is not None):
+        return opened.gguf
+    return packed_file(replace(spec, path=base), tokenizer=tokenizer)
 
 
 def _base_of(path: str) -> str | None:
@@ -375,16 +383,14 @@ def from_hub_or_folder(spec: ModelSpec, load: Any, *, tokenizer: bool = False, *
         OSError: if the hub cannot be reached and there is no local copy.
     """
     path, place = str(spec.path), place_of(spec, tokenizer=tokenizer)
-    if (packed := packed_file(spec)) is not None:
-        options["gguf_file"] = packed
-    # transformers shows a bar of its own for unpacking, whatever it is told
-    screen: AbstractContextManager = nullcontext() if packed is None else redirect_stderr(io.StringIO())
+    packed = packed_file(spec, tokenizer=tokenizer)
     base_of_adapter = isinstance(place, str) and place != path  # which the adapter names, and is not looked up
     if base_of_adapter:
         options["local_files_only"] = True
     try:
-        with screen:
-            return load(str(place), trust_remote_code=False, **options)
+        if packed is not None:
+            return _load_packed(load, Path(place) / packed, **options)
+        return load(str(place), trust_remote_code=False, **options)
     except Exception as error:  # of libraries, over files that may be anything: their kinds are many
         reason = _reason(error)
         if "Unrecognized configuration class" in str(error):
@@ -405,13 +411,29 @@ def from_hub_or_folder(spec: ModelSpec, load: Any, *, tokenizer: bool = False, *
                 "base_model_name_or_path"
             ) from error
         if is_local(path):
-            raise ValueError(f"cannot load the model in {path}: {reason}") from error
+            again = "; if the file is not whole, fetch it again" if packed is not None else ""
+            raise ValueError(f"cannot load the model in {path}: {reason}{again}") from error
         raise OSError(
             f"cannot get the model {path!r}: no local copy and the hub did not give it ({reason}). "
             "Two ways on: use a local folder with model.path=FOLDER (config.json, weights, tokenizer), "
             f"or fetch it once on a machine with network (hf download {path}) "
             "and bring its cache (HF_HOME) along"
         ) from error
+
+
+def _load_packed(load: Any, file: Path, **options: Any) -> Any:
+    """What `load` makes of a GGUF file, which holds all of a model: nothing that lies beside it plays a part."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redirect_stderr(io.StringIO()),
+    ):  # its bar, whatever it is told
+        (Path(folder) / "model.gguf").symlink_to(file.resolve())
+        made = load(folder, gguf_file="model.gguf", trust_remote_code=False, **options)
+    for part in made if isinstance(made, tuple) else (made,):
+        for name in ("name_or_path", "_name_or_path"):
+            if isinstance(getattr(part, name, None), str):
+                setattr(part, name, str(file))
+    return made
 
 
 def _reason(error: BaseException) -> str:

@@ -16,8 +16,9 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import as_json, one_line, whole_file
-from hprune.storage.runs import RunFolder, check_ours, differing_keys
+from hprune.storage.runs import RunFolder, check_ours
 from hprune.training.recorder import Recorder
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from hprune.science.folds import fold_of
 from hprune.science.records import RunRecord, Subset
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import read_table, write_table
 from hprune.storage.manifests import read_manifest
-from hprune.storage.runs import RunFolder, check_ours, differing_keys, finish_run, load_record, save_record, save_subset
+from hprune.storage.runs import RunFolder, check_ours, finish_run, load_record, save_record, save_subset
 from hprune.tasks.load import content_hash
 from hprune.tasks.spec import TaskData
 from hprune.training.settings import RunSpec

@@ -27,7 +27,7 @@ def load_tokenizer(spec: ModelSpec, texts: Callable[[], Iterable[str]]) -> PreTr
     if spec.path is None:
         tokenizer: PreTrainedTokenizerBase = _train_tokenizer(spec, texts())
     else:
-        if packed_file(spec) is None:
+        if packed_file(spec, tokenizer=True) is None:
             _require_tokenizer_files(place_of(spec, tokenizer=True))
         tokenizer = from_hub_or_folder(spec, AutoTokenizer.from_pretrained, tokenizer=True)
         if not tokenizer.is_fast:  # whose content is not known, so that cached tokens could be another's

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +17,14 @@ from hprune.storage.studies import StudyRun, existing_study, references_of, stud
 from hprune.verifying.problems import Problem, noting
 from hprune.verifying.rest import leftovers, problems_of_tokens
 from hprune.verifying.runs import problems_of_run
-from hprune.verifying.studies import problems_of_study
+from hprune.verifying.studies import is_sealed, problems_of_study
 from hprune.verifying.tables import problems_of_choices, problems_of_tables
 
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10
-KINDS = {"studies": "study", "complete runs": "complete run", "other runs": "other run", "score tables": "score table",
-         "token tables": "token table"}  # fmt: skip
+KINDS = {"studies": "study", "reports": "report", "complete runs": "complete run", "other runs": "other run",
+         "score tables": "score table", "token tables": "token table"}  # fmt: skip
 
 T = TypeVar("T")
 
@@ -39,10 +40,14 @@ class Verified:
         """`2 studies, 9 complete runs (3 made before digests), ...`."""
         before = self.counts["before digests"]
         digests = f" ({before:,} made before run.json had a digest)" if before else ""
+        without = self.counts["unchecked reports"]
+        unchecked = f" ({without:,} made before report.json had a digest, not checked)" if without else ""
+        more = {"complete runs": digests, "reports": unchecked}
         return ", ".join(
-            f"{number:,} {one if number == 1 else several}{digests if several == 'complete runs' else ''}"
+            f"{number:,} {one if number == 1 else several}{more.get(several, '')}"
             for several, one in KINDS.items()
             for number in [self.counts[several]]
+            if number or several != "reports"
         )
 
 
@@ -77,14 +82,24 @@ def verify(root: Path, study: str | None = None) -> Verified:
 def _add_study(found: Verified, root: Path, study: str, runs: list[StudyRun]) -> None:
     found.counts["studies"] += 1
     found.problems += problems_of_study(root, study)
+    found.counts.update(_report_of(root / "studies" / study / "report.json"))
     tables: dict[str, Scores] = {}
     with noting(found.problems, root / "studies" / study / "scores"):
-        problems, tables = problems_of_tables(root, study, runs)
+        problems, tables, number = problems_of_tables(root, study, runs)
         found.problems += problems
-    found.counts["score tables"] += len(tables)
+        found.counts["score tables"] += number
     broken = {problem.path for problem in found.problems}
     whole = [run for run in runs if not broken & {run.path / "run.json", run.path / "subset.parquet"}]
     found.problems += problems_of_choices(whole, tables)
+
+
+def _report_of(file: Path) -> Iterator[str]:
+    """What the report of a study counts as."""
+    if file.exists():
+        yield "reports"
+        with suppress(ValueError, OSError):  # told already
+            if not is_sealed(read_json(file)):
+                yield "unchecked reports"
 
 
 def _references(root: Path, study: str) -> list[StudyRun]:

@@ -14,6 +14,7 @@ from hprune.storage.files import read_table
 from hprune.storage.manifests import key_of, read_failure, read_identity, read_manifest, read_results
 from hprune.storage.predictions import load_predictions
 from hprune.storage.runs import check_file, check_footer, load_record, record_facts
+from hprune.verifying.metrics import metrics_of
 from hprune.verifying.problems import Problem, noting
 
 Manifest = Mapping[str, Any]
@@ -122,18 +123,26 @@ def _check_predictions(file: Path, name: str, manifest: Manifest) -> None:
     table, metrics = load_predictions(file.parent, name), manifest.get("metrics", {}).get(name)
     if table is None or metrics is None or name == HELD_OUT or not table.num_rows:
         return
-    if "exact_match" in table.column_names:
-        right = {key: table[key].to_numpy() for key in ("exact_match", "f1") if key in table.column_names}
-    elif {"label", "pred"} <= set(table.column_names):
-        right = {"accuracy": table["label"].to_numpy() == table["pred"].to_numpy()}
-    else:
-        return
-    for metric, values in right.items():
-        if metric in metrics and abs(values.mean() - metrics[metric]) > ROUNDING:
+    for metric, value in metrics_of(table).items():
+        if (
+            metric in metrics
+            and _comparable(metric, metrics, task)
+            and abs(value - metrics[metric]) > ROUNDING * max(1, abs(value))
+        ):
             raise ValueError(
-                f"{file}: the {metric} of its examples is {values.mean():.4f}, run.json states {metrics[metric]:.4f}; "
+                f"{file}: the {metric} of its examples is {value:.4f}, run.json states {metrics[metric]:.4f}; "
                 "one of them was altered: bring the original back, or move the folder away and train the run again"
             )
+
+
+def _comparable(metric: str, stated: Mapping[str, Any], task: Any) -> bool:
+    """Whether a metric is defined as ours are: those of a kind of task of one's own are not known.
+
+    The loss is that of the probabilities where calibration is stated, too: not of pairs of a question and an option.
+    """
+    kind = task.get("kind", {}) if isinstance(task, dict) else {}
+    ours = str(kind.get("class", "hprune.") if isinstance(kind, dict) else "").startswith("hprune.")
+    return metric in ("accuracy", "exact_match") or (ours and (metric != "loss" or "ece" in stated))
 
 
 def _check_subset(file: Path, manifest: Manifest) -> None:

@@ -30,21 +30,23 @@ NO_PARAMETERS = ("score", "function", "skip_epochs", "missing_runs_allowed", "mi
 """What the conventions of a table tell beside the parameters of its function."""
 
 
-def problems_of_tables(root: Path, study: str, runs: list[StudyRun]) -> tuple[list[Problem], dict[str, Scores]]:
-    """What does not fit in the score tables of a study; those that can be read, by their digests."""
+def problems_of_tables(root: Path, study: str, runs: list[StudyRun]) -> tuple[list[Problem], dict[str, Scores], int]:
+    """What does not fit in the score tables of a study; those that can be read, by their digests; and their number."""
     found: list[Problem] = []
     tables: dict[str, Scores] = {}
+    number = 0
     for path in sorted((root / "studies" / study / "scores").glob("*.parquet")):
         with noting(found, path):
             scores = load_scores(path)
             tables[scores.digest] = scores
+            number += 1
             if scores.name != path.stem:
                 raise ValueError(
                     f"{path} is the table of the score {scores.name!r}: put it back under that name, or remove it and "
                     "score again"
                 )
             _check_made_of(path, scores, root, study, runs)
-    return found, tables
+    return found, tables, number
 
 
 def _check_made_of(path: Path, scores: Scores, root: Path, study: str, runs: list[StudyRun]) -> None:

@@ -13,10 +13,10 @@ import pytest
 from hprune import RunRecord
 from hprune.science.records import RunKey, Subset
 from hprune.storage import runs
+from hprune.storage.differing import differing_keys
 from hprune.storage.files import read_json, read_table, sha256_of_footer, write_json
 from hprune.storage.runs import (
     RunFolder,
-    differing_keys,
     fail_run,
     finish_run,
     load_record,

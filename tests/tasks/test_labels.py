@@ -124,6 +124,7 @@ FAULTS: dict[str, tuple[Any, Any, str]] = {
     "a time by its number": (["10:30", "11:30"], [630, 690], r"as in 'task\.label_names=\[\"?10:30"),
     "booleans beside numbers": (["0", "1", "true"], None, r"has 0 or 1 beside booleans \(0, 1, true\), and it "
         r"cannot be told whether 1 is true; .*'task\.label_names=\[\"0\",\"1\",\"true\"\]'"),
+    "booleans beside numbers and NA": (["1", "true", "NA"], None, r"whether 1 is true; write them in one way$"),
     "nothing": (["NA", ""], None, "no row of the train split can be used, none has a label"),
 }  # fmt: skip
 
@@ -155,6 +156,8 @@ def test_what_could_mean_two_things_is_refused(case: str) -> None:
         (hub([0, 1, 2], ["1", "2", "3"]), None, pa.array([3, -1]), [2, -1]),
         (hub([0, 1, 2], ["1", "2", "3"]), ["1", "2", "3"], ["1", "2"], [0, 1]),
         (hub([0, 1, 2], ["1", "2", "3"]), ["x", "y", "z"], ["1", "2"], [1, 2]),
+        (hub([0, 1, 2], ["1", "2", "x"]), ["1", "2", "x"], ["1", "2"], [0, 1]),
+        (hub([0, 1, 2], ["1", "2", "x"]), None, ["0", "1"], [0, 1]),
         (hub([0, 1, 2], ["-1", "0", "1"]), None, ["-1", "0", "1"], [0, 1, 2]),
         (hub([0, 1, 2], ["0", "1", "5"]), None, ["0", "1"], [0, 1]),
         (hub([0, 1, 2], ["1", "2", "3"]), None, hub([0, 1], ["3", "1"]), [2, 0]),
@@ -170,8 +173,10 @@ def test_other_splits_are_read_by_the_classes_of_train(train: Any, names: Any, o
     ("train", "other", "message"),
     [
         (hub([0, 1, 2], ["1", "2", "3"]), ["1", "2"], r"has the numbers 1, 2, which may be names of classes or their "
-            r"places: the data of the train split calls 0, 1, \.\. 1, 2, 3; task\.label_names=\[1,2,3\] says"),
-        (hub([0, 1, 2], ["-1", "0", "1"]), pa.array([0, 1]), r"task\.label_names=\[class_-1,class_0,class_1\]"),
+            r"places: the data of the train split calls 0, 1, \.\. 1, 2, 3; 'task\.label_names=\[\"1\",\"2\",\"3\"\]'"),
+        (hub([0, 1, 2], ["-1", "0", "1"]), pa.array([0, 1]), r"label_names=\[\"class -1\",\"class 0\",\"class 1\"\]'"),
+        (hub([0, 1, 2], ["1", "2", "x"]), ["1", "2"], r"'task\.label_names=\[\"1\",\"2\",x\]' says that they"),
+        (hub([0, 1, 2], ["01", "02", "03"]), ["1", "2"], r"may be names of classes or their places"),
         (["1", "2"], hub([0, 1], ["a", "b"]), r"are \['a', 'b'\] by its own data, and those of the train split"),
     ],
 )  # fmt: skip

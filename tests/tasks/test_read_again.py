@@ -73,6 +73,16 @@ def test_what_no_names_mend_is_left_to_a_form_with_types(tmp_path: Path) -> None
     assert told(texts("1", "1.0", "2"), tmp_path / "a.parquet") is None
 
 
+def test_labels_that_come_to_mean_other_classes_are_told(tmp_path: Path) -> None:
+    """Of -1, 0, 1 by three names the rows without -1 are two values for three names: places."""
+    spec, rows = replace(SPEC, label_names=("neg", "neu", "pos")), pa.table({"label": [-1, 0, 1], "text": list("abc")})
+    message = told(rows, tmp_path / "a.parquet", spec, rows=[1, 2])
+    assert message == (
+        "read as a task of its own, its labels stand for other classes of the same names; "
+        "write the names of the classes into its column 'label'"
+    )
+
+
 def test_other_kinds_say_their_classes_themselves(tmp_path: Path) -> None:
     spec = replace(SPEC, kind=MultipleChoice(), text=("text", "text_2"))
     assert told(NUMBERS, tmp_path / "a.jsonl", spec) is None

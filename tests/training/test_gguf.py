@@ -18,6 +18,7 @@ from hprune.storage.model_names import name_of_weights
 from hprune.training.build import load_body, model_identity
 from hprune.training.quiet import quiet_libraries
 from hprune.training.spec import ModelSpec
+from hprune.training.tokenizer import load_tokenizer
 from tests.training.test_build import TEXTS, built
 from tests.training.test_model_folder import loaded, logits, refused
 
@@ -127,8 +128,6 @@ def test_rounded_weights_are_near(llama: tuple[Any, Any], tmp_path: Path) -> Non
 
 
 def test_its_tokens_are_those_of_its_tokenizer(llama: tuple[Any, Any], tmp_path: Path) -> None:
-    from hprune.training.tokenizer import load_tokenizer
-
     model, tokenizer = llama
     back = load_tokenizer(ModelSpec("x", path=str(packed(tmp_path / "tiny.gguf", model, tokenizer))), list)
     for text in TEXTS:
@@ -140,7 +139,12 @@ def test_it_is_known_by_content_and_called_by_its_name(llama: tuple[Any, Any], t
     assert name_of_weights(str(file)) == "SmolLM2-135M.Q4_1"
     digest = weights_digest(file)
     assert model_identity(ModelSpec("x", path=str(file))) == {"sha256": digest}
-    (tmp_path / "README.md").write_text("beside it")
+    tokenizer = load_tokenizer(ModelSpec("x", path=str(file)), list)
+    llama[1].save_pretrained(tmp_path)  # which is not the one in the file, and lies beside it
+    beside = load_tokenizer(ModelSpec("x", path=str(file)), list)
+    assert beside("a fine film") == tokenizer("a fine film")
+    beside.save_pretrained(tmp_path / "saved")
+    assert "/tmp" not in (tmp_path / "saved/tokenizer_config.json").read_text()
     assert weights_digest(tmp_path) == weights_digest(file.rename(tmp_path / "other.gguf")) == digest
     content = bytearray((tmp_path / "other.gguf").read_bytes())
     content[-1] ^= 1
@@ -156,6 +160,11 @@ def test_what_is_no_whole_gguf_model_is_refused(
     assert f"holds 2 GGUF models; name the one that is meant: model.path={file}" in refused(tmp_path)
     part = file.rename(tmp_path / "a-00001-of-00002.gguf")
     assert "is one of the 2 parts of a GGUF model" in refused(part)
+    whole = tmp_path / "two"
+    whole.mkdir()
+    for name in ("a-00001-of-00001.gguf", "b-00001-of-00001.GGUF"):
+        (whole / name).write_bytes(part.read_bytes())
+    assert "holds 2 GGUF models" in refused(whole)
     (tmp_path / "b.gguf").write_bytes(b"GGUF" + bytes(20))
     assert f"cannot load the model in {tmp_path}/b.gguf" in refused(tmp_path / "b.gguf")
     (tmp_path / "b.gguf").write_bytes(b"<html>")

@@ -30,7 +30,7 @@ from hprune.tasks.reading.form import Form
 
 log = logging.getLogger(__name__)
 
-EXCEL = re.compile(rb"(\"?sep=([,;\t|])\"?)(?=[\r\n])", re.IGNORECASE)
+EXCEL = re.compile(rb"(\"?sep=([,;\t|])[ ,;\t|\"]*)(?=[\r\n])", re.IGNORECASE)
 """A first line by which Excel is told the delimiter."""
 NAMES = {letter: name for name, letter in DELIMITERS.items()}
 
@@ -49,11 +49,10 @@ def read_found(path: Path, content: bytes, form: Form) -> pa.Table:
     excel = EXCEL.match(content)
     if excel is not None:
         content = content[excel.end(1) :]  # the line stays, so that lines are counted as an editor does
-    if form.delimiter != "auto":
-        delimiter = DELIMITERS[form.delimiter]
-        _check_named(content, delimiter, form)
-    else:
-        delimiter = excel[2].decode() if excel is not None else _delimiter(path, content, form)
+    named = DELIMITERS.get(form.delimiter) or (excel[2].decode() if excel is not None else None)
+    if named is not None:
+        _check_named(content, named, form)
+    delimiter = named or _delimiter(path, content, form)
     if form.quoting != "auto":
         return _read_as_named(content, delimiter, form.quoting)
     return _read_tabs(path, content) if delimiter == "\t" else _read_strictly(content, delimiter)
@@ -124,14 +123,16 @@ def _read_strictly(content: bytes, delimiter: str) -> pa.Table:
         table = read_delimited(content, delimiter, "double")
     except DialectError as error:
         raise DialectError(f"{error}{_others(content, delimiter, 'double')}") from error
+    if b'\\"' not in content or not _fits(content, delimiter, "backslash"):
+        return table
     escaped = escaped_letter(content, delimiter)
-    if escaped is not None and _fits(content, delimiter, "backslash"):
-        raise DialectError(
-            f'line {line_at(content, escaped)} has \\" in a field without quotes around it: set '
-            "task.quoting=backslash if it means a quote (as pandas writes it by escapechar), or task.quoting=double if "
-            "these are two letters"
-        )
-    return table
+    if escaped is None and read_delimited(content, delimiter, "backslash").equals(table):
+        return table
+    at, where = (content.index(b'\\"'), "") if escaped is None else (escaped, " in a field without quotes around it")
+    raise DialectError(
+        f'line {line_at(content, at)} has \\"{where}: set task.quoting=backslash if it means a quote (as pandas writes '
+        "it by escapechar), or task.quoting=double if these are two letters"
+    )
 
 
 def _others(content: bytes, delimiter: str, quoting: str) -> str:
@@ -166,6 +167,8 @@ def _read_tabs(path: Path, content: bytes) -> pa.Table:
         raise DialectError(
             f"{why_not_plain}; with fields in quotes: {why_not_quoted}{_others(content, chr(9), 'none')}"
         )
+    if quoted is None and plain is not None and any(name.startswith('"') for name in plain.column_names):
+        raise DialectError(f"{why_not_quoted}{_others(content, chr(9), 'none')}")
     if quoted is None or (plain is not None and plain.equals(quoted)):
         return plain
     if plain is None or _is_quoted(plain, quoted):

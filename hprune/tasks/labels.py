@@ -62,7 +62,7 @@ class Classes:
     named: tuple[str, ...] = ()
     """Where names are numbers other than their places (a ClassLabel of 1, 2, 3): these numbers, "" for one in words."""
     said: bool = False
-    """Whether `task.label_names` gives the names."""
+    """Whether `task.label_names` gives the names, so that a number that is one of them is meant as that name."""
 
     @property
     def texts(self) -> tuple[str, ...]:
